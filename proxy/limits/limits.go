@@ -1,0 +1,91 @@
+// Package limits names every bound of the data plane, with its unit and the
+// reason for its default. Nothing in the data plane reads, waits or queues
+// without one of them.
+package limits
+
+import "time"
+
+// Limits bounds one sidecar. The zero value is not usable: start from
+// [Default] and override.
+type Limits struct {
+	// Connections is how many connections all listeners hold open together.
+	Connections int
+	// HeadBytes bounds a request or response head, first line included.
+	HeadBytes int
+	// TargetBytes bounds the request target.
+	TargetBytes int
+	// HeaderCount bounds the fields of a head, and of a trailer section.
+	HeaderCount int
+	// BodyBytes bounds a request body; 0 means unbounded.
+	BodyBytes int64
+	// TrailerBytes bounds a trailer section.
+	TrailerBytes int
+	// InterimResponses is how many 1xx responses may precede a final one.
+	InterimResponses int
+
+	// IdleTimeout is how long a client may hold an idle connection.
+	IdleTimeout time.Duration
+	// HeadTimeout is from the first byte of a head to its last.
+	HeadTimeout time.Duration
+	// BodyTimeout is how long a body may stand still.
+	BodyTimeout time.Duration
+	// WriteTimeout is how long a peer may refuse to take bytes.
+	WriteTimeout time.Duration
+	// HandshakeTimeout bounds a TLS handshake, both roles.
+	HandshakeTimeout time.Duration
+	// DetectTimeout bounds the wait for the first bytes of a connection whose
+	// protocol is not declared.
+	DetectTimeout time.Duration
+	// LingerTimeout is how long a closed connection is still read from, so
+	// that the last answer is not lost to a reset (RFC 9112 §9.6).
+	LingerTimeout time.Duration
+	// TCPIdleTimeout is how long an opaque connection may stand still.
+	TCPIdleTimeout time.Duration
+
+	// UpstreamConnectTimeout bounds the connect and the handshake to the next
+	// hop together.
+	UpstreamConnectTimeout time.Duration
+	// UpstreamResponseTimeout is from the end of a request to the first byte
+	// of its answer.
+	UpstreamResponseTimeout time.Duration
+	// UpstreamIdleTimeout is how long an unused connection is kept.
+	UpstreamIdleTimeout time.Duration
+	// UpstreamIdle is how many unused connections are kept per destination.
+	UpstreamIdle int
+	// UpstreamConnections is how many connections one destination may have.
+	UpstreamConnections int
+}
+
+// Default returns the bounds used where the configuration names none.
+func Default() Limits {
+	return Limits{
+		// At 20 KiB an idle mTLS connection this is 200 MiB at worst.
+		Connections: 10_000,
+		// Twice what nginx and Envoy's peers accept by default is not needed
+		// inside a mesh; 32 KiB leaves room for large cookies and tokens.
+		HeadBytes:        32 << 10,
+		TargetBytes:      8 << 10, // RFC 9112 §3 asks for 8,000 at least
+		HeaderCount:      100,     // as Apache and HAProxy
+		BodyBytes:        0,       // uploads are the application's business
+		TrailerBytes:     8 << 10,
+		InterimResponses: 16, // a few 100 and 103; more is a loop
+
+		IdleTimeout:      5 * time.Minute,
+		HeadTimeout:      10 * time.Second, // slowloris
+		BodyTimeout:      30 * time.Second,
+		WriteTimeout:     30 * time.Second,
+		HandshakeTimeout: 10 * time.Second,
+		// Server-speaks-first protocols wait this long, once a connection.
+		DetectTimeout:  100 * time.Millisecond,
+		LingerTimeout:  2 * time.Second,
+		TCPIdleTimeout: time.Hour,
+
+		UpstreamConnectTimeout:  5 * time.Second,
+		UpstreamResponseTimeout: 60 * time.Second,
+		// Below the keep-alive of common application servers (Node 5 s is the
+		// exception and is met by stale detection), so that we close first.
+		UpstreamIdleTimeout: 30 * time.Second,
+		UpstreamIdle:        64,
+		UpstreamConnections: 1024,
+	}
+}
