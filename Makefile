@@ -1,0 +1,164 @@
+# Outrider. `make` alone lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Where binaries and reports go; both are ignored by git.
+BIN  := bin
+DIST := dist
+
+# How long `make fuzz` spends on each target, and how many targets there must
+# be at least: a discovery that finds nothing must not look like a success.
+FUZZTIME ?= 20s
+FUZZ_MIN ?= 1
+# How many tests `make test` and `make race` must have run at least.
+TESTS_MIN ?= 20
+# How often a benchmark is repeated; benchstat wants ten.
+BENCHCOUNT ?= 1
+# Which packages `make bench` runs, and which benchmarks.
+BENCHPKG ?= ./...
+BENCH ?= .
+# With AUTHZ_GATE=1, `make cover` fails when authz is below 100 %.
+AUTHZ_GATE ?= 0
+# Options for `make demo` and `make bench-hop`, such as ARGS=--keep.
+ARGS ?=
+
+# Tools come from their own module, at the versions pinned in tools/go.mod, and
+# are built by the go command on first use (some minutes, then cached).
+TOOL := go tool -modfile=tools/go.mod
+
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## "; printf "Usage: make <target> [NAME=value]\n" } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build every program into bin/, static and stripped
+	@mkdir -p $(BIN)
+	$(BUILD) -o $(BIN)/ ./cmd/...
+	@ls -lh $(BIN) | awk 'NR > 1 { printf "  %s/%-20s %s\n", "$(BIN)", $$NF, $$5 }'
+
+.PHONY: demo
+demo: ## See it work: a mesh of three workloads on this machine (ARGS=--keep leaves it running)
+	@mkdir -p $(BIN)
+	@$(BUILD) -o $(BIN)/outrider ./cmd/outrider
+	@$(BIN)/outrider demo $(ARGS)
+
+##@ Test
+
+.PHONY: test
+test: ## Run all tests, end-to-end ones included
+	@go test -json ./... | go run -C tools ./testreport -min $(TESTS_MIN)
+
+.PHONY: race
+race: ## Run all tests with the race detector, in random order
+	@go test -json -race -shuffle=on ./... | go run -C tools ./testreport -min $(TESTS_MIN)
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (20s)
+	@targets=$$(go test -list '^Fuzz' ./... | \
+	  awk '/^Fuzz/ { names = names " " $$1 } /^(ok|\?)/ { n = split(names, f, " "); for (i = 1; i <= n; i++) print f[i], $$2; names = "" }'); \
+	found=$$(grep -c . <<<"$$targets" || true); \
+	echo "fuzz: $$found targets, $(FUZZTIME) each"; \
+	if (( found < $(FUZZ_MIN) )); then echo "fuzz: want at least $(FUZZ_MIN) targets"; exit 1; fi; \
+	failed=(); \
+	while read -r name pkg; do \
+	  printf '\n── %s in %s\n' "$$name" "$$pkg"; \
+	  go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg" || failed+=("$$name"); \
+	done <<<"$$targets"; \
+	if (( $${#failed[@]} )); then printf '\nfuzz: FAILED: %s\n' "$${failed[*]}"; exit 1; fi; \
+	printf '\nfuzz: %s targets held\n' "$$found"
+
+.PHONY: cover
+cover: ## Report test coverage by package
+	@mkdir -p $(DIST)
+	@go test -coverprofile=$(DIST)/cover.out ./... | awk '/coverage:/ { for (i = 1; i < NF; i++) if ($$i == "coverage:") printf "  %6s  %s\n", $$(i+1), ($$1 == "ok" ? $$2 : $$1) } /^(FAIL|---)/ { print; bad = 1 } END { exit bad }'
+	@go tool cover -func=$(DIST)/cover.out | awk '/^total:/ { print "   total  " $$NF } \
+	  /\/outrider\/authz\// && $$NF != "100.0%" { n++; print "  below 100 %: " $$0 } \
+	  END { if (n && $(AUTHZ_GATE)) { print "cover: authz must be at 100 %"; exit 1 } }'
+
+##@ Measure
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp BENCHPKG=./authz/... BENCHCOUNT=10)
+	@mkdir -p $(DIST)
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) $(BENCHPKG) | grep -v 'no test files' | tee $(DIST)/bench.txt
+
+.PHONY: bench-hop
+bench-hop: ## Compare the two-sidecar hop with nginx, HAProxy and Envoy side by side
+	@go run ./test/peers $(ARGS)
+
+##@ Check
+
+# In the order of what is quickest to fail.
+CHECKS := fmt-check tidy vet lint vuln tools-test image-layout race
+
+.PHONY: check
+check: ## What CI runs: format, tidy, vet, lint, vulnerabilities, image, tests with -race
+	@failed=(); \
+	for c in $(CHECKS); do \
+	  printf '\n━━ %s\n' "$$c"; \
+	  started=$$SECONDS; \
+	  if $(MAKE) $$c; then echo "━━ $$c: ok, $$((SECONDS - started)) s"; \
+	  else echo "━━ $$c: FAILED, $$((SECONDS - started)) s"; failed+=("$$c"); fi; \
+	done; \
+	echo; \
+	if (( $${#failed[@]} )); then echo "check: FAILED: $${failed[*]}"; exit 1; fi; \
+	echo "check: all of it holds: $(CHECKS)"
+
+.PHONY: fmt
+fmt: ## Format the code (gofumpt, imports in three groups)
+	@$(TOOL) golangci-lint fmt ./...
+
+.PHONY: fmt-check
+fmt-check: ## Tell which files are not in gofumpt's format
+	@out=$$($(TOOL) gofumpt -l .); if [[ -n "$$out" ]]; then echo "$$out"; echo "not formatted; run make fmt"; exit 1; fi
+
+.PHONY: tidy
+tidy: ## Check that go.mod and go.sum are what go mod tidy would write
+	@go mod tidy -diff
+	@go -C tools mod tidy -diff
+
+.PHONY: vet
+vet: ## Run go vet
+	@go vet ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint
+	@$(TOOL) golangci-lint run ./...
+
+# govulncheck exits with 3 when it found something. Any other failure is either
+# ours, and fails, or the database's absence, which is said and let pass.
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what we call
+	@status=0; out=$$($(TOOL) govulncheck ./... 2>&1) || status=$$?; \
+	if (( status != 0 && status != 3 )) && grep -qE 'fetching vulnerabilities|vulnerability database' <<<"$$out"; then \
+	  echo "$$out" | tail -n 3; \
+	  echo "************************************************************"; \
+	  echo "** SKIPPED: the vulnerability database can't be reached.  **"; \
+	  echo "** NOTHING was checked. Run make vuln where it can.       **"; \
+	  echo "************************************************************"; \
+	  exit 0; \
+	fi; \
+	echo "$$out"; exit $$status
+
+.PHONY: tools-test
+tools-test: ## Test the small programs that this Makefile uses
+	@go -C tools vet ./testreport ./imagelayout
+	@go -C tools test ./testreport ./imagelayout
+
+.PHONY: image-layout
+image-layout: ## Prove the Dockerfile's steps without a container engine: build, layout, user, size
+	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	@rm -rf $(BIN) $(DIST)
