@@ -1,0 +1,143 @@
+package config
+
+import (
+	"time"
+
+	"github.com/outrider-mesh/outrider/authz"
+)
+
+// APIVersion is the group and version of every document.
+const APIVersion = "outrider.dev/v1alpha1"
+
+// KindSidecar is the kind of the sidecar's own file.
+const KindSidecar = "Sidecar"
+
+// A Sidecar is the sidecar's own file.
+type Sidecar struct {
+	// APIVersion is [APIVersion].
+	APIVersion string `yaml:"apiVersion"`
+	// Kind is [KindSidecar].
+	Kind string `yaml:"kind"`
+	// Metadata names the workload. Policies select it by namespace and labels.
+	Metadata Metadata `yaml:"metadata"`
+	Spec     Spec     `yaml:"spec"`
+}
+
+// Metadata names an object as Kubernetes does. A sidecar's name, namespace and
+// labels are those of its workload.
+type Metadata = authz.Metadata
+
+// Spec is what the sidecar does.
+type Spec struct {
+	Identity Identity `yaml:"identity"`
+	// Policies says where documents come from; nil denies everything.
+	Policies     *Policies     `yaml:"policies,omitempty"`
+	Inbound      []Inbound     `yaml:"inbound,omitempty"`
+	Outbound     []Outbound    `yaml:"outbound,omitempty"`
+	Destinations []Destination `yaml:"destinations,omitempty"`
+	// Admin is served on loopback only.
+	Admin     Endpoint  `yaml:"admin,omitempty"`
+	Metrics   Endpoint  `yaml:"metrics,omitempty"`
+	Health    Endpoint  `yaml:"health,omitempty"`
+	AccessLog AccessLog `yaml:"accessLog,omitempty"`
+	Drain     Drain     `yaml:"drain,omitempty"`
+	Limits    Limits    `yaml:"limits,omitempty"`
+}
+
+// Identity says where the SVID comes from. Exactly one field is set.
+type Identity struct {
+	WorkloadAPI *WorkloadAPI `yaml:"workloadAPI,omitempty"`
+	Files       *Files       `yaml:"files,omitempty"`
+}
+
+// WorkloadAPI is a SPIFFE Workload API, such as SPIRE's agent.
+type WorkloadAPI struct {
+	// Socket is its address, such as "unix:///run/spire/agent.sock". Empty
+	// means the environment variable SPIFFE_ENDPOINT_SOCKET.
+	Socket string `yaml:"socket,omitempty"`
+}
+
+// Files are PEM files. Relative paths are relative to the sidecar's file.
+type Files struct {
+	// SVID holds the certificate chain, leaf first.
+	SVID string `yaml:"svid"`
+	// Key holds the private key in PKCS #8.
+	Key string `yaml:"key"`
+	// Bundles holds the file of roots of every trusted trust domain.
+	Bundles map[string]string `yaml:"bundles"`
+	// Interval is how often the files are looked at; 0 means 10 s.
+	Interval time.Duration `yaml:"interval,omitempty"`
+}
+
+// Policies says where documents come from. Exactly one field is set.
+type Policies struct {
+	// Directory holds *.yaml, *.yml and *.json files; relative to the
+	// sidecar's file.
+	Directory string `yaml:"directory,omitempty"`
+	// DenyAll refuses everything, on purpose.
+	DenyAll bool `yaml:"denyAll,omitempty"`
+}
+
+// An Inbound listener takes calls from the mesh to the application.
+type Inbound struct {
+	// Name is unique among all listeners; it labels logs and metrics.
+	Name string `yaml:"name"`
+	// Listen is "host:port"; an empty host means all addresses, port 0 any
+	// free one.
+	Listen string `yaml:"listen"`
+	// Forward is the "ip:port" of the application.
+	Forward string `yaml:"forward"`
+	// UnsafeForward allows a Forward that is not loopback, where the last
+	// step is plaintext on a network.
+	UnsafeForward bool `yaml:"unsafeForward,omitempty"`
+	// Protocol is Detect when empty.
+	Protocol Protocol `yaml:"protocol,omitempty"`
+	// MTLS is empty for what MeshConfig says, or Strict when that is silent.
+	MTLS MTLSMode `yaml:"mtls,omitempty"`
+	// Connect is Refuse when empty.
+	Connect ConnectMode `yaml:"connect,omitempty"`
+}
+
+// An Outbound listener takes calls of the application to one destination.
+type Outbound struct {
+	// Name is unique among all listeners; it labels logs and metrics.
+	Name string `yaml:"name"`
+	// Listen is "host:port" as in [Inbound]; normally on loopback.
+	Listen string `yaml:"listen"`
+	// Destination is the name of one of Spec.Destinations.
+	Destination string `yaml:"destination"`
+	// Protocol is Detect when empty.
+	Protocol Protocol `yaml:"protocol,omitempty"`
+	// Connect is Refuse when empty.
+	Connect ConnectMode `yaml:"connect,omitempty"`
+}
+
+// A Destination is a service: where it is and who it must prove to be.
+type Destination struct {
+	Name string `yaml:"name"`
+	// Addresses are "ip:port"; at least one.
+	Addresses []string `yaml:"addresses"`
+	// SPIFFEIDs are the identities the server may have; at least one.
+	SPIFFEIDs []string `yaml:"spiffeIDs"`
+}
+
+// An Endpoint is an address the sidecar serves itself.
+type Endpoint struct {
+	// Listen is "host:port", "off", or empty for the default.
+	Listen string `yaml:"listen,omitempty"`
+}
+
+// An AccessLog says where the records go and which are written.
+type AccessLog struct {
+	// Output is "stdout" (also when empty), "stderr", "off" or a file path.
+	Output string `yaml:"output,omitempty"`
+	// Allowed says which calls that were allowed are logged; All when empty.
+	// What was refused is always logged.
+	Allowed AllowedMode `yaml:"allowed,omitempty"`
+}
+
+// Drain says how the sidecar stops.
+type Drain struct {
+	// Timeout is how long open connections may end; 0 means 30 s.
+	Timeout time.Duration `yaml:"timeout,omitempty"`
+}
