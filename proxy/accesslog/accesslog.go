@@ -1,0 +1,184 @@
+// Package accesslog writes one JSON record for every HTTP request and for every
+// opaque or refused connection.
+//
+// Traffic never waits for the log: records go to a bounded buffer that one
+// goroutine empties into the sink, and when a sink is slower than the traffic,
+// records are dropped and counted. The record is documented in
+// docs/access-log.md; it holds no header values, no bodies and by default no
+// query.
+package accesslog
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+)
+
+const (
+	// defaultInterval bounds how long a record waits: short enough to follow a
+	// log by eye, long enough that a busy sidecar writes in batches.
+	defaultInterval = 100 * time.Millisecond
+	// defaultBuffered, in bytes, is about two seconds at 1,000 requests a second.
+	defaultBuffered = 1 << 20
+	// batch, in bytes, is flushed without waiting: half of a Linux pipe.
+	batch = 32 << 10
+	// retained, in bytes, is how much of a buffer outlives the peak that made
+	// it grow.
+	retained = 4 * batch
+)
+
+// Options says where records go and which are kept.
+type Options struct {
+	// Output is the sink; each Write has whole records, except after it failed
+	// in the middle of one. It is never closed. Required.
+	Output io.Writer
+	// RefusalsOnly leaves out the records of requests and connections that
+	// were served. Those that were refused, cut short, found to attack, or not
+	// inspected although a policy asks for it are written always.
+	RefusalsOnly bool
+	// Query adds the query of the request target. It often holds secrets.
+	Query bool
+	// IDs makes ids for records that have none; nil means an own generator.
+	IDs *IDs
+	// Dropped is told of records that were lost; nil means that nobody counts.
+	// It is called by whoever logs, so it must be quick.
+	Dropped func(records int)
+	// FlushInterval is how long a record may wait; 0 means 100 ms.
+	FlushInterval time.Duration
+	// MaxBuffered is how many bytes may wait, those being written included;
+	// 0 means 1 MiB.
+	MaxBuffered int
+}
+
+// A Writer is the access log. Its methods may be called concurrently.
+type Writer struct {
+	options  Options
+	recorder recorder
+	scratch  sync.Pool // of *[]byte, for records being made
+
+	mu       sync.Mutex // for what follows
+	pending  []byte     // whole records that wait
+	records  int        // in pending
+	inFlight int        // bytes being written
+	closed   bool
+
+	wake    chan struct{} // 1: pending is no longer empty
+	full    chan struct{} // 1: pending holds a batch, or closed is set
+	stopped chan struct{} // closed when the flusher has returned
+	err     error         // first error of Output; read it after stopped
+}
+
+// New returns a Writer and starts the goroutine that flushes it. Call
+// [Writer.Close] to end that.
+func New(options Options) *Writer {
+	if options.IDs == nil {
+		options.IDs = NewIDs()
+	}
+	if options.Dropped == nil {
+		options.Dropped = func(int) {}
+	}
+	if options.FlushInterval <= 0 {
+		options.FlushInterval = defaultInterval
+	}
+	if options.MaxBuffered <= 0 {
+		options.MaxBuffered = defaultBuffered
+	}
+	w := &Writer{
+		options:  options,
+		recorder: recorder{ids: options.IDs, query: options.Query},
+		wake:     make(chan struct{}, 1),
+		full:     make(chan struct{}, 1),
+		stopped:  make(chan struct{}),
+	}
+	w.scratch.New = func() any { return new([]byte) }
+	go w.flushLoop()
+	return w
+}
+
+// Request logs a finished request. It does not keep req.
+func (w *Writer) Request(req *flow.Request) {
+	if w.options.RefusalsOnly && req.Refusal.Reason == flow.None && !suspicious(&req.Inspection) {
+		return
+	}
+	buf := w.scratch.Get().(*[]byte)
+	*buf = w.recorder.request((*buf)[:0], req)
+	w.add(*buf)
+	w.scratch.Put(buf)
+}
+
+// suspicious inspections are logged even when only refusals are.
+func suspicious(i *flow.Inspection) bool {
+	return i.Outcome != flow.InspectionOff && (i.Outcome != flow.Clean || i.Uninspected != flow.Inspected)
+}
+
+// Connection logs a connection that has ended. It does not keep conn. An HTTP
+// connection that was not refused is left out: its requests have records.
+func (w *Writer) Connection(conn *flow.Connection) {
+	if conn.Refusal.Reason == flow.None && (w.options.RefusalsOnly || conn.Protocol == flow.HTTP1) {
+		return
+	}
+	buf := w.scratch.Get().(*[]byte)
+	*buf = w.recorder.connection((*buf)[:0], conn)
+	w.add(*buf)
+	w.scratch.Put(buf)
+}
+
+// add queues a record or drops it; either way at once.
+func (w *Writer) add(record []byte) {
+	w.mu.Lock()
+	first := len(w.pending) == 0
+	room := !w.closed && len(w.pending)+w.inFlight+len(record) <= w.options.MaxBuffered
+	if room {
+		w.pending = append(w.pending, record...)
+		w.records++
+	}
+	ripe := len(w.pending) >= batch
+	w.mu.Unlock()
+
+	if !room {
+		w.options.Dropped(1)
+		return
+	}
+	if first {
+		notify(w.wake)
+	}
+	if ripe {
+		notify(w.full)
+	}
+}
+
+// notify sets a flag that is a channel of length 1.
+func notify(flag chan<- struct{}) {
+	select {
+	case flag <- struct{}{}:
+	default:
+	}
+}
+
+// Close flushes what is buffered and stops. Records logged later are dropped.
+// It waits until ctx ends; then the sink is told to give up if it knows
+// deadlines, and what is left is lost with the process. Close returns the first
+// error of the sink, or that of ctx. It may be called more than once.
+func (w *Writer) Close(ctx context.Context) error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	notify(w.wake)
+	notify(w.full)
+	select {
+	case <-w.stopped:
+		return w.err
+	case <-ctx.Done():
+	}
+	if d, ok := w.options.Output.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		if d.SetWriteDeadline(time.Unix(1, 0)) == nil {
+			<-w.stopped
+			return w.err
+		}
+	}
+	return errors.Join(errors.New("access log: flush before closing"), ctx.Err())
+}
