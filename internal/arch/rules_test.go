@@ -1,0 +1,286 @@
+package arch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A rule forbids imports and says why. A broken rule prints its reason, so
+// write it for whoever has just broken it.
+type rule struct {
+	// of are the packages the rule is about, except those.
+	of, except []string
+	// forbid are what they may not import, but for what is allowed.
+	forbid, allow []string
+	// tests tells that test files are bound by it as well.
+	tests bool
+	why   string
+}
+
+// testOnly are the packages made for tests. They may use each other.
+var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./authz/authztest", "./test/..."}
+
+// planned are packages of docs/architecture.md that a rule may name although
+// they don't exist yet. Anything else that a rule names must exist, or the rule
+// would go on passing after a package was renamed.
+var planned = []string{
+	"./authz/authztest", "./cmd/kubectl-outrider", "./cmd/outrider-injector", "./identity/identitytest",
+	"./injector", "./internal/demo", "./internal/testkit", "./loadtest", "./proxy/capture", "./proxy/forward",
+	"./proxy/enforce", "./proxy/inspect", "./proxy/detect", "./proxy/inbound", "./proxy/outbound", "./proxy/config",
+	"./proxy/http1", "./proxy", "./identity/devca", "./test/e2e", "./test", "./cmd", "./cmd/outrider",
+}
+
+// The pure tree may not reach what a pure function has no use for.
+var outside = []string{"os", "os/exec", "net", "net/http", "log", "log/slog", "syscall"}
+
+func rules() []rule {
+	all := []rule{
+		{
+			of: []string{"./authz/..."}, forbid: []string{"./..."}, allow: []string{"./authz/..."}, tests: true,
+			why: "authorization is a function of its arguments; facts are handed to it, so that it can be tested as a table and used by every program",
+		},
+		{
+			of: []string{"./authz/..."}, forbid: outside,
+			why: "a decision does no I/O and writes no log; who asks for it does",
+		},
+		{
+			of: []string{"./authz"}, forbid: []string{"./authz/..."},
+			why: "the root of authz is its vocabulary, on which the rest of the tree stands",
+		},
+		{
+			of: []string{"./identity/..."}, forbid: []string{"./..."}, allow: []string{"./identity/..."},
+			why: "identity is what everything else rests on; it rests on nothing of ours",
+		},
+		{
+			of: []string{"./identity"}, forbid: append([]string{"./identity/..."}, outside...),
+			why: "the root of identity is its vocabulary: sources below it do the I/O",
+		},
+		{
+			of: []string{"./proxy/inbound"}, forbid: []string{"./proxy/outbound"},
+			why: "the directions differ in whom they trust; what they share belongs into a stage",
+		},
+		{
+			of: []string{"./proxy/outbound"}, forbid: []string{"./proxy/inbound"},
+			why: "the directions differ in whom they trust; what they share belongs into a stage",
+		},
+		{
+			of: []string{"./proxy/http1"}, forbid: []string{"./..."}, allow: []string{"./proxy/limits"},
+			why: "the engine knows HTTP and its limits and nothing of the sidecar, so that it can be tested against other implementations",
+		},
+		{
+			of: []string{"./proxy/http1"}, forbid: []string{"net/http"},
+			why: "the engine is strict where net/http is lenient; it shares nothing with its oracle",
+		},
+		{
+			of: []string{"./proxy/limits"}, forbid: []string{"./..."},
+			why: "every package may ask for a bound, so this one asks nobody",
+		},
+		{
+			of: []string{"./proxy/flow"}, forbid: []string{"./..."}, allow: []string{"./authz", "./identity"},
+			why: "every stage adds to a flow, so it can't know any of them",
+		},
+		{
+			of: []string{"./proxy/config"}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config/...", "./proxy/limits"},
+			why: "the control plane reads this package too; through it, it must not link the data plane",
+		},
+		{
+			of: []string{"./proxy/..."}, forbid: []string{"./cmd/...", "./injector/...", "./internal/demo", "./loadtest/..."},
+			why: "the data plane doesn't know who starts, configures or measures it",
+		},
+		{
+			of: []string{"./injector/..."}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config/..."},
+			why: "the control plane and the sidecar meet in the documents, not in code",
+		},
+		{
+			of: []string{"./..."}, except: append([]string{"./identity/devca", "./internal/demo"}, testOnly...), forbid: []string{"./identity/devca"},
+			why: "its keys are worth nothing: whoever is on the machine may ask for an identity",
+		},
+		{
+			of: []string{"./..."}, except: testOnly, forbid: append([]string{"testing", "testing/...", "net/http/httptest"}, testOnly...),
+			why: "what is made for tests makes things up, and must not be linked into a program",
+		},
+		{
+			of:     []string{"./..."},
+			except: []string{"./injector/...", "./cmd/outrider-injector", "./cmd/kubectl-outrider", "./test/e2e/..."},
+			forbid: []string{"k8s.io/...", "sigs.k8s.io/..."}, tests: true,
+			why: "a Kubernetes client more than doubles the sidecar; it holds no credentials of the cluster and needs none",
+		},
+		{
+			of: []string{"./internal/lifecycle", "./internal/logging", "./internal/buildinfo"}, forbid: []string{"./..."},
+			why: "mechanisms for every program; what they need is handed to them",
+		},
+		{
+			of: []string{"./..."}, forbid: []string{"math/rand"}, tests: true,
+			why: "math/rand/v2 has no seed to forget and no lock; where a guess would matter, crypto/rand",
+		},
+		{
+			of: []string{"./..."}, forbid: []string{"io/ioutil", "github.com/pkg/errors", "golang.org/x/exp/..."}, tests: true,
+			why: "the standard library has it",
+		},
+		{
+			of: []string{"./..."}, forbid: []string{"github.com/stretchr/testify/...", "github.com/onsi/..."}, tests: true,
+			why: "tests use the standard library and go-cmp, so that there is one way to write them",
+		},
+	}
+	return append(all, stageRules()...)
+}
+
+// stageRules are one rule for each stage: it knows neither another stage nor
+// the order it stands in.
+func stageRules() []rule {
+	stages := []string{"./proxy/capture", "./proxy/detect", "./proxy/enforce", "./proxy/inspect", "./proxy/forward"}
+	var all []rule
+	for _, stage := range stages {
+		others := []string{"./proxy/inbound", "./proxy/outbound"}
+		for _, other := range stages {
+			if other != stage {
+				others = append(others, other+"/...")
+			}
+		}
+		all = append(all, rule{
+			of: []string{stage + "/..."}, forbid: others,
+			why: "stages meet in proxy/flow only; their order is written once, in inbound and in outbound",
+		})
+	}
+	return all
+}
+
+// broken describes the import if the rule forbids it; "" otherwise.
+func (r rule) broken(importer string, test bool, imported string) string {
+	if test && !r.tests || !matchesAny(r.of, importer) || matchesAny(r.except, importer) {
+		return ""
+	}
+	// A package's external tests import the package itself.
+	if !matchesAny(r.forbid, imported) || matchesAny(r.allow, imported) || imported == importer {
+		return ""
+	}
+	return fmt.Sprintf("%s imports %s: %s", importer, imported, r.why)
+}
+
+func TestImports(t *testing.T) {
+	m := load(t)
+	var checked int
+	for _, p := range m.pkgs {
+		for _, f := range p.files {
+			for _, imported := range f.imports() {
+				for _, r := range rules() {
+					checked++
+					if why := r.broken(p.path, f.test, imported); why != "" {
+						t.Errorf("%s: %s", f.name, why)
+					}
+				}
+			}
+		}
+	}
+	if checked < 1000 {
+		t.Errorf("checked only %d pairs of import and rule", checked)
+	}
+}
+
+func TestImportRulesBite(t *testing.T) {
+	var tried int
+	for i, r := range rules() {
+		if r.why == "" || len(r.of) == 0 || len(r.forbid) == 0 {
+			t.Errorf("rule %d says not what, for whom or why: %+v", i, r)
+			continue
+		}
+		for _, of := range r.of {
+			for _, forbidden := range r.forbid {
+				if of == forbidden {
+					continue
+				}
+				tried++
+				importer := strings.Replace(of, "...", "anything", 1)
+				imported := strings.Replace(forbidden, "...", "else", 1)
+				if r.broken(importer, false, imported) == "" {
+					t.Errorf("rule %d lets %s import %s", i, importer, imported)
+				}
+			}
+		}
+		for _, except := range r.except {
+			if why := r.broken(strings.TrimSuffix(except, "/..."), false, strings.TrimSuffix(r.forbid[0], "/...")); why != "" {
+				t.Errorf("rule %d binds what it excepts: %s", i, why)
+			}
+		}
+	}
+	if tried < 60 {
+		t.Errorf("tried only %d forbidden imports", tried)
+	}
+}
+
+// A rule about a package that is not there any more passes for ever.
+func TestImportRulesNamePackagesThatExist(t *testing.T) {
+	m := load(t)
+	named := map[string]bool{}
+	for _, r := range rules() {
+		for _, pattern := range slices.Concat(r.of, r.except, r.forbid, r.allow) {
+			named[strings.TrimSuffix(pattern, "/...")] = true
+		}
+	}
+	var ours int
+	for name := range named {
+		if !strings.HasPrefix(name, "./") {
+			continue
+		}
+		ours++
+		if !m.has(name) && !slices.Contains(planned, name) {
+			t.Errorf("a rule names %s, which is neither there nor planned", name)
+		}
+	}
+	if ours < 20 {
+		t.Errorf("the rules name only %d of our packages", ours)
+	}
+}
+
+// dependencies are the modules that we import, with the need for each. A new
+// one is a decision: which program grows, by how much, and what is it worth?
+var dependencies = map[string]string{
+	"github.com/spiffe/go-spiffe/v2":             "SPIFFE IDs, SVIDs, the Workload API",
+	"github.com/corazawaf/coraza/v3":             "the inspection engine",
+	"github.com/corazawaf/coraza-coreruleset/v4": "the OWASP core rule set",
+	"github.com/prometheus/client_golang":        "metrics",
+	"github.com/prometheus/client_model":         "metrics, read back in tests",
+	"github.com/fsnotify/fsnotify":               "watching directories of documents and keys",
+	"go.yaml.in/yaml/v3":                         "configuration and policy documents",
+	"google.golang.org/grpc":                     "the Workload API's transport",
+	"golang.org/x/sys":                           "socket options",
+	"github.com/google/go-cmp":                   "tests: differences",
+	"github.com/rogpeppe/go-internal":            "tests: scripts",
+	"go.uber.org/goleak":                         "tests: goroutine leaks",
+	"github.com/coder/websocket":                 "tests: a WebSocket peer",
+}
+
+func TestDependenciesAreKnown(t *testing.T) {
+	m := load(t)
+	var seen int
+	for _, p := range m.pkgs {
+		for _, f := range p.files {
+			for _, imported := range f.imports() {
+				host, _, _ := strings.Cut(imported, "/")
+				if !strings.Contains(host, ".") || strings.HasPrefix(imported, "./") {
+					continue
+				}
+				seen++
+				if need := needFor(imported); need == "" {
+					t.Errorf("%s imports %s, which is no known dependency", f.name, imported)
+				} else if strings.HasPrefix(need, "tests:") && !f.test && !matchesAny(testOnly, p.path) {
+					t.Errorf("%s imports %s, which is for tests", f.name, imported)
+				}
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("saw only %d imports of other modules", seen)
+	}
+}
+
+func needFor(imported string) string {
+	for name, need := range dependencies {
+		if matches(name+"/...", imported) {
+			return need
+		}
+	}
+	return ""
+}
