@@ -15,7 +15,9 @@ type Severity = strict.Severity
 
 // The severities of a problem.
 const (
-	Error   = strict.Error
+	// Error keeps a document from being used.
+	Error = strict.Error
+	// Warning does not.
 	Warning = strict.Warning
 )
 

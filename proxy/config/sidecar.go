@@ -82,8 +82,8 @@ type Policies struct {
 type Inbound struct {
 	// Name is unique among all listeners; it labels logs and metrics.
 	Name string `yaml:"name"`
-	// Listen is "host:port"; an empty host means all addresses, port 0 any
-	// free one.
+	// Listen is "ip:port"; an empty ip means all addresses, port 0 any free
+	// one.
 	Listen string `yaml:"listen"`
 	// Forward is the "ip:port" of the application.
 	Forward string `yaml:"forward"`
@@ -102,8 +102,11 @@ type Inbound struct {
 type Outbound struct {
 	// Name is unique among all listeners; it labels logs and metrics.
 	Name string `yaml:"name"`
-	// Listen is "host:port" as in [Inbound]; normally on loopback.
+	// Listen is "ip:port" on loopback, port 0 meaning any free one.
 	Listen string `yaml:"listen"`
+	// UnsafeListen allows a Listen that is not loopback, where whoever
+	// reaches it calls with this workload's identity.
+	UnsafeListen bool `yaml:"unsafeListen,omitempty"`
 	// Destination is the name of one of Spec.Destinations.
 	Destination string `yaml:"destination"`
 	// Protocol is Detect when empty.
@@ -123,7 +126,7 @@ type Destination struct {
 
 // An Endpoint is an address the sidecar serves itself.
 type Endpoint struct {
-	// Listen is "host:port", "off", or empty for the default.
+	// Listen is "ip:port" as in [Inbound], "off", or empty for the default.
 	Listen string `yaml:"listen,omitempty"`
 }
 

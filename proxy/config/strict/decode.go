@@ -3,7 +3,9 @@ package strict
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +122,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, p *path) {
 	d.pairs(n, p, func(key, value *yaml.Node) {
 		field, ok := known[key.Value]
 		if !ok {
-			d.report(key, p.key(key.Value), "unknown field", suggest(key.Value, names(known)))
+			d.report(key, p.key(key.Value), "unknown field", Suggest(key.Value, slices.Collect(maps.Keys(known))))
 			return
 		}
 		d.value(value, field, p.key(key.Value))

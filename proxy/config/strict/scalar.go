@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -41,9 +40,11 @@ func (d *decoder) word(n *yaml.Node, v reflect.Value, p *path) {
 		d.report(n, p, "expected text, got "+describe(n), "quote it: "+quote(n.Value))
 		return
 	}
-	if e, ok := v.Interface().(interface{ Values() []string }); ok && !contains(e.Values(), n.Value) {
-		d.report(n, p, quote(n.Value)+" is not known here", suggest(n.Value, e.Values()))
-		return
+	if e, ok := v.Interface().(interface{ Values() []string }); ok {
+		if remedy := Suggest(n.Value, e.Values()); remedy != "" {
+			d.report(n, p, quote(n.Value)+" is not known here", remedy)
+			return
+		}
 	}
 	v.SetString(n.Value)
 }
@@ -121,22 +122,3 @@ func describe(n *yaml.Node) string {
 	}
 	return quote(n.Value)
 }
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
-
-func names(known map[string]reflect.Value) []string {
-	list := make([]string, 0, len(known))
-	for k := range known {
-		list = append(list, k)
-	}
-	return list
-}
-
-func oneOf(list []string) string { return strings.Join(list, ", ") }

@@ -5,14 +5,20 @@ import (
 	"strings"
 )
 
-// suggest words the remedy for a name that is not among the known ones.
-func suggest(got string, known []string) string {
+// Suggest words the remedy for a name that should be one of the known ones;
+// empty when it is.
+func Suggest(got string, known []string) string {
+	if slices.Contains(known, got) {
+		return ""
+	}
 	if best := nearest(got, known); best != "" {
 		return "did you mean " + quote(best) + "?"
 	}
-	sorted := slices.Clone(known)
-	slices.Sort(sorted)
-	return "allowed here: " + oneOf(sorted)
+	if len(known) == 0 {
+		return "none is known"
+	}
+	sorted := slices.Sorted(slices.Values(known))
+	return "allowed here: " + strings.Join(sorted, ", ")
 }
 
 // nearest returns the known name that a person most likely meant; empty when

@@ -1,0 +1,97 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/outrider-mesh/outrider/authz"
+	"go.yaml.in/yaml/v3"
+)
+
+// The defaults of the sidecar's file.
+const (
+	// DefaultAdmin, DefaultMetrics and DefaultHealth are where the sidecar
+	// serves itself.
+	DefaultAdmin   = "127.0.0.1:15000"
+	DefaultMetrics = ":15020"
+	DefaultHealth  = ":15021"
+
+	// defaultInterval is short beside the lifetime of any SVID and long
+	// beside the cost of a stat.
+	defaultInterval = 10 * time.Second
+	// defaultDrain fits into the 30 s Kubernetes gives a pod by default only
+	// because the application ends at the same time.
+	defaultDrain = 30 * time.Second
+)
+
+// SetDefaults fills every empty field that has a default. An inbound
+// listener's mutual TLS mode stays empty, since MeshConfig may set it, and so
+// do Limits, whose defaults are those of package limits.
+func (s *Sidecar) SetDefaults() {
+	spec := &s.Spec
+	if f := spec.Identity.Files; f != nil {
+		f.Interval = or(f.Interval, defaultInterval)
+	}
+	for i := range spec.Inbound {
+		in := &spec.Inbound[i]
+		in.Protocol, in.Connect = or(in.Protocol, Detect), or(in.Connect, ConnectRefuse)
+	}
+	for i := range spec.Outbound {
+		out := &spec.Outbound[i]
+		out.Protocol, out.Connect = or(out.Protocol, Detect), or(out.Connect, ConnectRefuse)
+	}
+	spec.Admin.Listen = or(spec.Admin.Listen, DefaultAdmin)
+	spec.Metrics.Listen = or(spec.Metrics.Listen, DefaultMetrics)
+	spec.Health.Listen = or(spec.Health.Listen, DefaultHealth)
+	spec.AccessLog.Output = or(spec.AccessLog.Output, "stdout")
+	spec.AccessLog.Allowed = or(spec.AccessLog.Allowed, LogAll)
+	spec.Drain.Timeout = or(spec.Drain.Timeout, defaultDrain)
+}
+
+// off is what a document writes to turn something off. Some YAML tools spell
+// words of this kind anew, so case does not matter.
+func off(s string) bool { return strings.EqualFold(s, "off") }
+
+// Off tells whether the endpoint is not served.
+func (e Endpoint) Off() bool { return off(e.Listen) }
+
+// Off tells whether no record is written.
+func (l AccessLog) Off() bool { return off(l.Output) }
+
+// reserved tells whether Output is a word and not a path.
+func (l AccessLog) reserved() bool {
+	return l.Off() || l.Output == "stdout" || l.Output == "stderr"
+}
+
+// Workload is the sidecar's own workload as policies see it. The trust domain
+// is that of its SVID and left empty.
+func (s *Sidecar) Workload() authz.Workload {
+	return authz.Workload{Namespace: s.Metadata.Namespace, Name: s.Metadata.Name, Labels: s.Metadata.Labels}
+}
+
+// Destination returns the destination of that name; nil when there is none.
+func (s *Spec) Destination(name string) *Destination {
+	for i := range s.Destinations {
+		if s.Destinations[i].Name == name {
+			return &s.Destinations[i]
+		}
+	}
+	return nil
+}
+
+// MarshalJSON writes the file with the keys and the notation (durations such
+// as "30s") that it is read with. Nothing in it is secret.
+func (s *Sidecar) MarshalJSON() ([]byte, error) {
+	type plain Sidecar // without this method
+	text, err := yaml.Marshal((*plain)(s))
+	if err != nil {
+		return nil, fmt.Errorf("write the sidecar's configuration: %w", err)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		return nil, fmt.Errorf("reread the sidecar's configuration: %w", err)
+	}
+	return json.Marshal(tree)
+}
