@@ -1,5 +1,6 @@
-// Package authz decides who may call.
 package authz
+
+import "strconv"
 
 // A Basis says which step of the evaluation decided.
 type Basis uint8
@@ -14,7 +15,28 @@ const (
 	NoAllowMatched
 	// ByDefault: no Allow policy selects the workload; defaultAccess decided.
 	ByDefault
+	// PerRequest: nothing refuses the HTTP connection as a whole, each of its
+	// requests is decided by itself. Only [Set.AuthorizeConnection] says so.
+	PerRequest
 )
+
+// String returns the stable snake_case name used in logs and metrics; "-" for
+// the zero Basis.
+func (b Basis) String() string {
+	switch b {
+	case ByDeny:
+		return "deny"
+	case ByAllow:
+		return "allow"
+	case NoAllowMatched:
+		return "no_allow_matched"
+	case ByDefault:
+		return "default"
+	case PerRequest:
+		return "per_request"
+	}
+	return "-"
+}
 
 // A Decision is the outcome of one evaluation and what it rests on. It is a
 // plain value; making one allocates nothing.
@@ -23,8 +45,29 @@ type Decision struct {
 	Allowed bool
 	// Basis is the step that decided; zero when nothing was evaluated.
 	Basis Basis
-	// Policy is the "namespace/name" of the deciding policy; empty when none did.
+	// Policy is the "namespace/name" of the deciding policy, or its name alone
+	// when it has no namespace; empty when none decided.
 	Policy string
 	// Rule is the index of the deciding rule in its policy, from 0; -1 when none did.
 	Rule int
+}
+
+// String explains the decision in one line for our own log. It names policies,
+// so it must not be sent to the caller.
+func (d Decision) String() string {
+	verdict := "denied"
+	if d.Allowed {
+		verdict = "allowed"
+	}
+	switch d.Basis {
+	case ByDeny, ByAllow:
+		return verdict + " by " + d.Policy + " rule " + strconv.Itoa(d.Rule)
+	case NoAllowMatched:
+		return verdict + ": allow policies select the workload and none matched"
+	case ByDefault:
+		return verdict + " by default access: no allow policy selects the workload"
+	case PerRequest:
+		return verdict + ": each request of the connection is decided by itself"
+	}
+	return verdict + ": nothing was evaluated"
 }

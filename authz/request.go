@@ -1,0 +1,125 @@
+package authz
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+)
+
+// A Header gives read access to the fields of a request head.
+type Header interface {
+	// Each calls yield with every field, in order of arrival, until yield
+	// returns false. Names may be in any case.
+	Each(yield func(name, value string) bool)
+}
+
+// A Request is the facts that one decision rests on. What is left zero is not
+// known, and what is not known counts against the caller: an Allow that asks
+// for it does not match, a Deny that asks for it does. The one exception is
+// Peer, whose absence is itself a fact.
+type Request struct {
+	// Peer is the verified SPIFFE ID of the caller; zero when it has none.
+	Peer spiffeid.ID
+	// Source is the address of whoever opened the connection.
+	Source netip.Addr
+	// Port is the workload's own port that is called.
+	Port uint16
+
+	// HTTP tells that the fields below are known. It is false for a connection
+	// that carries opaque bytes.
+	HTTP bool
+	// Method is case-sensitive.
+	Method string
+	// Host is the authority as the client sent it, with or without a port;
+	// empty when it sent none (HTTP/1.0).
+	Host string
+	// Path is what NormalizePath returned, or "*".
+	Path string
+	// Header is the request's; nil when it is not known.
+	Header Header
+}
+
+// l7 says what is known of the facts that only HTTP has.
+type l7 uint8
+
+const (
+	// l7Known: they are in the request.
+	l7Known l7 = iota
+	// l7Never: there are none, or the request lacks them.
+	l7Never
+	// l7Later: the connection is HTTP and its requests will bring them.
+	l7Later
+)
+
+// facts are a request, taken apart once for all the rules.
+type facts struct {
+	req *Request
+	l7  l7
+	// id is the peer's SPIFFE ID, domain and path its halves; empty without one.
+	id, domain, path string
+	// namespace is that of a Kubernetes service account's ID, else empty.
+	namespace string
+	// ownDomain tells that the peer is of the workload's own trust domain.
+	ownDomain bool
+	source    netip.Addr
+	// host is without port and final dot, hostPort the port alone.
+	host, hostPort string
+	// escaped tells that the request's path holds percent-encodings.
+	escaped bool
+	probes  *sync.Pool
+}
+
+func (s *Set) facts(r *Request, known l7) facts {
+	f := facts{req: r, l7: known, probes: s.probes, source: r.Source.Unmap().WithZone("")}
+	if !r.Peer.IsZero() {
+		f.id, f.domain, f.path = r.Peer.String(), r.Peer.TrustDomain().Name(), r.Peer.Path()
+		f.namespace = namespaceOf(f.path)
+		f.ownDomain = f.domain == s.trustDomain
+	}
+	if known == l7Known {
+		f.host, f.hostPort = splitHost(r.Host)
+		f.escaped = strings.IndexByte(r.Path, '%') >= 0
+	}
+	return f
+}
+
+// decided returns what a decision about the request itself may rely on.
+func (r *Request) decided() l7 {
+	if r.HTTP && r.Method != "" && r.Path != "" {
+		return l7Known
+	}
+	return l7Never
+}
+
+// namespaceOf returns the namespace in /ns/NAMESPACE/sa/NAME, and nothing for a
+// path of any other form.
+func namespaceOf(path string) string {
+	rest, ok := strings.CutPrefix(path, "/ns/")
+	if !ok {
+		return ""
+	}
+	namespace, rest, _ := strings.Cut(rest, "/")
+	account, ok := strings.CutPrefix(rest, "sa/")
+	if !ok || strings.Contains(account, "/") {
+		return ""
+	}
+	return namespace
+}
+
+// splitHost takes an authority apart. The final dot of an absolute name goes,
+// for "a.example." and "a.example" are the same host.
+func splitHost(authority string) (host, port string) {
+	host = authority
+	if i := strings.LastIndexByte(authority, ':'); i >= 0 && digits(authority[i+1:]) &&
+		(strings.HasSuffix(authority[:i], "]") || strings.IndexByte(authority, ':') == i) {
+		host, port = authority[:i], authority[i+1:]
+	}
+	return strings.TrimSuffix(host, "."), port
+}
+
+// digits is true of an empty string too: RFC 3986 allows an empty port.
+func digits(s string) bool {
+	return strings.Trim(s, "0123456789") == ""
+}
