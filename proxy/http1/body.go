@@ -1,0 +1,386 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"time"
+)
+
+// bodyKind is how the length of a body is known.
+type bodyKind uint8
+
+const (
+	noBody bodyKind = iota
+	lengthBody
+	chunkedBody
+	closeBody // until the connection ends; responses only
+)
+
+// Bounds of the chunked coding. Extensions are dropped, but reading them costs.
+const (
+	// maxChunkLine bounds one chunk-size line, in bytes.
+	maxChunkLine = 256
+	// maxChunkDigits keeps the size within an int64.
+	maxChunkDigits = 15
+	// maxChunkExtensions bounds the extensions of one body together, in bytes.
+	maxChunkExtensions = 8 << 10
+)
+
+// A Body reads the payload of one message, free of its framing. It reads no
+// further than it is asked to, so back-pressure reaches the sender.
+type Body struct {
+	c      *conn
+	limits *bodyLimits
+	kind   bodyKind
+	left   int64 // payload bytes to come: of the body, or of the current chunk
+	inside bool  // in a chunk whose CRLF has not been read
+	extra  int   // chunk extension bytes so far
+	size   int64 // payload bytes so far
+	ended  bool
+	err    error
+	// trailers is the rendered trailer section of a chunked body, without its
+	// empty line.
+	trailers []byte
+	tail     head // scratch for parsing trailers
+	// ahead is what Peek took from the connection, and not yet given out.
+	ahead   []byte
+	aheadAt int
+	peeked  *[]byte // the buffer behind ahead
+}
+
+// bodyLimits are the bounds of a body; see package limits.
+type bodyLimits struct {
+	bytes        int64
+	trailerBytes int
+	headerCount  int
+	within       time.Duration
+}
+
+// reset makes the body ready for a message on c. It keeps its scratch space.
+func (b *Body) reset(c *conn, l *bodyLimits, kind bodyKind, length int64) {
+	*b = Body{
+		c: c, limits: l, kind: kind, left: length,
+		trailers: b.trailers[:0], tail: head{fields: b.tail.fields[:0]},
+	}
+	b.ended = kind == noBody || kind == lengthBody && length == 0
+	if kind == lengthBody && l.bytes > 0 && length > l.bytes {
+		b.err = errBodyTooLarge
+	}
+}
+
+var errBodyTooLarge = &ProtocolError{Kind: BodyTooLarge, Rule: "the body is over its limit"}
+
+// Ended tells whether all of the body has been given out by Next.
+func (b *Body) Ended() bool { return b.ended && b.aheadAt == len(b.ahead) }
+
+// Received is how many payload bytes have been read.
+func (b *Body) Received() int64 { return b.size }
+
+// Next returns the next piece of payload, never empty; it is valid until the
+// next call. The error is io.EOF behind the last piece.
+func (b *Body) Next() ([]byte, error) {
+	if b.aheadAt < len(b.ahead) {
+		p := b.ahead[b.aheadAt:]
+		b.aheadAt = len(b.ahead)
+		return p, nil
+	}
+	return b.next()
+}
+
+func (b *Body) next() ([]byte, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	if b.ended {
+		return nil, io.EOF
+	}
+	p, err := b.piece()
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			b.err = err
+		}
+		return nil, err
+	}
+	b.size += int64(len(p))
+	if b.limits.bytes > 0 && b.size > b.limits.bytes {
+		b.err = errBodyTooLarge
+		return nil, b.err
+	}
+	return p, nil
+}
+
+func (b *Body) piece() ([]byte, error) {
+	switch b.kind {
+	case lengthBody:
+		p, err := b.take(b.left)
+		b.left -= int64(len(p))
+		b.ended = b.left == 0
+		return p, err
+	case closeBody:
+		p, err := b.take(largeBuffer)
+		if errors.Is(err, ErrUnexpectedEnd) {
+			b.ended = true
+			return nil, io.EOF
+		}
+		return p, err
+	case chunkedBody:
+		return b.chunkPiece()
+	case noBody:
+	}
+	return nil, io.EOF
+}
+
+// take returns up to most unread bytes, reading once if there are none.
+func (b *Body) take(most int64) ([]byte, error) {
+	if len(b.c.unread()) == 0 {
+		if err := b.fill(most); err != nil {
+			return nil, err
+		}
+	}
+	p := b.c.unread()
+	if int64(len(p)) > most {
+		p = p[:most]
+	}
+	b.c.use(len(p))
+	return p, nil
+}
+
+// fill reads more of the body. A body that goes on gets the large buffer.
+func (b *Body) fill(expected int64) error {
+	if expected > smallBuffer && len(b.c.unread()) == 0 && (b.c.buf == nil || len(*b.c.buf) < largeBuffer) {
+		b.c.resize(largeBuffer)
+	}
+	if err := b.c.expect(time.Now(), b.limits.within); err != nil {
+		return err
+	}
+	err := b.c.fill(largeBuffer)
+	if errors.Is(err, io.EOF) {
+		return ErrUnexpectedEnd
+	}
+	return err
+}
+
+// chunkPiece returns payload of the current or the next chunk.
+func (b *Body) chunkPiece() ([]byte, error) {
+	if b.left == 0 {
+		if err := b.nextChunk(); err != nil {
+			return nil, err
+		}
+		if b.left == 0 {
+			return nil, b.readTrailers()
+		}
+	}
+	p, err := b.take(b.left)
+	b.left -= int64(len(p))
+	return p, err
+}
+
+// nextChunk reads the end of the current chunk and the size line of the next.
+func (b *Body) nextChunk() error {
+	if b.inside {
+		for len(b.c.unread()) < 2 {
+			if err := b.fill(2); err != nil {
+				return err
+			}
+		}
+		if p := b.c.unread(); p[0] != '\r' || p[1] != '\n' {
+			return malformed("a chunk is not followed by CRLF")
+		}
+		b.c.use(2)
+		b.inside = false
+	}
+	line, err := b.chunkLine()
+	if err != nil {
+		return err
+	}
+	size, extension, perr := parseChunkLine(line)
+	if perr != nil {
+		return perr
+	}
+	if b.extra += extension; b.extra > maxChunkExtensions {
+		return malformed("chunk extensions over their limit")
+	}
+	b.left, b.inside = size, size > 0
+	return nil
+}
+
+// chunkLine reads one chunk-size line and returns it without its CRLF.
+func (b *Body) chunkLine() ([]byte, error) {
+	for {
+		p := b.c.unread()
+		if i := bytes.IndexByte(p, '\n'); i >= 0 {
+			if i == 0 || p[i-1] != '\r' {
+				return nil, malformed("a chunk size line ends in LF without CR")
+			}
+			if i > maxChunkLine {
+				break
+			}
+			b.c.use(i + 1)
+			return p[:i-1], nil
+		}
+		if len(p) > maxChunkLine {
+			break
+		}
+		if err := b.fill(maxChunkLine); err != nil {
+			return nil, err
+		}
+	}
+	return nil, malformed("a chunk size line is too long")
+}
+
+// parseChunkLine reads chunk-size [ chunk-ext ] (RFC 9112 §7.1), without the bad
+// white space that it lets servers tolerate.
+func parseChunkLine(line []byte) (size int64, extension int, err *ProtocolError) {
+	digits := 0
+	for digits < len(line) {
+		d, ok := hexDigit(line[digits])
+		if !ok {
+			break
+		}
+		if digits == maxChunkDigits {
+			return 0, 0, malformed("a chunk size has too many digits")
+		}
+		size = size<<4 | int64(d)
+		digits++
+	}
+	if digits == 0 {
+		return 0, 0, malformed("a chunk size is not hexadecimal")
+	}
+	ext := line[digits:]
+	if len(ext) > 0 && (ext[0] != ';' || !all(ext, valueByte)) {
+		return 0, 0, malformed("a chunk size is followed by something other than an extension")
+	}
+	return size, len(ext), nil
+}
+
+func hexDigit(b byte) (byte, bool) {
+	switch {
+	case b >= '0' && b <= '9':
+		return b - '0', true
+	case b|0x20 >= 'a' && b|0x20 <= 'f':
+		return b | 0x20 - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// readTrailers reads the trailer section, keeps what may be forwarded, and
+// returns io.EOF.
+func (b *Body) readTrailers() error {
+	now := time.Now()
+	if err := b.c.expect(now, b.limits.within); err != nil {
+		return err
+	}
+	raw, err := b.c.section(b.limits.trailerBytes, b.limits.headerCount, b.limits.within)
+	switch {
+	case errors.Is(err, errSectionFull):
+		return &ProtocolError{Kind: HeadTooLarge, Rule: "the trailer section is over its limit"}
+	case errors.Is(err, io.EOF):
+		return ErrUnexpectedEnd
+	case err != nil:
+		return err
+	}
+	b.tail.reset()
+	if perr := b.tail.parseFields(raw, b.c.scan.ends, 0); perr != nil {
+		return perr
+	}
+	for i := range b.tail.fields {
+		f := &b.tail.fields[i]
+		if f.kind == plainField && !forbiddenTrailer(cut(raw, f.name)) {
+			b.trailers = append(b.trailers, cut(raw, f.line)...)
+		}
+	}
+	b.ended = true
+	return io.EOF
+}
+
+// forbiddenTrailer names the fields that must not come in a trailer section:
+// those that decide about routing, authentication or how to read the content
+// (RFC 9110 §6.5.1). They are dropped. The framing fields have kinds of their own.
+func forbiddenTrailer(name []byte) bool {
+	for _, forbidden := range [...]string{
+		"authorization", "cookie", "set-cookie", "content-encoding", "content-type",
+		"content-range", "trailer", "cache-control", "www-authenticate", "max-forwards",
+	} {
+		if equalFold(name, forbidden) {
+			return true
+		}
+	}
+	return false
+}
+
+// here returns what Next would return without reading from the connection, or
+// nil. It takes nothing.
+func (b *Body) here() bool {
+	if b.aheadAt < len(b.ahead) || b.err != nil || b.ended {
+		return true
+	}
+	unread := b.c.unread()
+	if len(unread) == 0 {
+		return false
+	}
+	if b.kind != chunkedBody || b.left > 0 {
+		return true
+	}
+	// Between chunks: the next size line must be there, and, lest the last
+	// chunk's trailers block, some byte behind it.
+	need := 0
+	if b.inside {
+		need = 2
+	}
+	if len(unread) <= need {
+		return false
+	}
+	lf := bytes.IndexByte(unread[need:], '\n')
+	if lf < 0 {
+		return false
+	}
+	if line := unread[need:]; line[0] == '0' {
+		return bytes.Contains(line, []byte("\r\n\r\n"))
+	}
+	return len(unread) > need+lf+1
+}
+
+// Peek reads up to n payload bytes ahead and returns them, and whether that was
+// all of the body. Next gives them out again, so that the body can still be
+// forwarded. What it returns is valid until the exchange ends.
+func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
+	if b.peeked == nil {
+		b.peeked = b.c.buffers.get(int(min(n, largeBuffer)))
+		b.ahead = (*b.peeked)[:0]
+	}
+	for int64(len(b.ahead)) < n && !b.ended {
+		p, err := b.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return b.ahead, false, err
+		}
+		b.ahead = append(b.ahead, p...)
+	}
+	if b.kind == chunkedBody && !b.ended && int64(len(b.ahead)) >= n && b.here() {
+		// The last chunk may already be here: then the body is complete.
+		p, err := b.next()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return b.ahead, false, err
+		}
+		b.ahead = append(b.ahead, p...)
+	}
+	return b.ahead, b.ended, nil
+}
+
+// release gives back what Peek held.
+func (b *Body) release() {
+	if b.peeked != nil {
+		b.c.buffers.put(b.peeked)
+		b.peeked, b.ahead, b.aheadAt = nil, nil, 0
+	}
+}
+
+// replayable tells whether the payload from its first byte is still at hand, and
+// is all of it.
+func (b *Body) replayable() bool { return b.kind == noBody || b.size == int64(len(b.ahead)) && b.ended }
+
+// rewind makes Next start over; only for a replayable body.
+func (b *Body) rewind() { b.aheadAt = 0 }

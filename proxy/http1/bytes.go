@@ -1,0 +1,108 @@
+package http1
+
+// byteClass marks what a byte may be part of.
+type byteClass uint8
+
+const (
+	tokenByte  byteClass = 1 << iota // tchar, RFC 9110 §5.6.2
+	valueByte                        // field-vchar, SP and HTAB, RFC 9110 §5.5
+	targetByte                       // visible ASCII without '#': RFC 9112 §3.2 has no fragment
+	hostByte                         // RFC 3986 §3.2: host and port, no userinfo
+)
+
+// classes is the class of every byte. It is computed once and never written to.
+var classes = classify()
+
+func classify() (t [256]byteClass) {
+	for i := range t {
+		b := byte(i)
+		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
+		digit := b >= '0' && b <= '9'
+		if letter || digit || in(b, "!#$%&'*+-.^_`|~") {
+			t[i] |= tokenByte
+		}
+		if b == '\t' || b >= ' ' && b != 0x7f {
+			t[i] |= valueByte
+		}
+		if b > ' ' && b < 0x7f && b != '#' {
+			t[i] |= targetByte
+		}
+		if letter || digit || in(b, "-._~!$&'()*+,;=%:[]") {
+			t[i] |= hostByte
+		}
+	}
+	return t
+}
+
+func in(b byte, set string) bool {
+	for i := range len(set) {
+		if set[i] == b {
+			return true
+		}
+	}
+	return false
+}
+
+// all tells whether every byte of s is of class c.
+func all(s []byte, c byteClass) bool {
+	for _, b := range s {
+		if classes[b]&c == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// lower folds an ASCII letter.
+func lower(b byte) byte {
+	if b >= 'A' && b <= 'Z' {
+		return b + ('a' - 'A')
+	}
+	return b
+}
+
+// text is what both a head's bytes and its string copy are.
+type text interface{ ~string | ~[]byte }
+
+// equalFold compares ASCII without regard to case; want is lower case.
+func equalFold[T text](s T, want string) bool {
+	if len(s) != len(want) {
+		return false
+	}
+	for i := range len(want) {
+		if lower(s[i]) != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// looksLike is equalFold that also takes '_' for '-': servers that follow CGI
+// (RFC 3875 §4.1.18) cannot tell the two apart, so a name that we strip must be
+// stripped in both spellings.
+func looksLike[T text](s T, want string) bool {
+	if len(s) != len(want) {
+		return false
+	}
+	for i := range len(want) {
+		b := lower(s[i])
+		if b == '_' {
+			b = '-'
+		}
+		if b != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// trimOWS cuts optional white space (RFC 9110 §5.6.3) off both ends.
+func trimOWS[T text](s T) T {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,359 @@
+package http1
+
+import "bytes"
+
+func indexLF(b []byte) int { return bytes.IndexByte(b, '\n') }
+
+// span is a piece of a head, as offsets: it holds for the bytes and for their
+// string copy alike.
+type span struct{ from, to int32 }
+
+func cut[T text](s T, p span) T { return s[p.from:p.to] }
+
+// fieldKind is what a field means to a proxy; most mean nothing.
+type fieldKind uint8
+
+const (
+	plainField fieldKind = iota
+	hostField
+	contentLengthField
+	transferEncodingField
+	connectionField
+	upgradeField
+	teField
+	expectField
+	traceparentField
+	// hopField: ends at this hop and means nothing else to us.
+	hopField
+	// reservedField: only a sidecar may set it; stripped from either side.
+	reservedField
+	// confusingField: a framing field spelled so that another server might
+	// take it for the real one.
+	confusingField
+)
+
+// field is one header field line.
+type field struct {
+	line, name, value span
+	kind              fieldKind
+}
+
+// kindOf classifies a field name. The lengths come first, as most names differ
+// in it from all of these.
+func kindOf[T text](name T) fieldKind { //nolint:cyclop // one flat table
+	switch len(name) {
+	case 2:
+		return kindIf(equalFold(name, "te"), teField)
+	case 4:
+		return kindIf(equalFold(name, "host"), hostField)
+	case 6:
+		return kindIf(equalFold(name, "expect"), expectField)
+	case 7:
+		return kindIf(equalFold(name, "upgrade"), upgradeField)
+	case 10:
+		if equalFold(name, "connection") {
+			return connectionField
+		}
+		return kindIf(equalFold(name, "keep-alive"), hopField)
+	case 11:
+		if equalFold(name, "traceparent") {
+			return traceparentField
+		}
+	case 14:
+		if equalFold(name, "content-length") {
+			return contentLengthField
+		}
+		if looksLike(name, "content-length") {
+			return confusingField
+		}
+	case 16:
+		return kindIf(equalFold(name, "proxy-connection"), hopField)
+	case 17:
+		if equalFold(name, "transfer-encoding") {
+			return transferEncodingField
+		}
+		if looksLike(name, "transfer-encoding") {
+			return confusingField
+		}
+	case 18:
+		return kindIf(equalFold(name, "proxy-authenticate"), hopField)
+	case 19:
+		return kindIf(equalFold(name, "proxy-authorization"), hopField)
+	case len(xfcc):
+		if looksLike(name, xfcc) {
+			return reservedField
+		}
+	}
+	if len(name) >= len(ownPrefix) && looksLike(name[:len(ownPrefix)], ownPrefix) {
+		return reservedField
+	}
+	return plainField
+}
+
+// Names that carry identity. A neighbour that sends them is lying or confused.
+const (
+	xfcc      = "x-forwarded-client-cert"
+	ownPrefix = "x-outrider-"
+)
+
+func kindIf(is bool, kind fieldKind) fieldKind {
+	if is {
+		return kind
+	}
+	return plainField
+}
+
+// head is what a request and a response head have in common.
+type head struct {
+	fields []field
+	// nominated are the field names that Connection lists, options apart
+	// (RFC 9110 §7.6.1). Offsets into the same head.
+	nominated []span
+
+	hosts          int
+	host           span
+	lengths        int
+	length         int64 // of Content-Length; valid if lengths is 1
+	codings        int   // Transfer-Encoding fields
+	chunked        bool
+	closes         bool // Connection: close
+	keeps          bool // Connection: keep-alive
+	upgrades       bool // Connection: upgrade
+	upgrade        span // value of the first Upgrade field
+	upgradeFields  int
+	trailersWanted bool // TE: trailers
+	continues      bool // Expect: 100-continue
+	traced         bool
+	trace          span
+}
+
+func (h *head) reset() { *h = head{fields: h.fields[:0], nominated: h.nominated[:0]} }
+
+// parseFields reads the field lines of raw: those between the first line of a
+// head and its empty line. skip is 1 for a head and 0 for a trailer section.
+func (h *head) parseFields(raw []byte, ends []int32, skip int) *ProtocolError {
+	start := int32(0)
+	if skip == 1 {
+		start = ends[0]
+	}
+	for _, end := range ends[skip : len(ends)-1] {
+		f, err := parseField(raw, span{start, end})
+		if err != nil {
+			return err
+		}
+		if err := h.note(raw, &f); err != nil {
+			return err
+		}
+		h.fields = append(h.fields, f)
+		start = end
+	}
+	return nil
+}
+
+// parseField reads one line, CRLF included.
+func parseField(raw []byte, line span) (field, *ProtocolError) {
+	b := raw[line.from : line.to-2]
+	if b[0] == ' ' || b[0] == '\t' {
+		return field{}, malformed("a header line starts with white space (obs-fold)")
+	}
+	colon := 0
+	for colon < len(b) && classes[b[colon]]&tokenByte != 0 {
+		colon++
+	}
+	switch {
+	case colon == len(b):
+		return field{}, malformed("a header line has no colon")
+	case b[colon] == ' ' || b[colon] == '\t':
+		return field{}, malformed("white space before the colon of a header field")
+	case b[colon] != ':' || colon == 0:
+		return field{}, malformed("a header field name is not a token")
+	}
+	value := b[colon+1:]
+	if !all(value, valueByte) {
+		return field{}, malformed("a header field value holds a control byte")
+	}
+	from := colon + 1
+	for from < len(b) && (b[from] == ' ' || b[from] == '\t') {
+		from++
+	}
+	to := len(b)
+	for to > from && (b[to-1] == ' ' || b[to-1] == '\t') {
+		to--
+	}
+	at := func(i int) int32 { return line.from + int32(i) } //nolint:gosec // within the line
+	return field{
+		line: line, name: span{line.from, at(colon)}, value: span{at(from), at(to)},
+		kind: kindOf(b[:colon]),
+	}, nil
+}
+
+// note keeps what a field means for framing and for the connection.
+func (h *head) note(raw []byte, f *field) *ProtocolError {
+	value := cut(raw, f.value)
+	switch f.kind {
+	case hostField:
+		h.hosts++
+		h.host = f.value
+	case contentLengthField:
+		h.lengths++
+		n, ok := parseLength(value)
+		if !ok {
+			return malformed("Content-Length is not a number")
+		}
+		h.length = n
+	case transferEncodingField:
+		h.codings++
+		h.chunked = equalFold(value, "chunked")
+	case connectionField:
+		return h.noteConnection(raw, f.value)
+	case upgradeField:
+		h.upgradeFields++
+		h.upgrade = f.value
+	case teField:
+		h.trailersWanted = h.trailersWanted || equalFold(value, "trailers")
+	case expectField:
+		if !equalFold(value, "100-continue") {
+			return malformed("Expect asks for something other than 100-continue")
+		}
+		h.continues = true
+	case traceparentField:
+		h.traced = true
+		h.trace = f.value
+	case confusingField:
+		return malformed("a framing field is spelled with an underscore")
+	}
+	return nil
+}
+
+// noteConnection reads the options of a Connection field.
+func (h *head) noteConnection(raw []byte, list span) *ProtocolError {
+	for list.from <= list.to {
+		end := list.from
+		for end < list.to && raw[end] != ',' {
+			end++
+		}
+		from, to := list.from, end
+		for from < to && (raw[from] == ' ' || raw[from] == '\t') {
+			from++
+		}
+		for to > from && (raw[to-1] == ' ' || raw[to-1] == '\t') {
+			to--
+		}
+		list.from = end + 1
+		if from == to {
+			continue // an empty element, RFC 9110 §5.6.1
+		}
+		if err := h.noteOption(raw, span{from, to}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxNominated bounds the names one head may have removed.
+const maxNominated = 16
+
+func (h *head) noteOption(raw []byte, at span) *ProtocolError {
+	option := cut(raw, at)
+	if !all(option, tokenByte) {
+		return malformed("a Connection option is not a token")
+	}
+	switch {
+	case equalFold(option, "close"):
+		h.closes = true
+	case equalFold(option, "keep-alive"):
+		h.keeps = true
+	case equalFold(option, "upgrade"):
+		h.upgrades = true
+	default:
+		switch kindOf(option) {
+		case hostField, contentLengthField, confusingField:
+			// To drop these would change what the message means to the
+			// next server (RFC 9110 §7.6.1 forbids to list them).
+			return malformed("Connection lists a field that must not be dropped")
+		case plainField, traceparentField, expectField:
+			if len(h.nominated) == maxNominated {
+				return malformed("Connection lists too many fields")
+			}
+			h.nominated = append(h.nominated, at)
+		}
+	}
+	return nil
+}
+
+// parseLength reads 1*DIGIT that fits an int64.
+func parseLength[T text](s T) (int64, bool) {
+	if len(s) == 0 || len(s) > 18 { // 18 digits always fit
+		return 0, false
+	}
+	var n int64
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// framing checks the rules on message length that requests and responses share
+// (RFC 9112 §6.1, §6.3).
+func (h *head) framing() *ProtocolError {
+	switch {
+	case h.codings > 0 && h.lengths > 0:
+		return malformed("both Content-Length and Transfer-Encoding")
+	case h.lengths > 1:
+		return malformed("more than one Content-Length")
+	case h.codings > 1:
+		return malformed("more than one Transfer-Encoding")
+	case h.codings == 1 && !h.chunked:
+		return &ProtocolError{Kind: UnsupportedCoding, Rule: "a transfer coding other than chunked"}
+	}
+	return nil
+}
+
+// dropped tells whether a field ends at this hop.
+func dropped[T text](h *head, src T, f *field) bool {
+	switch f.kind {
+	case connectionField, hopField, reservedField, teField, upgradeField, transferEncodingField:
+		return true
+	case plainField, traceparentField, expectField:
+		for _, n := range h.nominated {
+			if sameName(cut(src, n), cut(src, f.name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func sameName[T text](a, b T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendFields copies the fields that pass this hop, in runs, as they came.
+func appendFields[T text](dst []byte, h *head, src T) []byte {
+	run := span{}
+	for i := range h.fields {
+		f := &h.fields[i]
+		if dropped(h, src, f) {
+			dst = append(dst, cut(src, run)...)
+			run = span{}
+			continue
+		}
+		if run.to != f.line.from {
+			dst = append(dst, cut(src, run)...)
+			run.from = f.line.from
+		}
+		run.to = f.line.to
+	}
+	return append(dst, cut(src, run)...)
+}

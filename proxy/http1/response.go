@@ -1,0 +1,102 @@
+package http1
+
+// A response is a response head. Unlike a [Request] it is a view of the read
+// buffer, valid until the next read: it is rendered at once and not kept.
+type response struct {
+	head
+	raw    []byte
+	Status int
+	minor  int
+	line   span // the status line behind its version: " 200 OK\r\n"
+}
+
+// parse reads a complete head.
+func (r *response) parse(raw []byte, ends []int32) *ProtocolError {
+	*r = response{head: head{fields: r.fields[:0], nominated: r.nominated[:0]}, raw: raw}
+	if err := r.parseLine(raw[:ends[0]-2]); err != nil {
+		return err
+	}
+	r.line = span{int32(len("HTTP/1.1")), ends[0]}
+	if err := r.parseFields(raw, ends, 1); err != nil {
+		return err
+	}
+	return r.check()
+}
+
+// parseLine checks the status line: version, three digits, reason (RFC 9112 §4).
+func (r *response) parseLine(line []byte) *ProtocolError {
+	const least = len("HTTP/1.1 200")
+	if len(line) < least || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
+		return malformed("the status line does not begin with HTTP/1.1 and one space")
+	}
+	r.minor = int(line[7] - '0')
+	code := line[9:12]
+	for _, d := range code {
+		if d < '0' || d > '9' {
+			return malformed("the status code is not three digits")
+		}
+		r.Status = r.Status*10 + int(d-'0')
+	}
+	if r.Status < 100 || r.Status > 599 {
+		return malformed("the status code is out of range")
+	}
+	if len(line) > least && (line[12] != ' ' || !all(line[13:], valueByte)) {
+		return malformed("the reason phrase is malformed")
+	}
+	return nil
+}
+
+func (r *response) check() *ProtocolError {
+	if r.codings > 0 {
+		switch {
+		case r.minor == 0:
+			return malformed("Transfer-Encoding in HTTP/1.0")
+		case r.Status < 200 || r.Status == 204:
+			return malformed("Transfer-Encoding in a response without a body")
+		}
+	}
+	if (r.Status < 200 || r.Status == 204) && r.lengths > 0 && r.length != 0 {
+		return malformed("Content-Length in a response without a body")
+	}
+	return r.framing()
+}
+
+// interim tells whether a final response is still to come.
+func (r *response) interim() bool { return r.Status < 200 && r.Status != 101 }
+
+// body tells how the body of an answer to method ends (RFC 9112 §6.3).
+func (r *response) body(method string) (bodyKind, int64) {
+	switch {
+	case method == "HEAD" || r.Status < 200 || r.Status == 204 || r.Status == 304:
+		return noBody, 0
+	case r.chunked:
+		return chunkedBody, 0
+	case r.lengths == 1:
+		return lengthBody, r.length
+	}
+	return closeBody, 0
+}
+
+// persistent tells whether the upstream keeps the connection.
+func (r *response) persistent() bool {
+	if r.minor == 0 {
+		return r.keeps && !r.closes
+	}
+	return !r.closes
+}
+
+// upgrade returns the protocol a 101 switches to.
+func (r *response) switchesTo() []byte {
+	if r.Status != 101 || !r.upgrades || r.upgradeFields != 1 {
+		return nil
+	}
+	return cut(r.raw, r.upgrade)
+}
+
+// appendTo renders the head for the client, without the framing and connection
+// fields, which depend on both sides, and without the empty line.
+func (r *response) appendTo(dst []byte) []byte {
+	dst = append(dst, "HTTP/1.1"...)
+	dst = append(dst, cut(r.raw, r.line)...)
+	return appendFields(dst, &r.head, r.raw)
+}

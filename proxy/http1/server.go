@@ -1,0 +1,242 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/limits"
+)
+
+// ServerOptions configure the client-facing role.
+type ServerOptions struct {
+	// Limits bound heads, bodies and waits.
+	Limits limits.Limits
+	// Buffers is the pool to draw from; required.
+	Buffers *Buffers
+	// AllowConnect lets CONNECT requests through to the handler.
+	AllowConnect bool
+}
+
+// A Server serves connections of one listener.
+type Server struct {
+	opts  ServerOptions
+	body  bodyLimits
+	rules requestRules
+}
+
+// NewServer returns a server; it holds no resources.
+func NewServer(opts ServerOptions) *Server {
+	l := opts.Limits
+	return &Server{
+		opts:  opts,
+		body:  bodyLimits{bytes: l.BodyBytes, trailerBytes: l.TrailerBytes, headerCount: l.HeaderCount, within: l.BodyTimeout},
+		rules: requestRules{targetBytes: l.TargetBytes, allowConnect: opts.AllowConnect},
+	}
+}
+
+// A ServerConn is one client connection. Serve belongs to one goroutine; the
+// other methods may be called from any.
+type ServerConn struct {
+	conn
+	server *Server
+	x      Exchange
+
+	mu      sync.Mutex
+	idle    bool // waiting for the first byte of a request
+	closing bool // end after the current answer, or now if idle
+}
+
+// NewConn wraps an accepted connection, which the ServerConn then owns.
+func (s *Server) NewConn(nc net.Conn) *ServerConn {
+	c := &ServerConn{conn: conn{net: nc, buffers: s.opts.Buffers}, server: s}
+	c.x.c = c
+	return c
+}
+
+// Serve reads requests until the connection ends and calls handle for each, one
+// after the other. handle must end with exactly one of Exchange.Respond,
+// Exchange.Forward or Exchange.Abort. The connection is closed on return, unless
+// it was hijacked. The error says why it ended, nil for an orderly end.
+func (c *ServerConn) Serve(handle func(*Exchange)) error {
+	defer c.release()
+	for {
+		if err := c.await(); err != nil {
+			c.close()
+			if errors.Is(err, io.EOF) || errors.Is(err, errClosing) {
+				return nil
+			}
+			return err
+		}
+		x := &c.x
+		x.begin(time.Now())
+		if err := c.readRequest(x); err != nil {
+			x.Err = err
+		}
+		handle(x)
+		x.end()
+		switch x.outcome {
+		case hijacked:
+			return nil
+		case aborted:
+			c.abort()
+			return x.Err
+		case closeAfter:
+			c.close()
+			return x.Err
+		case keepOpen:
+		}
+	}
+}
+
+var errClosing = errors.New("connection is closing")
+
+// await waits for the first byte of the next request.
+func (c *ServerConn) await() error {
+	if len(c.unread()) > 0 {
+		if c.Closing() {
+			return errClosing
+		}
+		return nil
+	}
+	if err := c.expect(time.Now(), c.server.opts.Limits.IdleTimeout); err != nil {
+		return err
+	}
+	if !c.enterIdle() {
+		return errClosing
+	}
+	err := c.fill(smallBuffer)
+	c.leaveIdle()
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return errClosing // idle for too long, or asked to close
+	}
+	return err
+}
+
+func (c *ServerConn) enterIdle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = !c.closing
+	return c.idle
+}
+
+func (c *ServerConn) leaveIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = false
+	if c.closing {
+		c.readBy = time.Time{} // CloseGracefully moved the deadline
+	}
+}
+
+// CloseGracefully ends the connection after the answer in progress, or at once
+// when it is idle. A request that had arrived is still answered.
+func (c *ServerConn) CloseGracefully() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	if c.idle {
+		_ = c.net.SetReadDeadline(time.Unix(1, 0)) // wakes await; a closed connection needs no waking
+	}
+}
+
+// Closing tells whether the connection ends after the current answer.
+func (c *ServerConn) Closing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// Abort cuts the connection off, whatever it is doing. On TLS no close_notify is
+// sent: see [ClientOptions].
+func (c *ServerConn) Abort() { c.abort() }
+
+// readRequest reads one head and prepares its body.
+func (c *ServerConn) readRequest(x *Exchange) error {
+	l := &c.server.opts.Limits
+	raw, err := c.section(l.HeadBytes, l.HeaderCount, l.HeadTimeout)
+	if errors.Is(err, errSectionFull) {
+		return &ProtocolError{Kind: HeadTooLarge, Rule: "the request head is over its limit"}
+	}
+	if err != nil {
+		return err
+	}
+	if perr := x.Request.parse(raw, c.scan.ends, c.server.rules); perr != nil {
+		return perr
+	}
+	kind, length := noBody, int64(0)
+	switch {
+	case x.Request.codings > 0:
+		kind = chunkedBody
+	case x.Request.length > 0:
+		kind, length = lengthBody, x.Request.length
+	}
+	x.Body.reset(&c.conn, &c.server.body, kind, length)
+	return nil
+}
+
+// close ends the connection so that what was written last still arrives: the
+// sending side first, then what the client still sends is read and thrown away
+// for a while (RFC 9112 §9.6).
+func (c *ServerConn) close() {
+	if closeWrite(c.net) == nil {
+		c.linger()
+	}
+	_ = c.net.Close() // nothing is left to be lost
+}
+
+// lingerBytes bounds what is thrown away after a close.
+const lingerBytes = 1 << 20
+
+func (c *ServerConn) linger() {
+	if c.net.SetReadDeadline(time.Now().Add(c.server.opts.Limits.LingerTimeout)) != nil {
+		return
+	}
+	buf := c.buffers.get(smallBuffer)
+	defer c.buffers.put(buf)
+	for total := 0; total < lingerBytes; {
+		n, err := c.net.Read(*buf)
+		total += n
+		if err != nil {
+			return
+		}
+	}
+}
+
+// writeCloser is what *net.TCPConn and *tls.Conn have in common.
+type writeCloser interface{ CloseWrite() error }
+
+// wrapper is a connection inside of another one, as of *tls.Conn.
+type wrapper interface{ NetConn() net.Conn }
+
+// closeWrite ends the sending side: on TLS first with close_notify, then the TCP
+// connection below it.
+func closeWrite(nc net.Conn) error {
+	w, ok := nc.(writeCloser)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if err := w.CloseWrite(); err != nil {
+		return err
+	}
+	if inner, ok := nc.(wrapper); ok {
+		return closeWrite(inner.NetConn())
+	}
+	return nil
+}
+
+// abort closes the innermost connection, so that TLS says no orderly goodbye.
+func (c *conn) abort() {
+	nc := c.net
+	for {
+		inner, ok := nc.(wrapper)
+		if !ok {
+			break
+		}
+		nc = inner.NetConn()
+	}
+	_ = nc.Close() // it may be closed already
+}
