@@ -35,7 +35,7 @@ func (j *journal) untilStopped(name string, result error) func(context.Context) 
 	return func(ctx context.Context) error {
 		<-ctx.Done()
 		j.note(name + " stopping")
-		time.Sleep(time.Second) // of the bubble, not of the test
+		<-time.After(time.Second) // of the bubble, so it takes no time
 		j.note(name + " stopped")
 		return result
 	}
