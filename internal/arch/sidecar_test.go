@@ -1,0 +1,96 @@
+package arch
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+const sidecar = "./cmd/outrider"
+
+// What the sidecar links in the end counts, however it got there.
+func TestSidecarLinks(t *testing.T) {
+	if !load(t).has(sidecar) {
+		t.Skip("there is no cmd/outrider yet")
+	}
+	deps := strings.Fields(run(t, "go", "list", "-deps", sidecar))
+	if len(deps) < 150 {
+		t.Fatalf("go list names only %d packages", len(deps))
+	}
+	forbidden := []struct {
+		pattern, why string
+		exists       bool // the pattern must match something that is there
+	}{
+		{"k8s.io/...", "a Kubernetes client more than doubles the binary", false},
+		{"sigs.k8s.io/...", "a Kubernetes client more than doubles the binary", false},
+		{"./injector/...", "the control plane is another program", false},
+		{"testing", "it registers flags and links the profiler's machinery", true},
+		{"net/http/httptest", "it is for tests", true},
+		{"github.com/google/go-cmp/...", "it is for tests", false},
+		{"./internal/testkit/...", "it is for tests", false},
+		{"./identity/identitytest", "it is for tests", false},
+		{"./test/...", "it is for tests", false},
+	}
+	for _, f := range forbidden {
+		if f.exists {
+			run(t, "go", "list", f.pattern) // fails if there is no such package
+		}
+		for _, dep := range deps {
+			if matches(f.pattern, shorten(dep)) {
+				t.Errorf("the sidecar links %s: %s", dep, f.why)
+			}
+		}
+	}
+}
+
+func TestSidecarIsSmallAndStatic(t *testing.T) {
+	const mebibyte = 1 << 20
+	const most = 22 * mebibyte
+	if testing.Short() {
+		t.Skip("builds the sidecar; left out with -short")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("the sidecar's image is a Linux one")
+	}
+	if !load(t).has(sidecar) {
+		t.Skip("there is no cmd/outrider yet")
+	}
+	name := filepath.Join(t.TempDir(), "outrider")
+	run(t, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", name, sidecar)
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > most {
+		t.Errorf("the sidecar has %.2f MiB, over its budget of %d MiB; go version -m and go tool nm -size tell what grew", float64(info.Size())/mebibyte, most/mebibyte)
+	}
+	t.Logf("the sidecar has %.2f MiB", float64(info.Size())/mebibyte)
+	f, err := elf.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("the sidecar is dynamically linked: it has a %s segment", p.Type)
+		}
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out)
+}
