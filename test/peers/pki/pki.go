@@ -83,13 +83,13 @@ func (a *Authority) Issue(name string) (Files, error) {
 	}
 	id := &url.URL{Scheme: "spiffe", Host: TrustDomain, Path: "/ns/bench/sa/" + name}
 	template := &x509.Certificate{
-		SerialNumber: serial,
-		URIs:         []*url.URL{id},
-		DNSNames:     []string{name + "." + TrustDomain},
-		NotBefore:    a.cert.NotBefore,
-		NotAfter:     a.cert.NotAfter,
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		SerialNumber:          serial,
+		URIs:                  []*url.URL{id},
+		DNSNames:              []string{name + "." + TrustDomain},
+		NotBefore:             a.cert.NotBefore,
+		NotAfter:              a.cert.NotAfter,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)

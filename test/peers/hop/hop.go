@@ -1,0 +1,194 @@
+// Package hop starts a program as the two proxies of a mesh hop and knows the
+// processes it consists of.
+package hop
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/outrider-mesh/outrider/test/peers/child"
+	"github.com/outrider-mesh/outrider/test/peers/pki"
+	"github.com/outrider-mesh/outrider/test/peers/proc"
+	"github.com/outrider-mesh/outrider/test/peers/proxies"
+)
+
+const (
+	// startTimeout is how long both proxies may take until a request passes.
+	startTimeout = 20 * time.Second
+	// retry is the pause between two looks at a program that is starting.
+	retry = 50 * time.Millisecond
+)
+
+// Options say what to start.
+type Options struct {
+	// Name is the program's, for messages and the directory.
+	Name    string
+	Program proxies.Program
+	Install proxies.Install
+	// App is the host:port the inbound side forwards to; it must answer
+	// GET /0 with a 200.
+	App string
+	// Dir is where the hop keeps its files.
+	Dir string
+	// Workers is as in [proxies.Side].
+	Workers int
+	// Client and Server are the identities of the two sides.
+	Client, Server pki.Files
+}
+
+// A Hop is two running proxies. Close it.
+type Hop struct {
+	// Addr is where the outbound side takes plaintext.
+	Addr string
+	// Outbound and Inbound are the process ids of each side.
+	Outbound, Inbound []int
+	// Logs are the access logs of both sides.
+	Logs []string
+
+	children []*child.Child
+}
+
+// Start starts both proxies and returns once a request has passed through
+// them. On error nothing is left running.
+func Start(ctx context.Context, o Options) (*Hop, error) {
+	addrs, err := freeAddrs(2)
+	if err != nil {
+		return nil, err
+	}
+	sides := []proxies.Side{
+		{Listen: addrs[0], Upstream: o.App, Identity: o.Server, Peer: o.Client},
+		{Outbound: true, Listen: addrs[1], Upstream: addrs[0], Identity: o.Client, Peer: o.Server},
+	}
+	h := &Hop{Addr: addrs[1]}
+	if err := h.start(ctx, o, sides); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("start %s: %w", o.Name, err)
+	}
+	return h, nil
+}
+
+func (h *Hop) start(ctx context.Context, o Options, sides []proxies.Side) error {
+	for _, side := range sides {
+		side.Dir = filepath.Join(o.Dir, o.Name, side.Name())
+		side.Workers = o.Workers
+		if err := os.MkdirAll(side.Dir, 0o700); err != nil {
+			return fmt.Errorf("make a directory: %w", err)
+		}
+		command, err := o.Program.Command(o.Install, side)
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command(command.Path, command.Args...)
+		cmd.Dir = side.Dir
+		cmd.Env = append(os.Environ(), command.Env...)
+		c, err := child.Start(o.Name+" "+side.Name(), cmd)
+		if err != nil {
+			return err
+		}
+		h.children = append(h.children, c)
+		h.Logs = append(h.Logs, side.AccessLog())
+	}
+	if err := h.ready(ctx); err != nil {
+		return err
+	}
+	var err error
+	if h.Inbound, err = proc.Tree(h.children[0].PID()); err != nil {
+		return err
+	}
+	h.Outbound, err = proc.Tree(h.children[1].PID())
+	return err
+}
+
+// Alive returns why the hop no longer runs; nil while it does.
+func (h *Hop) Alive() error {
+	var errs []error
+	for _, c := range h.children {
+		errs = append(errs, c.Ended())
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends both proxies and waits for them, the caller's side first.
+func (h *Hop) Close() {
+	for i := len(h.children) - 1; i >= 0; i-- {
+		h.children[i].Close()
+	}
+}
+
+// ready waits until a request passes.
+func (h *Hop) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(retry)
+	defer tick.Stop()
+	for {
+		if err := h.Alive(); err != nil {
+			return err
+		}
+		probeErr := probe(ctx, h.Addr)
+		if probeErr == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			var said string
+			for _, c := range h.children {
+				said += c.Output()
+			}
+			return fmt.Errorf("wait for a request to pass: %w (last: %w) %s", ctx.Err(), probeErr, said)
+		}
+	}
+}
+
+// probe makes one request on a connection of its own.
+func probe(ctx context.Context, addr string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	const request = "GET /0 HTTP/1.1\r\nHost: app.bench.test\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
+	}
+	const maxResponse = 64 << 10
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxResponse)), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %s", resp.Status)
+	}
+	return nil
+}
+
+// freeAddrs finds loopback addresses nobody listens on. Somebody else may take
+// one before we do; the start then fails and says so.
+func freeAddrs(n int) ([]string, error) {
+	addrs := make([]string, n)
+	for i := range addrs {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		// All are held until the end, so that they differ.
+		defer ln.Close()
+		addrs[i] = ln.Addr().String()
+	}
+	return addrs, nil
+}
