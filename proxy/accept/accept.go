@@ -1,0 +1,117 @@
+// Package accept runs the accept loop of a listener: within the process-wide
+// limit of connections, one goroutine each, which a panic cannot leave.
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Gate bounds the connections of all listeners together.
+type Gate struct {
+	limit atomic.Int64
+	open  atomic.Int64
+}
+
+// NewGate returns a gate for limit connections.
+func NewGate(limit int) *Gate {
+	g := new(Gate)
+	g.SetLimit(limit)
+	return g
+}
+
+// SetLimit changes the bound; open connections stay.
+func (g *Gate) SetLimit(limit int) { g.limit.Store(int64(limit)) }
+
+func (g *Gate) enter() bool {
+	if g.open.Add(1) > g.limit.Load() {
+		g.open.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (g *Gate) leave() { g.open.Add(-1) }
+
+// A Loop accepts the connections of one listener. Every field is required.
+type Loop struct {
+	// Listener is closed by Run.
+	Listener net.Listener
+	Gate     *Gate
+	// Serve owns the connection and closes it.
+	Serve func(nc net.Conn)
+	// Refuse is told of connections over the limit, which are closed.
+	Refuse func(nc net.Conn)
+	// Panicked is told of a panic in Serve, after its connection was closed.
+	Panicked func()
+	Log      *slog.Logger
+
+	wg sync.WaitGroup
+}
+
+// Backoff between failed accepts, such as for want of file descriptors.
+const (
+	firstBackoff = 5 * time.Millisecond
+	lastBackoff  = time.Second
+)
+
+// Run accepts until ctx ends and returns nil; open connections go on, see Wait.
+func (l *Loop) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Listener.Close() }) // unblocks Accept
+	defer stop()
+	backoff := firstBackoff
+	for {
+		nc, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			backoff = firstBackoff
+			l.start(nc)
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accepting on %s: %w", l.Listener.Addr(), err)
+		default:
+			l.Log.Warn("accept", "listener", l.Listener.Addr().String(), "err", err, "retry_in", backoff)
+			select {
+			case <-time.After(backoff):
+			case <-ctx.Done():
+			}
+			backoff = min(2*backoff, lastBackoff)
+		}
+	}
+}
+
+// Wait returns when every connection has been served.
+func (l *Loop) Wait() { l.wg.Wait() }
+
+func (l *Loop) start(nc net.Conn) {
+	if !l.Gate.enter() {
+		l.Refuse(nc)
+		_ = nc.Close() // refused
+		return
+	}
+	l.wg.Add(1)
+	go l.serve(nc)
+}
+
+// serve contains a panic: that connection ends, the process lives.
+func (l *Loop) serve(nc net.Conn) {
+	defer l.wg.Done()
+	defer l.Gate.leave()
+	defer func() {
+		if v := recover(); v != nil {
+			_ = nc.Close() // whatever state it was in
+			l.Panicked()
+			l.Log.Error("panic on a connection", "remote", nc.RemoteAddr().String(),
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	l.Serve(nc)
+}
