@@ -24,11 +24,11 @@ const (
 	defaultInterval = 100 * time.Millisecond
 	// defaultBuffered, in bytes, is about two seconds at 1,000 requests a second.
 	defaultBuffered = 1 << 20
-	// batch, in bytes, is flushed without waiting: half of a Linux pipe.
+	// batch, in bytes, is what is written without waiting for more, and the
+	// size of the pieces that the buffer is made of: half of a Linux pipe.
 	batch = 32 << 10
-	// retained, in bytes, is how much of a buffer outlives the peak that made
-	// it grow.
-	retained = 4 * batch
+	// spares is how many empty pieces outlive the peak that needed them.
+	spares = 2
 )
 
 // Options says where records go and which are kept.
@@ -60,14 +60,15 @@ type Writer struct {
 	recorder recorder
 	scratch  sync.Pool // of *[]byte, for records being made
 
-	mu       sync.Mutex // for what follows
-	pending  []byte     // whole records that wait
-	records  int        // in pending
-	inFlight int        // bytes being written
-	closed   bool
+	mu      sync.Mutex // for what follows
+	sealed  [][]byte   // full pieces of whole records, oldest first
+	filling []byte     // the piece that records are added to
+	free    [][]byte   // empty pieces
+	waiting int        // bytes of records, those being written included
+	closed  bool
 
-	wake    chan struct{} // 1: pending is no longer empty
-	full    chan struct{} // 1: pending holds a batch, or closed is set
+	wake    chan struct{} // 1: there is something to write, or closed is set
+	full    chan struct{} // 1: there is a batch to write, or closed is set
 	stopped chan struct{} // closed when the flusher has returned
 	err     error         // first error of Output; read it after stopped
 }
@@ -130,18 +131,24 @@ func (w *Writer) Connection(conn *flow.Connection) {
 // add queues a record or drops it; either way at once.
 func (w *Writer) add(record []byte) {
 	w.mu.Lock()
-	first := len(w.pending) == 0
-	room := !w.closed && len(w.pending)+w.inFlight+len(record) <= w.options.MaxBuffered
+	room := !w.closed && w.waiting+len(record) <= w.options.MaxBuffered
+	first, ripe := false, false
 	if room {
-		w.pending = append(w.pending, record...)
-		w.records++
+		first = len(w.filling) == 0
+		if ripe = !first && len(w.filling)+len(record) > batch; ripe {
+			w.sealed = append(w.sealed, w.filling)
+			w.filling = nil
+		}
+		if w.filling == nil {
+			w.filling = w.piece()
+		}
+		w.filling = append(w.filling, record...)
+		w.waiting += len(record)
 	}
-	ripe := len(w.pending) >= batch
 	w.mu.Unlock()
 
 	if !room {
 		w.options.Dropped(1)
-		return
 	}
 	if first {
 		notify(w.wake)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -13,7 +14,6 @@ func (w *Writer) flushLoop() {
 	defer close(w.stopped)
 	timer := time.NewTimer(w.options.FlushInterval)
 	timer.Stop()
-	var spare []byte
 	torn := false // the sink holds the beginning of a record
 	for {
 		<-w.wake
@@ -23,47 +23,63 @@ func (w *Writer) flushLoop() {
 		case <-w.full:
 			timer.Stop()
 		}
-		data, records, last := w.take(spare)
-		torn = w.write(data, records, torn)
-		spare = w.release(data)
+		data, last := w.take()
+		for len(data) > 0 {
+			torn = w.write(data, torn)
+			w.release(data)
+			data, last = w.take()
+		}
 		if last {
 			return
 		}
 	}
 }
 
-// take exchanges the pending records for an empty buffer.
-func (w *Writer) take(spare []byte) (data []byte, records int, last bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	data, records = w.pending, w.records
-	w.pending, w.records = spare[:0], 0
-	w.inFlight = len(data)
-	return data, records, w.closed
+// piece returns an empty piece of the buffer; it is called with mu held.
+func (w *Writer) piece() []byte {
+	if n := len(w.free); n > 0 {
+		p := w.free[n-1]
+		w.free = w.free[:n-1]
+		return p
+	}
+	return make([]byte, 0, batch)
 }
 
-// release makes room for as many bytes as were written and returns the buffer
-// for reuse, unless a peak has made it large.
-func (w *Writer) release(data []byte) []byte {
+// take returns the oldest piece that waits, none when nothing does, and whether
+// nothing more will come.
+func (w *Writer) take() (data []byte, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.inFlight = 0
-	if cap(data) > retained {
-		return nil
+	if len(w.sealed) > 0 {
+		data = w.sealed[0]
+		w.sealed = slices.Delete(w.sealed, 0, 1)
+		return data, false
 	}
-	return data[:0]
+	if len(w.filling) > 0 {
+		data = w.filling
+		w.filling = nil
+		return data, false
+	}
+	return nil, w.closed
+}
+
+// release makes room for as many bytes as were written.
+func (w *Writer) release(data []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting -= len(data)
+	if len(w.free) < spares {
+		w.free = append(w.free, data[:0])
+	}
 }
 
 // write hands records to the sink. It returns whether the sink was left in the
 // middle of one, in which case the next write begins with a line break: one
 // line may be damaged, but not two.
-func (w *Writer) write(data []byte, records int, torn bool) bool {
-	if len(data) == 0 {
-		return torn
-	}
+func (w *Writer) write(data []byte, torn bool) bool {
 	if torn {
 		if _, err := w.options.Output.Write([]byte{'\n'}); err != nil {
-			w.fail(err, records)
+			w.fail(err, data)
 			return true
 		}
 	}
@@ -75,13 +91,14 @@ func (w *Writer) write(data []byte, records int, torn bool) bool {
 	if err == nil {
 		err = io.ErrShortWrite
 	}
-	w.fail(err, records-bytes.Count(data[:n], []byte{'\n'}))
+	w.fail(err, data[n:])
 	return n > 0 && data[n-1] != '\n'
 }
 
-func (w *Writer) fail(err error, lost int) {
+// fail keeps the first error and counts the records that end in what was lost.
+func (w *Writer) fail(err error, lost []byte) {
 	if w.err == nil {
 		w.err = fmt.Errorf("writing the access log: %w", err)
 	}
-	w.options.Dropped(lost)
+	w.options.Dropped(bytes.Count(lost, []byte{'\n'}))
 }
