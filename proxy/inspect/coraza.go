@@ -1,0 +1,244 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"path"
+	"strconv"
+	"strings"
+
+	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
+	"github.com/corazawaf/coraza/v3"
+	"github.com/corazawaf/coraza/v3/collection"
+	"github.com/corazawaf/coraza/v3/experimental"
+	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+	"github.com/corazawaf/coraza/v3/types"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+)
+
+// An engine judges requests. It is safe for concurrent use; close is called
+// when no evaluation runs any more.
+type engine interface {
+	evaluate(req *flow.Request, in input) (finding, error)
+	close()
+}
+
+// corazaEngine drives Coraza's transactions itself. Coraza's own middleware for
+// net/http is not used: it answers 200 to the actions drop and redirect and to
+// errors while reading a body (reproduced with v3.8.1).
+type corazaEngine struct {
+	waf        coraza.WAF
+	exclusions []exclusion
+	limit      int
+	paranoia   int
+}
+
+// scoringFile begins the rules that compare the score.
+const scoringFile = "@owasp_crs/REQUEST-949-"
+
+// newCorazaEngine loads the Core Rule Set. An error in a policy's own rules
+// names its line.
+func newCorazaEngine(src source) (e *corazaEngine, err error) {
+	root := &ruleFS{FS: coreruleset.FS, extra: src.extra}
+	defer func() {
+		// Some directives dereference what another did not define.
+		if r := recover(); r != nil {
+			e, err = nil, root.explain(fmt.Errorf("panic in the parser: %v", r))
+		}
+	}()
+	registerPlugins()
+	files, err := fs.Glob(coreruleset.FS, "@owasp_crs/REQUEST-*.conf")
+	if err != nil {
+		return nil, fmt.Errorf("list the core rule set: %w", err)
+	}
+	cfg := experimental.WAFConfigWithRuleObserver(coraza.NewWAFConfig().WithRootFS(root), root.observe).
+		WithDirectivesFromFile("@crs-setup.conf.example").
+		WithDirectives(src.setup)
+	placed := false
+	for _, file := range files {
+		if !placed && strings.HasPrefix(file, scoringFile) {
+			placed = true
+			for n := range src.extra {
+				cfg = cfg.WithDirectivesFromFile(root.name(n))
+			}
+		}
+		cfg = cfg.WithDirectivesFromFile(file)
+	}
+	if !placed {
+		return nil, errors.New("the core rule set has no rule that compares the score")
+	}
+	waf, err := coraza.NewWAF(cfg)
+	if err == nil {
+		err = root.refused
+	}
+	if err != nil {
+		return nil, root.explain(err)
+	}
+	return &corazaEngine{waf: waf, exclusions: src.exclusions, limit: src.limit, paranoia: src.paranoia}, nil
+}
+
+// close releases the compiled patterns that engines share.
+func (e *corazaEngine) close() {
+	if c, ok := e.waf.(experimental.WAFCloser); ok {
+		_ = c.Close() // it only empties a cache and cannot fail
+	}
+}
+
+// evaluate runs the two request phases of one transaction.
+func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err error) {
+	tx := e.waf.NewTransaction()
+	defer func() {
+		if cerr := tx.Close(); cerr != nil && err == nil {
+			f, err = finding{}, fmt.Errorf("close the transaction: %w", cerr)
+		}
+	}()
+	state, ok := tx.(plugintypes.TransactionState)
+	if !ok {
+		return finding{}, errors.New("the transaction does not show its variables")
+	}
+	e.feedHead(tx, state, req, in)
+	stop, err := e.phases(tx, state, in)
+	if err != nil {
+		return finding{}, err
+	}
+	tx.ProcessLogging()
+	if stop == nil && (tx.IsRuleEngineOff() || !tx.IsRequestBodyAccessible()) {
+		return finding{}, errEngineOff
+	}
+	return e.find(tx, state, stop), nil
+}
+
+// feedHead gives the engine all that is known before the body. What it keeps
+// are strings, which nobody changes.
+func (e *corazaEngine) feedHead(tx types.Transaction, state plugintypes.TransactionState, req *flow.Request, in input) {
+	vars := state.Variables()
+	for n := range e.exclusions {
+		if e.exclusions[n].applies(req.Path, in.now) {
+			vars.TX().Set(e.exclusions[n].variable(n), []string{"1"})
+		}
+	}
+	from, to := req.Conn.Remote, req.Conn.Destination
+	tx.ProcessConnection(from.Addr().Unmap().String(), int(from.Port()), to.Addr().Unmap().String(), int(to.Port()))
+	// Coraza drops what follows a '#', an application may not.
+	tx.ProcessURI(strings.ReplaceAll(req.Target, "#", "%23"), req.Method, req.Proto)
+
+	host := false
+	req.Header.Each(func(name, value string) bool {
+		host = host || strings.EqualFold(name, "host")
+		// A name of its own for each field, see distinct.go.
+		tx.AddRequestHeader(strings.Clone(name), value)
+		return true
+	})
+	if !host && req.Host != "" {
+		tx.AddRequestHeader("Host", req.Host)
+	}
+	tx.SetServerName(hostname(req.Host))
+	makeDistinct(vars.ArgsGet())
+	makeDistinct(vars.RequestCookies())
+}
+
+func hostname(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
+	}
+	return authority
+}
+
+// phases runs the rules; the interruption is nil when no rule ended it.
+func (e *corazaEngine) phases(tx types.Transaction, state plugintypes.TransactionState, in input) (*types.Interruption, error) {
+	if stop := tx.ProcessRequestHeaders(); stop != nil {
+		return stop, nil
+	}
+	if err := in.checkpoint(); err != nil {
+		return nil, err
+	}
+	if len(in.body) > 0 {
+		if in.partial {
+			if err := setSingle(state.Variables().InboundDataError(), "1"); err != nil {
+				return nil, err
+			}
+		}
+		stop, n, err := tx.WriteRequestBody(in.body)
+		if err != nil {
+			return nil, fmt.Errorf("hand over the body: %w", err)
+		}
+		if stop != nil {
+			return stop, nil
+		}
+		if n != len(in.body) {
+			return nil, fmt.Errorf("hand over the body: %d of %d bytes were taken", n, len(in.body))
+		}
+	}
+	// Most rules run here, those for the query too: also without a body.
+	stop, err := tx.ProcessRequestBody()
+	if err != nil {
+		return nil, fmt.Errorf("inspect the body: %w", err)
+	}
+	return stop, nil
+}
+
+// setSingle sets a variable that the engine shows as read-only.
+func setSingle(v collection.Single, value string) error {
+	s, ok := v.(interface{ Set(value string) })
+	if !ok {
+		return fmt.Errorf("variable %s cannot be set", v.Name())
+	}
+	s.Set(value)
+	return nil
+}
+
+// ruleFS is the core rule set with each directive of a policy as a file of its
+// own: the parser does not say which line it fails at, the file system knows
+// what it read last.
+type ruleFS struct {
+	fs.FS
+	extra   []directive
+	last    *directive
+	refused error
+}
+
+const extraDir = "policy"
+
+func (r *ruleFS) name(n int) string { return path.Join(extraDir, strconv.Itoa(n)) }
+
+// ReadFile implements [fs.ReadFileFS].
+func (r *ruleFS) ReadFile(name string) ([]byte, error) {
+	if number, ok := strings.CutPrefix(name, extraDir+"/"); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n >= len(r.extra) {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+		}
+		r.last = &r.extra[n]
+		return []byte(r.last.text), nil
+	}
+	r.last = nil
+	data, err := fs.ReadFile(r.FS, name)
+	if err != nil {
+		return nil, fmt.Errorf("read %q of the core rule set: %w", name, err)
+	}
+	return data, nil
+}
+
+// observe refuses a policy's rules that would never run.
+func (r *ruleFS) observe(rule types.RuleMetadata) {
+	if r.last == nil || r.refused != nil {
+		return
+	}
+	if p := rule.Phase(); p == types.PhaseResponseHeaders || p == types.PhaseResponseBody {
+		r.refused = fmt.Errorf("line %d: phase %d is about answers, which are not inspected", r.last.line, p)
+	}
+}
+
+// explain says which of a policy's directives an error is about.
+func (r *ruleFS) explain(err error) error {
+	if r.refused != nil {
+		return fmt.Errorf("rules: %w", r.refused)
+	}
+	if r.last != nil {
+		return fmt.Errorf("rules: line %d: %w", r.last.line, err)
+	}
+	return fmt.Errorf("build the engine: %w", err)
+}

@@ -1,0 +1,112 @@
+package inspect
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+	"github.com/corazawaf/coraza/v3/types"
+)
+
+//nolint:gochecknoglobals // constant
+var (
+	// scores is in the text of every rule that adds to the score.
+	scores = regexp.MustCompile(`(?i)setvar:\s*'?tx\.inbound_anomaly_score(?:_pl[1-4])?=\+`)
+	// messages finds a rule's message before its variables are filled in with
+	// parts of the request.
+	messages = regexp.MustCompile(`\bmsg:'((?:[^'\\]|\\.)*)'`)
+	macros   = regexp.MustCompile(`%\{[^}]*\}`)
+)
+
+// find reads the verdict off a transaction. The interruption is nil when no
+// rule ended it.
+func (e *corazaEngine) find(tx types.Transaction, state plugintypes.TransactionState, stop *types.Interruption) finding {
+	f := finding{attack: stop != nil, score: e.score(state)}
+	if stop == nil && f.score == 0 {
+		return f
+	}
+	gravest := types.RuleSeverityUnset
+	for _, m := range tx.MatchedRules() {
+		r := m.Rule()
+		decided := stop != nil && r.ID() == stop.RuleID && !comparesScore(r.ID())
+		if !decided && !scores.MatchString(r.Raw()) {
+			continue
+		}
+		if slices.Contains(f.rules, r.ID()) {
+			continue
+		}
+		// A small oddity of the head, which is seen first, does not hide what
+		// the request was refused for.
+		if len(f.rules) == 0 || graver(r.Severity(), gravest) {
+			gravest = r.Severity()
+			f.message, f.location = message(r), location(m)
+		}
+		f.rules = append(f.rules, r.ID())
+	}
+	return f
+}
+
+// graver compares severities, of which 0 is the gravest; a rule without one ends
+// the transaction by itself and is graver than any with.
+func graver(a, b types.RuleSeverity) bool {
+	return a != b && (a == types.RuleSeverityUnset || b != types.RuleSeverityUnset && a < b)
+}
+
+// comparesScore tells whether a rule only compares the score.
+func comparesScore(id int) bool { return id >= 949000 && id < 950000 }
+
+// score sums what the levels in force have counted. The rule set's own sum is
+// made at the end and missing where a rule ended the transaction before.
+func (e *corazaEngine) score(state plugintypes.TransactionState) int {
+	sum := 0
+	for level := 1; level <= e.paranoia; level++ {
+		if v := state.Variables().TX().Get("inbound_anomaly_score_pl" + strconv.Itoa(level)); len(v) > 0 {
+			n, _ := strconv.Atoi(v[0]) // not a number: a rule's doing, counts as none
+			sum += n
+		}
+	}
+	return sum
+}
+
+// message is what a rule says, without the parts of the request that it would
+// quote.
+func message(r types.RuleMetadata) string {
+	m := messages.FindStringSubmatch(r.Raw())
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSpace(macros.ReplaceAllString(m[1], "…"))
+}
+
+// location is where a rule matched first. The name of an argument is the
+// caller's choice and may itself be the payload: one that does not look like a
+// name is left out.
+func location(m types.MatchedRule) string {
+	for _, d := range m.MatchedDatas() {
+		name := d.Variable().Name()
+		if name == "" || name == "UNKNOWN" {
+			continue
+		}
+		if key := d.Key(); plainName(key) {
+			return name + ":" + key
+		}
+		return name
+	}
+	return ""
+}
+
+func plainName(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		ok := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-[]", c) >= 0
+		if !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,228 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+)
+
+var (
+	errClosed    = errors.New("the inspector is closed")
+	errBudget    = errors.New("the time for inspection is used up")
+	errNoPolicy  = errors.New("no inspection policy has been loaded")
+	errEngineOff = errors.New("a rule switched the engine off")
+)
+
+// Options configures an [Inspector]. The zero value is usable.
+type Options struct {
+	// Workload is the one we protect; policies select by it.
+	Workload authz.Workload
+	// Log receives what an operator should know of a set of policies once,
+	// when it is loaded. Nil discards it.
+	Log *slog.Logger
+	// Concurrency is how many requests are inspected at the same time; 0 means
+	// one per processor.
+	Concurrency int
+	// SlotWait is how long a request waits for its turn before its outcome is
+	// overload; 0 means 250 ms, negative means not at all.
+	SlotWait time.Duration
+	// Budget is how long an inspection may have taken, waiting excluded, when
+	// it enters its last and longest phase; beyond it the outcome is timeout.
+	// 0 means one second, negative means no limit.
+	Budget time.Duration
+	// Now is the clock for budgets and expiring exclusions; nil means time.Now.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = defaultConcurrency()
+	}
+	if o.SlotWait == 0 {
+		o.SlotWait = defaultSlotWait
+	}
+	if o.Budget == 0 {
+		o.Budget = defaultBudget
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// An Inspector judges requests by one set of policies. It is immutable and safe
+// for concurrent use; a changed set needs a new one, see [Holder].
+type Inspector struct {
+	policies []*policy // the first whose paths match applies
+	engines  []engine  // each once, however many policies share it
+	slots    slots
+	budget   time.Duration
+	now      func() time.Time
+
+	mu      sync.RWMutex   // orders begin and Close
+	closed  bool           // no transaction begins any more
+	running sync.WaitGroup // transactions
+	release sync.Once
+}
+
+// New builds the engines that the policies need for the workload. Where no
+// policy selects it, or those that do are off for every caller, nothing is
+// built and every [Plan] is off.
+//
+// Of several policies the most specific one applies to a request: one whose
+// paths name it before one for all paths, then the one with the most labels in
+// its selector, then one of the workload's own namespace before one of all
+// namespaces, then the first by name.
+//
+// An error names the policy and, for extra rules, the line and the reason.
+func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
+	opts = opts.withDefaults()
+	i := newInspector(opts)
+	built := map[string]engine{}
+	for _, doc := range choose(policies, opts.Workload) {
+		p, err := compile(doc, opts)
+		if err == nil && p.on() {
+			p.engine, err = i.engineFor(p.source, built)
+		}
+		if err != nil {
+			i.Close()
+			return nil, fmt.Errorf("inspection policy %q: %w", policyName(doc), err)
+		}
+		i.policies = append(i.policies, p)
+	}
+	return i, nil
+}
+
+func newInspector(opts Options) *Inspector {
+	return &Inspector{
+		slots:  newSlots(opts.Concurrency, opts.SlotWait),
+		budget: opts.Budget,
+		now:    opts.Now,
+	}
+}
+
+// engineFor returns the engine of a source; policies that need the same one
+// share it.
+func (i *Inspector) engineFor(src source, built map[string]engine) (engine, error) {
+	key := src.key()
+	if e, ok := built[key]; ok {
+		return e, nil
+	}
+	e, err := newCorazaEngine(src)
+	if err != nil {
+		return nil, err
+	}
+	built[key] = e
+	i.engines = append(i.engines, e)
+	return e, nil
+}
+
+// Inspect judges a request by the plan that was made for it. The body holds the
+// first bytes of the request's body, as many as the plan asked for or all of
+// them, and complete tells whether that is all. The body is not kept.
+//
+// Every problem is part of the outcome. When the context ends first, so does
+// the wait for a slot; a phase that has begun cannot be stopped.
+func (i *Inspector) Inspect(ctx context.Context, req *flow.Request, plan Plan, body []byte, complete bool) flow.Inspection {
+	v, ok := i.inspect(ctx, req, plan, body, complete)
+	if !ok { // closed
+		return plan.rule.failure(flow.EngineError, errClosed)
+	}
+	return v
+}
+
+// inspect is Inspect; ok is false when the inspector is closed.
+func (i *Inspector) inspect(ctx context.Context, req *flow.Request, plan Plan, body []byte, complete bool) (v flow.Inspection, ok bool) {
+	if plan.owner != i {
+		plan = i.Plan(req)
+	}
+	if plan.Off {
+		return flow.Inspection{}, true
+	}
+	if !i.begin() {
+		return flow.Inspection{}, false
+	}
+	defer i.running.Done()
+
+	in, early, done := plan.input(body, complete)
+	if done {
+		return early, true
+	}
+	if reason, err := i.slots.acquire(ctx); err != nil {
+		return plan.rule.failure(reason, err), true
+	}
+	defer i.slots.release()
+	found, err := i.evaluate(ctx, req, plan.rule.policy.engine, in)
+	if err != nil {
+		return plan.rule.failure(reasonOf(err), err), true
+	}
+	return plan.rule.verdict(found, in), true
+}
+
+// evaluate runs the engine; a panic in it becomes an error, so that one request
+// that breaks a rule costs that request and not the process.
+func (i *Inspector) evaluate(ctx context.Context, req *flow.Request, e engine, in input) (f finding, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, err = finding{}, fmt.Errorf("panic in the engine: %v", r)
+		}
+	}()
+	start := i.now()
+	in.checkpoint = func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if i.budget > 0 && i.now().Sub(start) > i.budget {
+			return errBudget
+		}
+		return nil
+	}
+	in.now = start
+	return e.evaluate(req, in)
+}
+
+// reasonOf sorts an engine's error.
+func reasonOf(err error) flow.Uninspected {
+	if errors.Is(err, errBudget) || errors.Is(err, context.DeadlineExceeded) {
+		return flow.EngineTimeout
+	}
+	return flow.EngineError
+}
+
+// begin registers a transaction unless the inspector is closed.
+func (i *Inspector) begin() bool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if i.closed {
+		return false
+	}
+	i.running.Add(1)
+	return true
+}
+
+// Close lets no further transaction begin, waits for those that run and frees
+// the engine. It may be called more than once; a nil Inspector is closed.
+func (i *Inspector) Close() {
+	if i == nil {
+		return
+	}
+	i.mu.Lock()
+	i.closed = true
+	i.mu.Unlock()
+	i.running.Wait()
+	i.release.Do(func() {
+		for _, e := range i.engines {
+			e.close()
+		}
+	})
+}

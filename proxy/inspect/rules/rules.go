@@ -1,0 +1,21 @@
+// Package rules holds the rule text that inspection adds to the Core Rule Set:
+// our base configuration and the mesh profile. It is data in SecLang; what is
+// computed from a policy is written by package inspect.
+//
+// Rule ids 7100000 to 7199999 are ours: 71000xx the base, 71005xx the
+// profiles, 71100xx and up the exclusions of a policy.
+package rules
+
+import _ "embed"
+
+//go:embed base.conf
+var base string
+
+//go:embed mesh.conf
+var mesh string
+
+// Base returns the configuration that every engine starts from.
+func Base() string { return base }
+
+// Mesh returns what the mesh profile sets before the Core Rule Set is loaded.
+func Mesh() string { return mesh }
