@@ -125,7 +125,6 @@ fmt-check: ## Tell which files are not in gofumpt's format
 .PHONY: tidy
 tidy: ## Check that go.mod and go.sum are what go mod tidy would write
 	@go mod tidy -diff
-	@go -C tools mod tidy -diff
 
 .PHONY: vet
 vet: ## Run go vet
