@@ -63,32 +63,33 @@ func (r *reader) read(doc *strict.Document) {
 	switch doc.Kind {
 	case KindAccessPolicy:
 		var h head[authz.Policy]
-		problems := doc.Decode(&h)
-		r.access = append(r.access, accessDocument{doc, h.Body, problems})
+		// With the repetition among them, authz need not report it again in
+		// terms of positions.
+		decoding := append(doc.Decode(&h), r.unique(doc)...)
+		r.access = append(r.access, accessDocument{doc, h.Body, decoding})
 	case KindInspectionPolicy:
 		var h head[InspectionPolicy]
 		decoding, c := doc.Decode(&h), &checker{doc: doc}
 		c.inspection(&h.Body)
-		r.problems = append(r.problems, merge(decoding, c.problems)...)
+		r.problems = append(r.problems, merge(append(decoding, r.unique(doc)...), c.problems)...)
 		r.inspection = append(r.inspection, h.Body)
 	case KindMeshConfig:
 		var h head[MeshConfig]
 		decoding, c := doc.Decode(&h), &checker{doc: doc}
 		c.mesh(&h.Body)
-		r.problems = append(r.problems, merge(decoding, c.problems)...)
+		r.problems = append(r.problems, merge(append(decoding, r.unique(doc)...), c.problems)...)
 		r.mesh = &h.Body
 	}
-	r.unique(doc)
 }
 
 // unique refuses a second document of the same name, and of MeshConfig any
 // second one: which of them would count?
-func (r *reader) unique(doc *strict.Document) {
+func (r *reader) unique(doc *strict.Document) []Problem {
 	key := doc.Object()
 	if doc.Kind == KindMeshConfig {
 		key = doc.Kind
 	} else if doc.Name == "" {
-		return // reported already
+		return nil // reported elsewhere
 	}
 	if r.first == nil {
 		r.first = map[string]*strict.Document{}
@@ -96,14 +97,14 @@ func (r *reader) unique(doc *strict.Document) {
 	earlier, again := r.first[key]
 	if !again {
 		r.first[key] = doc
-		return
+		return nil
 	}
 	field := "metadata.name"
 	if doc.Kind == KindMeshConfig {
 		field = "kind"
 	}
-	r.problems = append(r.problems, doc.Problem(field,
-		fmt.Sprintf("%s stands already at %s:%d", key, earlier.File, earlier.Line), "keep one of them"))
+	return []Problem{doc.Problem(field,
+		fmt.Sprintf("%s stands already at %s:%d", key, earlier.File, earlier.Line), "keep one of them")}
 }
 
 // validateAccess brings problems of package authz to their place in a file.
