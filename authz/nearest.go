@@ -121,7 +121,7 @@ func (m misses) nearest(f *facts) Nearest {
 func (c *check) got(f *facts) string {
 	name := fieldNames[c.field][2]
 	if c.field.l7() && f.l7 != l7Known {
-		return name + " of a connection that is not HTTP"
+		return "connection is not HTTP: " + name
 	}
 	var value string
 	switch c.field {
@@ -149,7 +149,7 @@ func (c *check) got(f *facts) string {
 		return name + " " + c.header
 	}
 	if value == "" {
-		return "no " + name
+		return "no " + name + ","
 	}
 	return fmt.Sprintf("%s %.*q", name, longestValue, value)
 }
