@@ -47,8 +47,9 @@ type Options struct {
 
 // A Hop is two running proxies. Close it.
 type Hop struct {
-	// Addr is where the outbound side takes plaintext.
-	Addr string
+	// Addr is where the outbound side takes plaintext, InboundAddr where the
+	// inbound side takes mTLS.
+	Addr, InboundAddr string
 	// Outbound and Inbound are the process ids of each side.
 	Outbound, Inbound []int
 	// Logs are the access logs of both sides.
@@ -68,7 +69,7 @@ func Start(ctx context.Context, o Options) (*Hop, error) {
 		{Listen: addrs[0], Upstream: o.App, Identity: o.Server, Peer: o.Client},
 		{Outbound: true, Listen: addrs[1], Upstream: addrs[0], Identity: o.Client, Peer: o.Server},
 	}
-	h := &Hop{Addr: addrs[1]}
+	h := &Hop{Addr: addrs[1], InboundAddr: addrs[0]}
 	if err := h.start(ctx, o, sides); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
@@ -130,13 +131,18 @@ func (h *Hop) ready(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(retry)
 	defer tick.Stop()
+	var last error
 	for {
 		if err := h.Alive(); err != nil {
 			return err
 		}
-		probeErr := probe(ctx, h.Addr)
-		if probeErr == nil {
+		err := probe(ctx, h.Addr)
+		if err == nil {
 			return nil
+		}
+		// What our own deadline interrupts explains nothing.
+		if ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-tick.C:
@@ -145,7 +151,7 @@ func (h *Hop) ready(ctx context.Context) error {
 			for _, c := range h.children {
 				said += c.Output()
 			}
-			return fmt.Errorf("wait for a request to pass: %w (last: %w) %s", ctx.Err(), probeErr, said)
+			return fmt.Errorf("wait for a request to pass: %w (last: %w) %s", ctx.Err(), last, said)
 		}
 	}
 }

@@ -28,18 +28,25 @@ func (outrider) Command(at Install, side Side) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	// A directory of its own: everything in it is taken for a policy.
-	policies := side
-	policies.Dir = filepath.Join(side.Dir, "policies")
-	if err := os.Mkdir(policies.Dir, 0o700); err != nil {
-		return Command{}, fmt.Errorf("make the policy directory: %w", err)
-	}
-	if _, err := render("allow.yaml", policies); err != nil {
-		return Command{}, err
+	if !side.Outbound {
+		if err := writePolicy(side); err != nil {
+			return Command{}, err
+		}
 	}
 	command := Command{Path: at.Path, Args: []string{"run", "--config", config}}
 	if side.Workers > 0 {
 		command.Env = []string{"GOMAXPROCS=" + strconv.Itoa(side.Workers)}
 	}
 	return command, nil
+}
+
+// writePolicy writes the rule of the inbound side to a directory of its own:
+// everything in that directory is taken for a policy.
+func writePolicy(side Side) error {
+	side.Dir = filepath.Join(side.Dir, "policies")
+	if err := os.Mkdir(side.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the policy directory: %w", err)
+	}
+	_, err := render("allow.yaml", side)
+	return err
 }

@@ -1,0 +1,267 @@
+package hop
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/outrider-mesh/outrider/test/peers/app"
+	"github.com/outrider-mesh/outrider/test/peers/pki"
+	"github.com/outrider-mesh/outrider/test/peers/proxies"
+	"github.com/outrider-mesh/outrider/test/peers/reference"
+)
+
+// TestMain also plays the reference proxy, which is held by the executable.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == reference.Subcommand {
+		if err := reference.Run(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// options prepares a hop of the program in front of an app, or skips the test
+// where the program is not installed.
+func options(t *testing.T, entry proxies.Entry) Options {
+	t.Helper()
+	install, err := entry.Program.Locate(t.Context())
+	if errors.Is(err, proxies.ErrAbsent) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- app.New([]int{0, 16384}).Serve(ln) }()
+	t.Cleanup(func() {
+		ln.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	o := Options{Name: entry.Name, Program: entry.Program, Install: install, App: ln.Addr().String(), Dir: t.TempDir(), Workers: 1}
+	o.Client, o.Server = issue(t, "client"), issue(t, "server")
+	o.Client.CA, o.Server.CA = o.Server.CA, o.Client.CA // each trusts the other's root only
+	return o
+}
+
+// issue makes an identity under a root of its own.
+func issue(t *testing.T, name string) pki.Files {
+	t.Helper()
+	authority, err := pki.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := authority.Issue(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// programs runs a test for every program of the catalogue.
+func programs(t *testing.T, run func(*testing.T, proxies.Entry)) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogue := proxies.Catalogue(proxies.Paths{Outrider: "../../../bin/outrider", Self: self})
+	if len(catalogue) < 5 {
+		t.Fatalf("only %d programs", len(catalogue))
+	}
+	for _, entry := range catalogue {
+		t.Run(entry.Name, func(t *testing.T) { run(t, entry) })
+	}
+}
+
+func TestTheHopCarriesRequestsAndItsInboundSideInsistsOnTheClient(t *testing.T) {
+	programs(t, func(t *testing.T, entry proxies.Entry) {
+		o := options(t, entry)
+		h, err := Start(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		if body, err := get(t, h.Addr, nil); err != nil || body != string(app.Body(16384)) {
+			t.Errorf("through the hop: %d bytes, %v", len(body), err)
+		}
+
+		stranger := issue(t, "client")
+		cases := []struct {
+			name string
+			tls  *tls.Config
+			ok   bool
+		}{
+			{"the right client", client(t, o.Client, tls.VersionTLS13), true},
+			{"plaintext", nil, false},
+			{"no certificate", &tls.Config{InsecureSkipVerify: true}, false},
+			{"a certificate of another root", client(t, stranger, tls.VersionTLS13), false},
+			{"the right client with TLS 1.2", client(t, o.Client, tls.VersionTLS12), false},
+		}
+		for _, c := range cases {
+			_, err := get(t, h.InboundAddr, c.tls)
+			if (err == nil) != c.ok {
+				t.Errorf("%s at the inbound side: %v, want ok=%t", c.name, err, c.ok)
+			}
+		}
+		if err := h.Alive(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// client is a TLS configuration with the identity and at most the version. Who
+// the server is matters here to nobody.
+func client(t *testing.T, files pki.Files, version uint16) *tls.Config {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{
+		InsecureSkipVerify: true, MaxVersion: version, //nolint:gosec // see above
+		// Presented whatever roots the server names.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil },
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if state.CipherSuite != tls.TLS_AES_128_GCM_SHA256 {
+				return fmt.Errorf("cipher suite is %s", tls.CipherSuiteName(state.CipherSuite))
+			}
+			if state.PeerCertificates[0].PublicKeyAlgorithm != x509.ECDSA {
+				return errors.New("the server's key is not ECDSA")
+			}
+			return nil
+		},
+	}
+}
+
+// get asks for 16 KiB over plaintext or, given a configuration, TLS.
+func get(t *testing.T, addr string, config *tls.Config) (string, error) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config != nil {
+		conn = tls.Client(conn, config)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "GET /16384 HTTP/1.1\r\nHost: app.bench.test\r\n\r\n"); err != nil {
+		return "", err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return string(body), err
+}
+
+func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
+	programs(t, func(t *testing.T, entry proxies.Entry) {
+		t.Parallel() // each waits out its deadline
+		o := options(t, entry)
+		// The outbound side now trusts only a root that signed nobody here.
+		o.Client.CA = issue(t, "server").CA
+		// Long enough to start, for it must start and refuse.
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		h, err := Start(ctx, o)
+		if err == nil {
+			h.Close()
+			t.Fatal("a request passed to a server of an unknown root")
+		}
+		if !strings.Contains(err.Error(), "answered 50") {
+			t.Errorf("error is %v, want the outbound side to answer 502 or 503", err)
+		}
+	})
+}
+
+func TestCloseLeavesNoProcessBehind(t *testing.T) {
+	programs(t, func(t *testing.T, entry proxies.Entry) {
+		h, err := Start(t.Context(), options(t, entry))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids := append(h.Inbound, h.Outbound...)
+		if len(pids) < 2 {
+			t.Errorf("processes are %v, want at least two", pids)
+		}
+		h.Close()
+		h.Close()
+		if h.Alive() == nil {
+			t.Error("alive after Close")
+		}
+		for _, pid := range pids {
+			waitGone(t, pid)
+		}
+	})
+}
+
+// waitGone waits for the workers of a program, which its end orphans: whoever
+// adopts them reaps them in its own time.
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Errorf("process %d still runs", pid)
+			return
+		}
+	}
+}
+
+func zombie(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && strings.Contains(string(text), "State:\tZ")
+}
+
+func TestAProgramThatEndsEarlyIsExplained(t *testing.T) {
+	o := Options{Name: "broken", Program: broken{}, App: "127.0.0.1:1", Dir: t.TempDir()}
+	_, err := Start(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such option") {
+		t.Errorf("error is %v, want the exit status and what it said", err)
+	}
+}
+
+// broken is a program that complains and ends.
+type broken struct{}
+
+func (broken) Locate(context.Context) (proxies.Install, error) { return proxies.Install{}, nil }
+
+func (broken) Command(proxies.Install, proxies.Side) (proxies.Command, error) {
+	return proxies.Command{Path: "/bin/sh", Args: []string{"-c", "echo no such option >&2; exit 3"}}, nil
+}
