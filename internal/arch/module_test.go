@@ -60,7 +60,7 @@ func load(t *testing.T) *module {
 func parseModule() (*module, error) {
 	m := &module{fset: token.NewFileSet()}
 	byPath := map[string]*pkg{}
-	err := walk(func(name string, d fs.DirEntry) error {
+	err := walk(func(name string, _ fs.DirEntry) error {
 		if !strings.HasSuffix(name, ".go") {
 			return nil
 		}
