@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -24,7 +23,7 @@ type Endpoint struct {
 	ca     *CA
 	path   string
 	server *grpc.Server
-	id     atomic.Pointer[spiffeid.ID]
+	id     spiffeid.ID   // guarded by ca.mu, so that no change of it is missed
 	done   chan struct{} // closed when nothing of the endpoint runs any more
 }
 
@@ -34,10 +33,10 @@ type Endpoint struct {
 // yet: clients are told that no identity was issued to them, until
 // [Endpoint.Assign].
 func (ca *CA) Serve(ctx context.Context, socketPath string, id spiffeid.ID) (*Endpoint, error) {
-	e := &Endpoint{ca: ca, path: socketPath, done: make(chan struct{})}
-	if err := e.assign(id); err != nil {
+	if err := ca.servable(id); err != nil {
 		return nil, err
 	}
+	e := &Endpoint{ca: ca, path: socketPath, id: id, done: make(chan struct{})}
 	listener, err := listen(socketPath)
 	if err != nil {
 		return nil, fmt.Errorf("serve the workload API at %q: %w", socketPath, err)
@@ -77,20 +76,21 @@ func (e *Endpoint) Addr() string { return "unix://" + e.path }
 // Assign changes whom the endpoint serves, at once for open streams too. The
 // zero id takes the identity away.
 func (e *Endpoint) Assign(id spiffeid.ID) error {
-	if err := e.assign(id); err != nil {
+	if err := e.ca.servable(id); err != nil {
 		return err
 	}
 	e.ca.mu.Lock()
 	defer e.ca.mu.Unlock()
+	e.id = id
 	e.ca.wake()
 	return nil
 }
 
-func (e *Endpoint) assign(id spiffeid.ID) error {
-	if !id.IsZero() && (!id.MemberOf(e.ca.domain) || id.Path() == "") {
-		return fmt.Errorf("serve the workload API: %q is no workload of the trust domain %q", id, e.ca.domain)
+// servable accepts the workloads of the CA's domain, and nobody.
+func (ca *CA) servable(id spiffeid.ID) error {
+	if !id.IsZero() && (!id.MemberOf(ca.domain) || id.Path() == "") {
+		return fmt.Errorf("serve the workload API: %q is no workload of the trust domain %q", id, ca.domain)
 	}
-	e.id.Store(&id)
 	return nil
 }
 

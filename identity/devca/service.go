@@ -49,6 +49,7 @@ type service struct {
 
 // A view is the state of the CA as one workload sees it.
 type view struct {
+	id        spiffeid.ID // zero: nobody is served
 	signer    *authority
 	roots     []*authority
 	trust     uint64
@@ -58,14 +59,17 @@ type view struct {
 	changed   <-chan struct{}
 }
 
-func (ca *CA) view(id spiffeid.ID) view {
+// view reads everything at one moment: whatever changes later closes changed.
+func (e *Endpoint) view() view {
+	ca := e.ca
 	ca.mu.Lock()
 	defer ca.mu.Unlock()
 	v := view{
+		id:        e.id,
 		signer:    ca.roots[len(ca.roots)-1],
 		roots:     ca.roots,
 		trust:     ca.trust,
-		epoch:     ca.epoch + ca.epochs[id],
+		epoch:     ca.epoch + ca.epochs[e.id],
 		own:       concat(ca.bundle().X509Authorities()),
 		federated: make(map[string][]byte, len(ca.federated)),
 		changed:   ca.changed,
@@ -103,18 +107,17 @@ func (s *service) FetchX509SVID(_ *workload.X509SVIDRequest, stream grpc.ServerS
 		svid *x509svid.SVID // nil until something was
 	)
 	for {
-		id := *s.endpoint.id.Load()
-		if id.IsZero() {
+		now := s.endpoint.view()
+		if now.id.IsZero() {
 			return noIdentity()
 		}
-		now := ca.view(id)
-		renew := svid == nil || svid.ID != id || sent.epoch != now.epoch || halfLife(svid) <= 0 || !now.signed(svid)
+		renew := svid == nil || svid.ID != now.id || sent.epoch != now.epoch || halfLife(svid) <= 0 || !now.signed(svid)
 		if renew {
 			var err error
-			if svid, err = ca.issue(now.signer, id, IssueOptions{}); err != nil {
+			if svid, err = ca.issue(now.signer, now.id, IssueOptions{}); err != nil {
 				return status.Error(codes.Internal, err.Error())
 			}
-			ca.log.Info("issued an SVID", "id", id.String(), "not_after", svid.Certificates[0].NotAfter)
+			ca.log.Info("issued an SVID", "id", now.id.String(), "not_after", svid.Certificates[0].NotAfter)
 		}
 		if renew || sent.trust != now.trust {
 			if err := send(stream, svid, now); err != nil {
@@ -133,11 +136,10 @@ func (s *service) FetchX509Bundles(_ *workload.X509BundlesRequest, stream grpc.S
 	ca := s.endpoint.ca
 	var sent view
 	for first := true; ; first = false {
-		id := *s.endpoint.id.Load()
-		if id.IsZero() {
+		now := s.endpoint.view()
+		if now.id.IsZero() {
 			return noIdentity()
 		}
-		now := ca.view(id)
 		if first || sent.trust != now.trust {
 			now.federated[ca.domain.IDString()] = now.own
 			if err := stream.Send(&workload.X509BundlesResponse{Bundles: now.federated}); err != nil {
