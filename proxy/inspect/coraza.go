@@ -36,8 +36,8 @@ type corazaEngine struct {
 	paranoia   int
 }
 
-// scoringFile begins the rules that compare the score.
-const scoringFile = "@owasp_crs/REQUEST-949-"
+// comparingFile begins the file of rules that compare the score.
+const comparingFile = "@owasp_crs/REQUEST-949-"
 
 // newCorazaEngine loads the Core Rule Set. An error in a policy's own rules
 // names its line.
@@ -57,19 +57,19 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	cfg := experimental.WAFConfigWithRuleObserver(coraza.NewWAFConfig().WithRootFS(root), root.observe).
 		WithDirectivesFromFile("@crs-setup.conf.example").
 		WithDirectives(src.setup)
-	placed := false
-	for _, file := range files {
-		if !placed && strings.HasPrefix(file, scoringFile) {
-			placed = true
-			for n := range src.extra {
-				cfg = cfg.WithDirectivesFromFile(root.name(n))
-			}
-		}
+	// A policy's rules come when all that detects is there, so that they can
+	// change it, and before the comparison, so that they can add to the score.
+	detecting, comparing, err := splitRuleSet(files)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range detecting {
 		cfg = cfg.WithDirectivesFromFile(file)
 	}
-	if !placed {
-		return nil, errors.New("the core rule set has no rule that compares the score")
+	for n := range src.extra {
+		cfg = cfg.WithDirectivesFromFile(root.name(n))
 	}
+	cfg = cfg.WithDirectivesFromFile(comparing)
 	waf, err := coraza.NewWAF(cfg)
 	if err == nil {
 		err = root.refused
@@ -78,6 +78,22 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 		return nil, root.explain(err)
 	}
 	return &corazaEngine{waf: waf, exclusions: src.exclusions, limit: src.limit, paranoia: src.paranoia}, nil
+}
+
+// splitRuleSet sets the file that compares the score apart. The one numbered
+// 999, behind it, only changes the targets of detecting rules.
+func splitRuleSet(files []string) (detecting []string, comparing string, err error) {
+	for _, file := range files {
+		if strings.HasPrefix(file, comparingFile) {
+			comparing = file
+			continue
+		}
+		detecting = append(detecting, file)
+	}
+	if comparing == "" {
+		return nil, "", errors.New("the core rule set has no rule that compares the score")
+	}
+	return detecting, comparing, nil
 }
 
 // close releases the compiled patterns that engines share.
@@ -222,10 +238,14 @@ func (r *ruleFS) ReadFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// observe refuses a policy's rules that would never run.
+// observe refuses a policy's rules that would never run, and those that no
+// verdict could name.
 func (r *ruleFS) observe(rule types.RuleMetadata) {
 	if r.last == nil || r.refused != nil {
 		return
+	}
+	if rule.ID() == 0 && rule.SecMark() == "" {
+		r.refused = fmt.Errorf("line %d: the rule has no id", r.last.line)
 	}
 	if p := rule.Phase(); p == types.PhaseResponseHeaders || p == types.PhaseResponseBody {
 		r.refused = fmt.Errorf("line %d: phase %d is about answers, which are not inspected", r.last.line, p)
