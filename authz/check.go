@@ -79,6 +79,10 @@ func (c *check) holds(f *facts, deny bool) bool {
 			return deny
 		}
 		return c.not != slices.Contains(c.ports, f.req.Port)
+	case hosts:
+		if !f.hostKnown {
+			return deny
+		}
 	case headers:
 		if f.req.Header == nil {
 			return deny

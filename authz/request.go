@@ -64,8 +64,10 @@ type facts struct {
 	// ownDomain tells that the peer is of the workload's own trust domain.
 	ownDomain bool
 	source    netip.Addr
-	// host is without port and final dot, hostPort the port alone.
+	// host is without port and final dot, hostPort the port alone. hostKnown is
+	// false when the request's host is no host at all.
 	host, hostPort string
+	hostKnown      bool
 	// escaped tells that the request's path holds percent-encodings.
 	escaped bool
 	probes  *sync.Pool
@@ -79,7 +81,7 @@ func (s *Set) facts(r *Request, known l7) facts {
 		f.ownDomain = f.domain == s.trustDomain
 	}
 	if known == l7Known {
-		f.host, f.hostPort = splitHost(r.Host)
+		f.host, f.hostPort, f.hostKnown = splitHost(r.Host)
 		f.escaped = strings.IndexByte(r.Path, '%') >= 0
 	}
 	return f
@@ -109,17 +111,26 @@ func namespaceOf(path string) string {
 }
 
 // splitHost takes an authority apart. The final dot of an absolute name goes,
-// for "a.example." and "a.example" are the same host.
-func splitHost(authority string) (host, port string) {
+// for "a.example." and "a.example" are the same host. It is false for what
+// cannot be compared as a host: user information, escapes, a port that is no
+// number, an address without its brackets.
+func splitHost(authority string) (host, port string, ok bool) {
 	host = authority
-	if i := strings.LastIndexByte(authority, ':'); i >= 0 && digits(authority[i+1:]) &&
-		(strings.HasSuffix(authority[:i], "]") || strings.IndexByte(authority, ':') == i) {
+	if i := strings.LastIndexByte(authority, ':'); i > strings.LastIndexByte(authority, ']') {
 		host, port = authority[:i], authority[i+1:]
 	}
-	return strings.TrimSuffix(host, "."), port
+	host = strings.TrimSuffix(host, ".")
+	literal := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
+	for i := range len(host) {
+		if c := host[i]; !hostByte(c) && (!literal || c != ':' && c != '[' && c != ']') {
+			return host, port, false
+		}
+	}
+	return host, port, strings.Trim(port, "0123456789") == "" && !strings.HasSuffix(host, ".")
 }
 
-// digits is true of an empty string too: RFC 3986 allows an empty port.
-func digits(s string) bool {
-	return strings.Trim(s, "0123456789") == ""
+// hostByte tells whether a name may hold the byte: RFC 3986 reg-name, without
+// escapes and delimiters.
+func hostByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
 }

@@ -21,7 +21,7 @@ const (
 // {**} whatever follows its slash, be it nothing.
 func (t *template) match(path string) bool {
 	for _, want := range t.segments {
-		if path == "" {
+		if !strings.HasPrefix(path, "/") { // at its end, or the path is "*"
 			return false
 		}
 		got := path[1:]
@@ -34,7 +34,7 @@ func (t *template) match(path string) bool {
 		path = path[1+len(got):]
 	}
 	if t.rest {
-		return path != ""
+		return strings.HasPrefix(path, "/")
 	}
 	return path == ""
 }

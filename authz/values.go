@@ -104,14 +104,15 @@ func parseHost(value string) (pattern, *flaw) {
 		return p, bad
 	}
 	p.text = strings.ToLower(p.text)
-	if p.form != prefix { // the dot and colon that end a prefix are part of it
-		p.text, p.port = splitHost(p.text)
+	ok := made(p.text, lowerDigits+"-._")
+	if p.form != prefix { // the dot that ends a prefix is part of it
+		p.text, p.port, ok = splitHost(p.text)
 	}
 	switch {
-	case p.text == "" && p.form != present, !made(p.text, lowerDigits+"-._[:]"):
-		return p, wrong("is not a host", "write a name or an address, without scheme and path")
 	case p.form == prefix && strings.Contains(p.text, ":"):
 		return p, wrong("has a * in its port", "write the whole port or none")
+	case !ok, p.text == "" && p.form != present:
+		return p, wrong("is not a host", "write a name or an address, without scheme and path")
 	}
 	return p, nil
 }
