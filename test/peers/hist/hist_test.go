@@ -40,7 +40,7 @@ func TestMergeEqualsRecordingIntoOne(t *testing.T) {
 	for i := range 10_000 {
 		d := time.Duration(i*i) * time.Nanosecond
 		all.Record(d)
-		if i%3 == 0 {
+		if i%3 != 0 { // the largest goes to b
 			a.Record(d)
 		} else {
 			b.Record(d)

@@ -127,9 +127,23 @@ func (o Options) proxy(security *tls.Config) http.Handler {
 			r.SetURL(upstream)
 			r.Out.Host = r.In.Host
 		},
-		Transport: transport,
+		Transport:  transport,
+		BufferPool: &buffers{},
 	}
 }
+
+// buffers keeps the proxy from making a new copying buffer for each response.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if buf, ok := b.pool.Get().(*[]byte); ok {
+		return *buf
+	}
+	const size = 32 << 10 // what ReverseProxy makes without a pool
+	return make([]byte, size)
+}
+
+func (b *buffers) Put(buf []byte) { b.pool.Put(&buf) }
 
 // An accessLog writes lines through a buffer; what is in it when the process
 // is killed is lost, which a benchmark can bear.
