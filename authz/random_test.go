@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -171,6 +172,7 @@ func compiled(t testing.TB, policies []authz.Policy, opts authz.Options) *authz.
 func differences(t testing.TB, m maker, n int) (decisions, allowed int) {
 	policies, opts := m.policies(), m.options()
 	s := compiled(t, policies, opts)
+	slices.SortFunc(policies, func(a, b authz.Policy) int { return strings.Compare(name(a), name(b)) })
 	for range n {
 		r := m.request()
 		d := s.Authorize(r)

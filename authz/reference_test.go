@@ -15,7 +15,7 @@ import (
 // A reference decides by reading the documents again for every request, with
 // regular expressions for patterns. It shares no code with the engine.
 type reference struct {
-	policies []authz.Policy
+	policies []authz.Policy // in the order of their names
 	opts     authz.Options
 	// connection decides about an HTTP connection and not about a request.
 	connection bool
@@ -41,9 +41,7 @@ func (ref reference) decide(r *authz.Request) outcome {
 }
 
 func (ref reference) first(r *authz.Request, action authz.Action) (by string, ok bool) {
-	sorted := slices.Clone(ref.policies)
-	slices.SortFunc(sorted, func(a, b authz.Policy) int { return strings.Compare(name(a), name(b)) })
-	for _, p := range sorted {
+	for _, p := range ref.policies {
 		if p.Spec.Action == action && ref.applies(p) {
 			for i, rule := range p.Spec.Rules {
 				if ref.ruleMatches(rule, p, r) {
@@ -106,11 +104,8 @@ func (ref reference) ruleMatches(rule authz.Rule, p authz.Policy, r *authz.Reque
 // what is assumed where the fact is not known.
 func field[V, F any](values, not []V, fact F, match func(V, F) bool, known, assumed bool) bool {
 	is := func(v V) bool { return match(v, fact) }
-	switch {
-	case len(values)+len(not) == 0:
-		return true
-	case !known:
-		return assumed
+	if absent := len(values)+len(not) == 0; absent || !known {
+		return absent || assumed
 	}
 	return (len(values) == 0 || slices.ContainsFunc(values, is)) && !slices.ContainsFunc(not, is)
 }
