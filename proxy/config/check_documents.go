@@ -40,7 +40,7 @@ func (c *checker) inspection(p *InspectionPolicy) {
 	c.metadata(p.Metadata)
 	s := &p.Spec
 	if s.Selector != nil && len(s.Selector.MatchLabels) == 0 {
-		c.bad("spec.selector", "selects nothing by name", "give it matchLabels, or remove it to select every workload of the namespace")
+		c.bad("spec.selector", "is empty", "give it matchLabels, or remove it to select every workload of the namespace")
 	}
 	c.within("spec.paranoia", s.Paranoia, maxParanoia)
 	c.within("spec.threshold", s.Threshold, maxThreshold)

@@ -14,11 +14,15 @@ import (
 
 // Object names the document as problems do: its kind and its name.
 func (d *Document) Object() string {
-	name := d.Name
-	if d.Namespace != "" {
-		name = d.Namespace + "/" + name
+	switch {
+	case d.Name == "" && d.Namespace == "":
+		return d.Kind
+	case d.Name == "":
+		return strings.TrimSpace(d.Kind + " in " + d.Namespace)
+	case d.Namespace == "":
+		return strings.TrimSpace(d.Kind + " " + d.Name)
 	}
-	return strings.TrimSpace(d.Kind + " " + name)
+	return strings.TrimSpace(d.Kind + " " + d.Namespace + "/" + d.Name)
 }
 
 // Problem makes an error about one field of the document and finds its line.
@@ -56,8 +60,11 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
+// full tells that looking for more problems is a waste of time.
+func (d *decoder) full() bool { return len(d.problems) > maxProblems }
+
 func (d *decoder) value(n *yaml.Node, v reflect.Value, p *path) {
-	if !d.plain(n, p) {
+	if d.full() || !d.plain(n, p) {
 		return
 	}
 	switch {
@@ -138,7 +145,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, p *path) {
 	d.pairs(n, p, func(key, value *yaml.Node) {
 		at := p.key(key.Value)
 		if tag := key.ShortTag(); tag != "!!str" && tag != "!!timestamp" {
-			d.report(key, at, "the key "+describe(key)+" is not text", "quote it: "+quote(key.Value))
+			d.report(key, at, "the key is "+describe(key)+", not text", "quote it: "+quote(key.Value))
 			return
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()
@@ -150,7 +157,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, p *path) {
 // pairs calls yield for every key that is usable and occurs for the first time.
 func (d *decoder) pairs(n *yaml.Node, p *path, yield func(key, value *yaml.Node)) {
 	first := make(map[string]int, len(n.Content)/2)
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			d.report(key, p, "a key is "+describe(key)+", not text", "write a plain word")

@@ -42,15 +42,15 @@ func Split(file string, data []byte) ([]*Document, []Problem) {
 	}
 	var docs []*Document
 	var problems []Problem
-	for _, c := range chunks(data) {
-		more, p := parse(file, c)
-		docs, problems = append(docs, more...), append(problems, p...)
-		if len(docs) > maxDocuments {
+	for i, c := range chunks(data) {
+		if i > maxDocuments || len(docs) > maxDocuments {
 			problems = append(problems, Problem{
 				File: file, Line: c.line, Message: fmt.Sprintf("the file has more than %d documents", maxDocuments), Remedy: "split it",
 			})
 			break
 		}
+		more, p := parse(file, c)
+		docs, problems = append(docs, more...), append(problems, p...)
 	}
 	return docs, truncate(file, problems)
 }
@@ -118,7 +118,11 @@ func parse(file string, c chunk) (docs []*Document, problems []Problem) {
 	return docs, problems
 }
 
-var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var (
+	syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	// grammarError are the errors whose line the library counts from 0.
+	grammarError = regexp.MustCompile(`^did not find expected ('[,-]'|<|key$|node content)`)
+)
 
 func syntaxProblem(file string, first int, err error) Problem {
 	text := err.Error()
@@ -127,6 +131,9 @@ func syntaxProblem(file string, first int, err error) Problem {
 		text = strings.TrimPrefix(text, m[0])
 		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
 			p.Line = first + n - 1
+			if grammarError.MatchString(text) {
+				p.Line++
+			}
 		}
 	}
 	p.Message = clip(text)
@@ -197,8 +204,7 @@ func truncate(file string, problems []Problem) []Problem {
 	if len(problems) <= maxProblems {
 		return problems
 	}
-	more := len(problems) - maxProblems
 	return append(problems[:maxProblems:maxProblems], Problem{
-		File: file, Message: fmt.Sprintf("%d more problems are not shown", more), Remedy: "mend these first",
+		File: file, Message: fmt.Sprintf("more than %d problems, the others are not shown", maxProblems), Remedy: "mend these first",
 	})
 }
