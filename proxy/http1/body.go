@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"time"
 )
 
@@ -85,17 +86,18 @@ func (b *Body) Next() ([]byte, error) {
 		b.aheadAt = len(b.ahead)
 		return p, nil
 	}
-	return b.next()
+	return b.next(math.MaxInt64)
 }
 
-func (b *Body) next() ([]byte, error) {
+// next reads the next piece, of at most most bytes.
+func (b *Body) next(most int64) ([]byte, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
 	if b.ended {
 		return nil, io.EOF
 	}
-	p, err := b.piece()
+	p, err := b.piece(most)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			b.err = err
@@ -110,36 +112,37 @@ func (b *Body) next() ([]byte, error) {
 	return p, nil
 }
 
-func (b *Body) piece() ([]byte, error) {
+func (b *Body) piece(most int64) ([]byte, error) {
 	switch b.kind {
 	case lengthBody:
-		p, err := b.take(b.left)
+		p, err := b.take(b.left, most)
 		b.left -= int64(len(p))
 		b.ended = b.left == 0
 		return p, err
 	case closeBody:
-		p, err := b.take(largeBuffer)
+		p, err := b.take(largeBuffer, most)
 		if errors.Is(err, ErrUnexpectedEnd) {
 			b.ended = true
 			return nil, io.EOF
 		}
 		return p, err
 	case chunkedBody:
-		return b.chunkPiece()
+		return b.chunkPiece(most)
 	case noBody:
 	}
 	return nil, io.EOF
 }
 
-// take returns up to most unread bytes, reading once if there are none.
-func (b *Body) take(most int64) ([]byte, error) {
+// take returns up to most of the left payload bytes, reading once if there are
+// none.
+func (b *Body) take(left, most int64) ([]byte, error) {
 	if len(b.c.unread()) == 0 {
-		if err := b.fill(most); err != nil {
+		if err := b.fill(left); err != nil {
 			return nil, err
 		}
 	}
 	p := b.c.unread()
-	if int64(len(p)) > most {
+	if most = min(most, left); int64(len(p)) > most {
 		p = p[:most]
 	}
 	b.c.use(len(p))
@@ -162,7 +165,7 @@ func (b *Body) fill(expected int64) error {
 }
 
 // chunkPiece returns payload of the current or the next chunk.
-func (b *Body) chunkPiece() ([]byte, error) {
+func (b *Body) chunkPiece(most int64) ([]byte, error) {
 	if b.left == 0 {
 		if err := b.nextChunk(); err != nil {
 			return nil, err
@@ -171,7 +174,7 @@ func (b *Body) chunkPiece() ([]byte, error) {
 			return nil, b.readTrailers()
 		}
 	}
-	p, err := b.take(b.left)
+	p, err := b.take(b.left, most)
 	b.left -= int64(len(p))
 	return p, err
 }
@@ -309,8 +312,8 @@ func forbiddenTrailer(name []byte) bool {
 	return false
 }
 
-// here returns what Next would return without reading from the connection, or
-// nil. It takes nothing.
+// here tells whether Next would return without reading from the connection. It
+// takes nothing, and errs on the side of no.
 func (b *Body) here() bool {
 	if b.aheadAt < len(b.ahead) || b.err != nil || b.ended {
 		return true
@@ -341,16 +344,17 @@ func (b *Body) here() bool {
 	return len(unread) > need+lf+1
 }
 
-// Peek reads up to n payload bytes ahead and returns them, and whether that was
-// all of the body. Next gives them out again, so that the body can still be
-// forwarded. What it returns is valid until the exchange ends.
+// Peek reads ahead and returns the first n payload bytes, or fewer if there are
+// no more, and whether that was all of the body. It may be called again with a
+// larger n, but not after Next. Next gives the bytes out again, so that the body
+// can still be forwarded. What it returns is valid until the exchange ends.
 func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 	if b.peeked == nil {
 		b.peeked = b.c.buffers.get(int(min(n, largeBuffer)))
 		b.ahead = (*b.peeked)[:0]
 	}
 	for int64(len(b.ahead)) < n && !b.ended {
-		p, err := b.next()
+		p, err := b.next(n - int64(len(b.ahead)))
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -360,14 +364,16 @@ func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 		b.ahead = append(b.ahead, p...)
 	}
 	if b.kind == chunkedBody && !b.ended && int64(len(b.ahead)) >= n && b.here() {
-		// The last chunk may already be here: then the body is complete.
-		p, err := b.next()
+		// The last chunk may already be here: then the body is complete. One
+		// byte more is kept if it was another chunk.
+		p, err := b.next(1)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return b.ahead, false, err
 		}
 		b.ahead = append(b.ahead, p...)
 	}
-	return b.ahead, b.ended, nil
+	prefix = b.ahead[:min(n, int64(len(b.ahead)))]
+	return prefix, b.ended && len(prefix) == len(b.ahead), nil
 }
 
 // release gives back what Peek held.

@@ -4,10 +4,11 @@ package http1
 type byteClass uint8
 
 const (
-	tokenByte  byteClass = 1 << iota // tchar, RFC 9110 §5.6.2
-	valueByte                        // field-vchar, SP and HTAB, RFC 9110 §5.5
-	targetByte                       // visible ASCII without '#': RFC 9112 §3.2 has no fragment
-	hostByte                         // RFC 3986 §3.2: host and port, no userinfo
+	tokenByte   byteClass = 1 << iota // tchar, RFC 9110 §5.6.2
+	valueByte                         // field-vchar, SP and HTAB, RFC 9110 §5.5
+	targetByte                        // visible ASCII without '#': RFC 9112 §3.2 has no fragment
+	hostByte                          // reg-name without escapes, RFC 3986 §3.2.2
+	addressByte                       // what is between the brackets of an IPv6 address
 )
 
 // classes is the class of every byte. It is computed once and never written to.
@@ -27,8 +28,11 @@ func classify() (t [256]byteClass) {
 		if b > ' ' && b < 0x7f && b != '#' {
 			t[i] |= targetByte
 		}
-		if letter || digit || in(b, "-._~!$&'()*+,;=%:[]") {
+		if letter || digit || in(b, "-._~!$&'()*+,;=") {
 			t[i] |= hostByte
+		}
+		if digit || b|0x20 >= 'a' && b|0x20 <= 'f' || b == ':' || b == '.' {
+			t[i] |= addressByte
 		}
 	}
 	return t
@@ -44,9 +48,9 @@ func in(b byte, set string) bool {
 }
 
 // all tells whether every byte of s is of class c.
-func all(s []byte, c byteClass) bool {
-	for _, b := range s {
-		if classes[b]&c == 0 {
+func all[T text](s T, c byteClass) bool {
+	for i := range len(s) {
+		if classes[s[i]]&c == 0 {
 			return false
 		}
 	}

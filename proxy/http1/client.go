@@ -116,7 +116,7 @@ func (c *ClientConn) Close() {
 
 // Release gives the connection back for another exchange, or closes it.
 func (c *ClientConn) Release(reusable bool) {
-	leftover := len(c.unread()) > 0
+	leftover := len(c.unread()) > 0 || c.over
 	c.conn.release()
 	if !reusable || leftover {
 		c.Close()

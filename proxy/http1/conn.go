@@ -58,6 +58,9 @@ type conn struct {
 	readBy, writeBy time.Time
 	// used tells that at least one byte was read since the flag was cleared.
 	used bool
+	// over tells that the end of the connection came together with the last
+	// bytes: TLS reports a close_notify so, and polling the socket can't see it.
+	over bool
 }
 
 // errSectionFull: a head or trailer section did not fit its limit.
@@ -85,6 +88,7 @@ func (c *conn) fill(limit int) error {
 	c.w += n
 	if n > 0 {
 		c.used = true
+		c.over = err != nil // net.Conn will say it again
 		return nil
 	}
 	if err == nil {
@@ -232,7 +236,8 @@ func (s *lineScanner) scan(b []byte, count int) (int, error) {
 		if empty {
 			return end + 1, nil
 		}
-		// The first line of a head and the empty one are not fields.
+		// The first line of a head is not a field; a trailer section may have
+		// one field more.
 		if len(s.ends) > count+1 {
 			return 0, &ProtocolError{Kind: HeadTooLarge, Rule: "too many header fields"}
 		}

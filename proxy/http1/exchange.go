@@ -11,9 +11,11 @@ import (
 type outcome uint8
 
 const (
-	keepOpen outcome = iota
+	// aborted is also the outcome of a handler that does not answer: what
+	// follows on the connection might then be a body and not a request.
+	aborted outcome = iota
+	keepOpen
 	closeAfter
-	aborted
 	hijacked
 )
 
@@ -42,10 +44,11 @@ type Exchange struct {
 	// continued tells that we answered 100 ourselves.
 	continued bool
 	pump      pump
+	up        *ClientConn // while Forward uses it
 }
 
 func (x *Exchange) begin(now time.Time) {
-	x.Err, x.Started, x.Status, x.Sent, x.FirstByte, x.outcome = nil, now, 0, 0, 0, keepOpen
+	x.Err, x.Started, x.Status, x.Sent, x.FirstByte, x.outcome = nil, now, 0, 0, 0, aborted
 	x.continued = false
 	x.Request.reset()
 	x.Body.reset(&x.c.conn, &x.c.server.body, noBody, 0)
@@ -75,7 +78,9 @@ func (x *Exchange) Expecting() error {
 func (x *Exchange) Abort() { x.outcome = aborted }
 
 // Respond sends an answer of our own: fields are complete field lines, body is
-// the whole payload. The connection goes on if the request's body is at hand.
+// the whole payload. Fields that are not well-formed are left out, all of them,
+// so that no value can split the answer. The connection goes on if the request's
+// body is at hand.
 func (x *Exchange) Respond(status int, fields, body []byte) error {
 	keep := x.Err == nil && x.Request.persistent() && x.discardBody() && !x.c.Closing()
 	out := x.c.buffers.get(largeBuffer)
@@ -85,7 +90,9 @@ func (x *Exchange) Respond(status int, fields, body []byte) error {
 	b = append(b, ' ')
 	b = append(b, http.StatusText(status)...)
 	b = append(b, "\r\n"...)
-	b = append(b, fields...)
+	if wellFormed(fields) {
+		b = append(b, fields...)
+	}
 	b = append(b, "content-length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
 	b = append(b, "\r\n"...)
@@ -105,6 +112,21 @@ func (x *Exchange) Respond(status int, fields, body []byte) error {
 		return &Failure{Side: ClientSide, Err: err}
 	}
 	return nil
+}
+
+// wellFormed tells whether b is nothing but complete field lines.
+func wellFormed(b []byte) bool {
+	for len(b) > 0 {
+		end := indexLF(b)
+		if end < 2 || b[end-1] != '\r' {
+			return false
+		}
+		if _, err := parseField(b, span{0, int32(end + 1)}); err != nil { //nolint:gosec // a few lines
+			return false
+		}
+		b = b[end+1:]
+	}
+	return true
 }
 
 // discardBody throws away the rest of the request's body as far as it has

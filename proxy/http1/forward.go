@@ -1,10 +1,9 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 )
 
@@ -26,9 +25,15 @@ type Edits struct {
 // connection if Retryable, or responds. Without Unsent the answer was begun and
 // the client connection is cut off.
 func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure) {
+	if !e.wellFormed(&x.Request) {
+		up.Release(true)
+		return false, &Failure{Side: UpstreamSide, Unsent: true, Err: errEdits}
+	}
 	out := x.c.buffers.get(largeBuffer)
 	defer x.c.buffers.put(out)
-	up.used = false
+	x.up = up
+	defer x.abandon()
+	up.used, up.over = false, false
 	up.prepare()
 
 	f = x.send(up, e, (*out)[:0])
@@ -36,15 +41,14 @@ func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure)
 		upgraded, f = x.answer(up, (*out)[:0])
 	}
 	pumped := x.join(up, f)
+	x.up = nil
 	switch {
 	case f != nil:
-		up.Close()
+		up.Release(false)
 		if pumped != nil {
-			f = x.blame(f, pumped)
+			f = blame(f, pumped)
 		}
-		if !f.Unsent {
-			x.outcome = aborted
-		}
+		x.outcome = aborted // unless the caller still answers, which Unsent allows
 	case upgraded:
 		x.outcome = hijacked
 	default:
@@ -53,14 +57,49 @@ func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure)
 	return upgraded, f
 }
 
-// blame decides whose failure it is when both directions failed: a client that
-// stopped sending is the cause of an upstream that was closed for it.
-func (x *Exchange) blame(answered, pumped *Failure) *Failure {
-	if pumped.Side != ClientSide {
-		return answered
+// abandon ends what Forward has begun if a panic passes through it.
+func (x *Exchange) abandon() {
+	if x.up == nil {
+		return
 	}
-	pumped.Unsent = answered.Unsent
-	return pumped
+	x.up.Close()
+	if x.pump.done != nil {
+		_ = x.c.net.SetReadDeadline(past)
+		<-x.pump.done
+		x.pump.done = nil
+	}
+	x.up = nil
+}
+
+// blame decides whose failure it is when both directions failed. A client that
+// stopped sending is the cause of an upstream that was closed for it; an upstream
+// that refused the body was not just slow to answer.
+func blame(answered, pumped *Failure) *Failure {
+	if pumped.Side == ClientSide || isTimeout(answered.Err) && !errors.Is(pumped.Err, errBodyUnwanted) {
+		pumped.Unsent = answered.Unsent
+		return pumped
+	}
+	return answered
+}
+
+// errEdits: a value of ours would have split the request.
+var errEdits = errors.New("the changes to the request are malformed")
+
+// wellFormed tells whether the edits leave r one request.
+func (e *Edits) wellFormed(r *Request) bool {
+	if e.Path != "" && e.Path != r.Path && !all(e.Path, targetByte) {
+		return false
+	}
+	if r.hosts == 0 && !all(e.DefaultHost, valueByte) {
+		return false
+	}
+	for _, line := range e.Fields {
+		// An LF and a CR, and both at the end.
+		if n := len(line); n < 3 || indexLF(line) != n-1 || bytes.IndexByte(line, '\r') != n-2 {
+			return false
+		}
+	}
+	return true
 }
 
 // Retryable tells whether the request may be sent once more after f: nothing of
@@ -107,77 +146,6 @@ func (x *Exchange) sendFailure(up *ClientConn, err error) *Failure {
 	return &Failure{Side: UpstreamSide, Unsent: true, Stale: up.reused && !up.used, Err: err}
 }
 
-// pump is the second direction of an exchange: it sends the rest of a request
-// body while the answer may already be coming. It exists only for bodies that
-// did not arrive with their head.
-type pump struct {
-	done chan struct{} // nil when there is none
-	// last is set once all of the body was read from the client.
-	last     atomic.Bool
-	failure  *Failure
-	panicked any
-}
-
-func (p *pump) start(x *Exchange, up *ClientConn) {
-	p.done = make(chan struct{})
-	p.last.Store(false)
-	p.failure, p.panicked = nil, nil
-	_ = up.net.SetReadDeadline(time.Time{}) // run arms it when the body is sent
-	go p.run(x, up)
-}
-
-func (p *pump) run(x *Exchange, up *ClientConn) {
-	defer close(p.done)
-	defer func() { p.panicked = recover() }() // join passes it on
-	out := x.c.buffers.get(largeBuffer)
-	defer x.c.buffers.put(out)
-	f := framer{to: up, b: (*out)[:0], chunked: x.Request.codings > 0}
-	_, err := f.body(&x.Body, true)
-	if err == nil {
-		p.last.Store(true)
-		err = f.flush()
-	}
-	if err == nil {
-		_ = up.net.SetReadDeadline(time.Now().Add(up.opts.Limits.UpstreamResponseTimeout))
-		return
-	}
-	p.failure = x.sendFailure(up, err)
-	if p.failure.Side == ClientSide {
-		up.Close() // wakes the reader of the answer, which has no reason to come
-		return
-	}
-	// The next hop may have answered and stopped reading: let the answer decide,
-	// but not for ever.
-	_ = up.net.SetReadDeadline(time.Now().Add(up.opts.Limits.LingerTimeout))
-}
-
-// join waits for the pump. One that is still in the middle of the body when the
-// answer is complete is stopped: nobody wants the rest.
-func (x *Exchange) join(up *ClientConn, answered *Failure) *Failure {
-	p := &x.pump
-	if p.done == nil {
-		return nil
-	}
-	stopped := answered != nil || !p.last.Load()
-	if stopped {
-		up.Close()
-		_ = x.c.net.SetReadDeadline(time.Unix(1, 0))
-	}
-	<-p.done
-	p.done = nil
-	x.c.readBy, up.readBy = time.Time{}, time.Time{} // both were moved behind our back
-	if p.panicked != nil {
-		panic(fmt.Sprintf("in request body: %v", p.panicked)) //nolint:forbidigo // passed on to the owner of the connection
-	}
-	if p.failure == nil && stopped {
-		return &Failure{Side: UpstreamSide, Err: errBodyUnwanted}
-	}
-	return p.failure
-}
-
-// errBodyUnwanted: the answer was complete before the body was sent.
-var errBodyUnwanted = errors.New("the answer came before the end of the body")
-
 // prepare gives the connection a buffer for the next answer.
 func (c *ClientConn) prepare() {
 	c.rest.reset(&c.conn, &c.body, noBody, 0)
@@ -189,8 +157,9 @@ func (c *ClientConn) prepare() {
 // answer relays interim responses and the final one.
 func (x *Exchange) answer(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
 	sent := time.Now()
-	for range up.opts.Limits.InterimResponses {
-		if err := up.readHead(sent, x.pump.done != nil); err != nil {
+	for range up.opts.Limits.InterimResponses + 1 {
+		x.pump.await(up, sent)
+		if err := up.readHead(); err != nil {
 			return false, &Failure{
 				Side: UpstreamSide, Unsent: true, Err: err,
 				Stale:       up.reused && !up.used && !isTimeout(err),
@@ -198,6 +167,7 @@ func (x *Exchange) answer(up *ClientConn, b []byte) (upgraded bool, f *Failure) 
 			}
 		}
 		if !up.resp.interim() {
+			x.pump.answer(up)
 			x.FirstByte = time.Since(sent)
 			return x.final(up, b)
 		}
@@ -214,13 +184,8 @@ func isTimeout(err error) bool {
 }
 
 // readHead reads one response head.
-func (c *ClientConn) readHead(now time.Time, pumping bool) error {
+func (c *ClientConn) readHead() error {
 	l := &c.opts.Limits
-	if !pumping {
-		if err := c.expect(now, l.UpstreamResponseTimeout); err != nil {
-			return err
-		}
-	}
 	raw, err := c.section(l.HeadBytes, l.HeaderCount, l.HeadTimeout)
 	if errors.Is(err, errSectionFull) {
 		return &ProtocolError{Kind: HeadTooLarge, Rule: "the response head is over its limit"}
@@ -239,7 +204,7 @@ func (x *Exchange) interim(up *ClientConn, b []byte) error {
 	if x.Request.Minor == 0 {
 		return nil
 	}
-	b = up.resp.appendTo(b)
+	b = up.resp.appendTo(b, true)
 	return x.c.write(append(b, "\r\n"...))
 }
 
@@ -258,7 +223,7 @@ func (x *Exchange) final(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
 	chunked := framed && x.Request.Minor == 1
 	keep := x.keepAfter() && (chunked || !framed) && !tunnel
 
-	b = r.appendTo(b)
+	b = r.appendTo(b, tunnel || r.Status == 204)
 	if chunked {
 		b = append(b, "transfer-encoding: chunked\r\n"...)
 	}
@@ -271,6 +236,7 @@ func (x *Exchange) final(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
 	if err := x.relay(up, b, chunked); err != nil {
 		return false, err
 	}
+	x.outcome = keepOpen
 	if !keep {
 		x.outcome = closeAfter
 	}
@@ -312,7 +278,7 @@ func (x *Exchange) switched(up *ClientConn, b []byte) (upgraded bool, f *Failure
 		err := malformed("an upgrade that was not asked for")
 		return false, &Failure{Side: UpstreamSide, Unsent: true, Err: err}
 	}
-	b = up.resp.appendTo(b)
+	b = up.resp.appendTo(b, true)
 	b = append(b, "connection: upgrade\r\nupgrade: "...)
 	b = append(b, want...)
 	b = append(b, "\r\n\r\n"...)

@@ -41,7 +41,7 @@ type field struct {
 // kindOf classifies a field name. The lengths come first, as most names differ
 // in it from all of these.
 func kindOf[T text](name T) fieldKind { //nolint:cyclop // one flat table
-	switch len(name) {
+	switch len(name) { // a case that returns is shorter than ownPrefix, or has matched
 	case 2:
 		return kindIf(equalFold(name, "te"), teField)
 	case 4:
@@ -67,7 +67,9 @@ func kindOf[T text](name T) fieldKind { //nolint:cyclop // one flat table
 			return confusingField
 		}
 	case 16:
-		return kindIf(equalFold(name, "proxy-connection"), hopField)
+		if equalFold(name, "proxy-connection") {
+			return hopField
+		}
 	case 17:
 		if equalFold(name, "transfer-encoding") {
 			return transferEncodingField
@@ -76,9 +78,13 @@ func kindOf[T text](name T) fieldKind { //nolint:cyclop // one flat table
 			return confusingField
 		}
 	case 18:
-		return kindIf(equalFold(name, "proxy-authenticate"), hopField)
+		if equalFold(name, "proxy-authenticate") {
+			return hopField
+		}
 	case 19:
-		return kindIf(equalFold(name, "proxy-authorization"), hopField)
+		if equalFold(name, "proxy-authorization") {
+			return hopField
+		}
 	case len(xfcc):
 		if looksLike(name, xfcc) {
 			return reservedField
@@ -122,7 +128,8 @@ type head struct {
 	upgrade        span // value of the first Upgrade field
 	upgradeFields  int
 	trailersWanted bool // TE: trailers
-	continues      bool // Expect: 100-continue
+	expects        bool // an Expect field, whatever it asks for
+	expectsOther   bool // Expect: something other than 100-continue
 	traced         bool
 	trace          span
 }
@@ -212,10 +219,8 @@ func (h *head) note(raw []byte, f *field) *ProtocolError {
 	case teField:
 		h.trailersWanted = h.trailersWanted || equalFold(value, "trailers")
 	case expectField:
-		if !equalFold(value, "100-continue") {
-			return malformed("Expect asks for something other than 100-continue")
-		}
-		h.continues = true
+		h.expects = true
+		h.expectsOther = h.expectsOther || !equalFold(value, "100-continue")
 	case traceparentField:
 		h.traced = true
 		h.trace = f.value
@@ -267,11 +272,11 @@ func (h *head) noteOption(raw []byte, at span) *ProtocolError {
 		h.upgrades = true
 	default:
 		switch kindOf(option) {
-		case hostField, contentLengthField, confusingField:
+		case hostField, contentLengthField, confusingField, expectField:
 			// To drop these would change what the message means to the
 			// next server (RFC 9110 §7.6.1 forbids to list them).
 			return malformed("Connection lists a field that must not be dropped")
-		case plainField, traceparentField, expectField:
+		case plainField, traceparentField:
 			if len(h.nominated) == maxNominated {
 				return malformed("Connection lists too many fields")
 			}
@@ -317,7 +322,7 @@ func dropped[T text](h *head, src T, f *field) bool {
 	switch f.kind {
 	case connectionField, hopField, reservedField, teField, upgradeField, transferEncodingField:
 		return true
-	case plainField, traceparentField, expectField:
+	case plainField, traceparentField:
 		for _, n := range h.nominated {
 			if sameName(cut(src, n), cut(src, f.name)) {
 				return true

@@ -123,7 +123,8 @@ func (p *Pool) dial(ctx context.Context) (*ClientConn, error) {
 // put keeps a connection for the next exchange.
 func (p *Pool) put(c *ClientConn) {
 	p.mu.Lock()
-	keep := !p.shut && len(p.idle) < p.opts.Limits.UpstreamIdle
+	_, open := p.all[c] // CloseIf may have ended it under its exchange
+	keep := open && !p.shut && len(p.idle) < p.opts.Limits.UpstreamIdle
 	if keep {
 		p.idle = append(p.idle, c)
 	}
@@ -150,7 +151,7 @@ func (p *Pool) Sweep(now time.Time) {
 }
 
 // CloseIf ends every connection for which end says so: idle ones here, busy ones
-// under their exchange.
+// under their exchange. end must not call the pool.
 func (p *Pool) CloseIf(end func(net.Conn) bool) {
 	p.closeIdle(func(c *ClientConn) bool { return end(c.net) })
 	p.mu.Lock()

@@ -1,6 +1,9 @@
 package http1
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // A Request is a request head. It is a view of one immutable string, so what is
 // taken from it may be kept.
@@ -97,22 +100,79 @@ func checkTarget(method, target []byte, rules requestRules) *ProtocolError {
 		}
 	case target[0] != '/':
 		return malformed("the request target is not in origin-form")
+	case !escapesHold(target):
+		return malformed("the path holds a percent sign that is not an escape")
 	}
 	return nil
 }
 
-// isAuthority tells whether b is host ":" port (RFC 9110 §7.2).
-func isAuthority(b []byte) bool {
-	colon := len(b) - 1
-	for colon >= 0 && b[colon] >= '0' && b[colon] <= '9' {
-		colon--
+// escapesHold tells whether every '%' of the path begins an escape (RFC 3986
+// §2.1). Queries are left alone: much that is alive sends them half-escaped.
+func escapesHold(target []byte) bool {
+	if bytes.IndexByte(target, '%') < 0 {
+		return true
 	}
-	digits := len(b) - 1 - colon
-	return colon > 0 && b[colon] == ':' && digits >= 1 && digits <= 5 && isHost(b[:colon])
+	path, _, _ := bytes.Cut(target, []byte{'?'})
+	for i := range path {
+		if path[i] != '%' {
+			continue
+		}
+		if len(path) < i+3 {
+			return false
+		}
+		_, high := hexDigit(path[i+1])
+		_, low := hexDigit(path[i+2])
+		if !high || !low {
+			return false
+		}
+	}
+	return true
 }
 
-// isHost tells whether b can be a Host value: no userinfo, no empty name.
-func isHost(b []byte) bool { return len(b) > 0 && b[0] != ':' && all(b, hostByte) }
+// isAuthority tells whether b is host ":" port (RFC 9110 §7.2).
+func isAuthority(b []byte) bool {
+	name, port := splitHost(b)
+	return isHostName(name) && len(port) > 1 && isPort(port)
+}
+
+// isHost tells whether b can be a Host value: uri-host [ ":" port ] (RFC 9110
+// §7.2), with a name, without userinfo and escapes, and without an empty port:
+// who compares hosts must not have to undo any of these.
+func isHost(b []byte) bool {
+	name, port := splitHost(b)
+	return isHostName(name) && (len(port) == 0 || isPort(port))
+}
+
+// splitHost cuts b in front of the colon that a port follows.
+func splitHost(b []byte) (name, port []byte) {
+	from := 0
+	if len(b) > 0 && b[0] == '[' {
+		from = bytes.IndexByte(b, ']') + 1
+	}
+	if colon := bytes.IndexByte(b[from:], ':'); colon >= 0 {
+		return b[:from+colon], b[from+colon:]
+	}
+	return b, nil
+}
+
+// isHostName tells whether b is a reg-name, an IPv4 address or a bracketed IPv6
+// address without a zone.
+func isHostName(b []byte) bool {
+	if len(b) > 2 && b[0] == '[' && b[len(b)-1] == ']' {
+		return all(b[1:len(b)-1], addressByte)
+	}
+	return len(b) > 0 && all(b, hostByte)
+}
+
+// isPort tells whether b is a colon and a port number.
+func isPort(b []byte) bool {
+	for _, d := range b[1:] {
+		if d < '0' || d > '9' {
+			return false
+		}
+	}
+	return len(b) >= 2 && len(b) <= len(":65535")
+}
 
 // check applies the rules that concern the head as a whole.
 func (r *Request) check(raw []byte) *ProtocolError {
@@ -122,13 +182,13 @@ func (r *Request) check(raw []byte) *ProtocolError {
 	case r.hosts == 0 && r.Minor == 1:
 		return malformed("no Host")
 	case r.hosts == 1 && !isHost(cut(raw, r.host)):
-		return malformed("Host is empty or holds a byte that is not allowed")
+		return malformed("Host is empty or malformed")
 	case r.codings > 0 && r.Minor == 0:
 		return malformed("Transfer-Encoding in HTTP/1.0")
 	case r.HasBody() && string(raw[:8]) == "CONNECT ":
 		return malformed("CONNECT with a body")
-	case r.continues && r.Minor == 0:
-		r.continues = false // RFC 9110 §10.1.1: to be ignored
+	case r.expectsOther:
+		return malformed("Expect asks for something other than 100-continue")
 	}
 	return r.framing()
 }
@@ -186,7 +246,8 @@ func (r *Request) ContentLength() int64 {
 }
 
 // ExpectsContinue tells whether the client waits for a 100 before its body.
-func (r *Request) ExpectsContinue() bool { return r.continues && r.HasBody() }
+// In HTTP/1.0 it can't (RFC 9110 §10.1.1).
+func (r *Request) ExpectsContinue() bool { return r.expects && r.Minor == 1 && r.HasBody() }
 
 // UpgradesTo is the protocol that the request may be upgraded to: "websocket",
 // or empty. Other protocols are not passed on: after "h2c", say, requests would
@@ -216,9 +277,8 @@ func (r *Request) idempotent() bool {
 	return false
 }
 
-// appendTo renders the head for the next hop. target replaces the path and
-// query when it is not empty; host is used when the request has none; extra are
-// complete field lines.
+// appendTo renders the head for the next hop, with the edits. continues tells
+// that an expectation of the client is the next hop's to meet.
 func (r *Request) appendTo(dst []byte, e *Edits, continues bool) []byte {
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
@@ -237,7 +297,7 @@ func (r *Request) appendTo(dst []byte, e *Edits, continues bool) []byte {
 		dst = append(dst, e.DefaultHost...)
 		dst = append(dst, "\r\n"...)
 	}
-	if r.continues && !continues {
+	if r.expects && !(continues && r.ExpectsContinue()) {
 		dst = appendWithout(dst, &r.head, r.text, expectField)
 	} else {
 		dst = appendFields(dst, &r.head, r.text)
@@ -259,7 +319,7 @@ func (r *Request) appendTo(dst []byte, e *Edits, continues bool) []byte {
 }
 
 // appendWithout is appendFields less the fields of one more kind.
-func appendWithout(dst []byte, h *head, src string, kind fieldKind) []byte {
+func appendWithout[T text](dst []byte, h *head, src T, kind fieldKind) []byte {
 	for i := range h.fields {
 		if f := &h.fields[i]; f.kind != kind && !dropped(h, src, f) {
 			dst = append(dst, cut(src, f.line)...)

@@ -94,9 +94,19 @@ func (r *response) switchesTo() []byte {
 }
 
 // appendTo renders the head for the client, without the framing and connection
-// fields, which depend on both sides, and without the empty line.
-func (r *response) appendTo(dst []byte) []byte {
+// fields, which depend on both sides, and without the empty line. withoutLength
+// drops a Content-Length that the status forbids (RFC 9110 §8.6).
+func (r *response) appendTo(dst []byte, withoutLength bool) []byte {
 	dst = append(dst, "HTTP/1.1"...)
-	dst = append(dst, cut(r.raw, r.line)...)
+	if r.line.to-r.line.from == int32(len(" 200\r\n")) {
+		// The space behind the code may not be left out (RFC 9112 §4).
+		dst = append(dst, cut(r.raw, span{r.line.from, r.line.to - 2})...)
+		dst = append(dst, " \r\n"...)
+	} else {
+		dst = append(dst, cut(r.raw, r.line)...)
+	}
+	if r.lengths > 0 && withoutLength {
+		return appendWithout(dst, &r.head, r.raw, contentLengthField)
+	}
 	return appendFields(dst, &r.head, r.raw)
 }

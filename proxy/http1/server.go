@@ -59,9 +59,22 @@ func (s *Server) NewConn(nc net.Conn) *ServerConn {
 // Serve reads requests until the connection ends and calls handle for each, one
 // after the other. handle must end with exactly one of Exchange.Respond,
 // Exchange.Forward or Exchange.Abort. The connection is closed on return, unless
-// it was hijacked. The error says why it ended, nil for an orderly end.
+// it was hijacked. The error says why it ended, nil for an orderly end. A panic
+// of handle passes through; the connection is cut off.
 func (c *ServerConn) Serve(handle func(*Exchange)) error {
-	defer c.release()
+	returned := false
+	defer func() {
+		if !returned {
+			c.abort()
+		}
+		c.release()
+	}()
+	err := c.serve(handle)
+	returned = true
+	return err
+}
+
+func (c *ServerConn) serve(handle func(*Exchange)) error {
 	for {
 		if err := c.await(); err != nil {
 			c.close()
@@ -96,22 +109,44 @@ var errClosing = errors.New("connection is closing")
 // await waits for the first byte of the next request.
 func (c *ServerConn) await() error {
 	if len(c.unread()) > 0 {
-		if c.Closing() {
-			return errClosing
-		}
 		return nil
+	}
+	if c.buf != nil && len(*c.buf) > smallBuffer {
+		c.release() // a body came through it; waiting needs no more than a small one
 	}
 	if err := c.expect(time.Now(), c.server.opts.Limits.IdleTimeout); err != nil {
 		return err
 	}
 	if !c.enterIdle() {
-		return errClosing
+		return c.lastLook()
 	}
 	err := c.fill(smallBuffer)
 	c.leaveIdle()
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return errClosing // idle for too long, or asked to close
+	switch {
+	case err == nil:
+		return nil
+	case !isTimeout(err):
+		return err
+	case c.Closing():
+		return c.lastLook()
+	}
+	return errClosing // idle for too long
+}
+
+// raceWindow is how long a connection that is to close still waits for a request
+// that may be on its way. A read that fails by its deadline does not look at
+// what has arrived, hence not zero.
+const raceWindow = 5 * time.Millisecond
+
+// lastLook takes a request that raced with CloseGracefully.
+func (c *ServerConn) lastLook() error {
+	c.readBy = time.Now().Add(raceWindow)
+	if err := c.net.SetReadDeadline(c.readBy); err != nil {
+		return err
+	}
+	err := c.fill(smallBuffer)
+	if err != nil && isTimeout(err) {
+		return errClosing
 	}
 	return err
 }
@@ -228,7 +263,8 @@ func closeWrite(nc net.Conn) error {
 	return nil
 }
 
-// abort closes the innermost connection, so that TLS says no orderly goodbye.
+// abort closes the innermost connection, so that TLS says no orderly goodbye and
+// TCP resets: a body that ends with its connection must not look complete.
 func (c *conn) abort() {
 	nc := c.net
 	for {
@@ -238,5 +274,8 @@ func (c *conn) abort() {
 		}
 		nc = inner.NetConn()
 	}
-	_ = nc.Close() // it may be closed already
+	if tcp, ok := nc.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0) // it may be closed already
+	}
+	_ = nc.Close()
 }
