@@ -61,46 +61,60 @@ type Hop struct {
 // Start starts both proxies and returns once a request has passed through
 // them. On error nothing is left running.
 func Start(ctx context.Context, o Options) (*Hop, error) {
-	addrs, err := freeAddrs(2)
+	h, err := launch(o)
+	if err == nil {
+		err = h.ready(ctx)
+	}
+	if err == nil {
+		err = h.findProcesses()
+	}
 	if err != nil {
-		return nil, err
-	}
-	sides := []proxies.Side{
-		{Listen: addrs[0], Upstream: o.App, Identity: o.Server, Peer: o.Client},
-		{Outbound: true, Listen: addrs[1], Upstream: addrs[0], Identity: o.Client, Peer: o.Server},
-	}
-	h := &Hop{Addr: addrs[1], InboundAddr: addrs[0]}
-	if err := h.start(ctx, o, sides); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("start %s: %w", o.Name, err)
 	}
 	return h, nil
 }
 
-func (h *Hop) start(ctx context.Context, o Options, sides []proxies.Side) error {
-	for _, side := range sides {
+// launch starts both proxies and does not wait for them. The hop is to be
+// closed also on error.
+func launch(o Options) (*Hop, error) {
+	addrs, err := freeAddrs(2)
+	if err != nil {
+		return &Hop{}, err
+	}
+	h := &Hop{Addr: addrs[1], InboundAddr: addrs[0]}
+	for _, side := range []proxies.Side{
+		{Listen: h.InboundAddr, Upstream: o.App, Identity: o.Server, Peer: o.Client},
+		{Outbound: true, Listen: h.Addr, Upstream: h.InboundAddr, Identity: o.Client, Peer: o.Server},
+	} {
 		side.Dir = filepath.Join(o.Dir, o.Name, side.Name())
 		side.Workers = o.Workers
-		if err := os.MkdirAll(side.Dir, 0o700); err != nil {
-			return fmt.Errorf("make a directory: %w", err)
-		}
-		command, err := o.Program.Command(o.Install, side)
+		c, err := startSide(o, side)
 		if err != nil {
-			return err
-		}
-		cmd := exec.Command(command.Path, command.Args...)
-		cmd.Dir = side.Dir
-		cmd.Env = append(os.Environ(), command.Env...)
-		c, err := child.Start(o.Name+" "+side.Name(), cmd)
-		if err != nil {
-			return err
+			return h, err
 		}
 		h.children = append(h.children, c)
 		h.Logs = append(h.Logs, side.AccessLog())
 	}
-	if err := h.ready(ctx); err != nil {
-		return err
+	return h, nil
+}
+
+func startSide(o Options, side proxies.Side) (*child.Child, error) {
+	if err := os.MkdirAll(side.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a directory: %w", err)
 	}
+	command, err := o.Program.Command(o.Install, side)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(command.Path, command.Args...)
+	cmd.Dir = side.Dir
+	cmd.Env = append(os.Environ(), command.Env...)
+	return child.Start(o.Name+" "+side.Name(), cmd)
+}
+
+// findProcesses looks for the workers each side has started by now.
+func (h *Hop) findProcesses() error {
 	var err error
 	if h.Inbound, err = proc.Tree(h.children[0].PID()); err != nil {
 		return err

@@ -185,20 +185,33 @@ func get(t *testing.T, addr string, config *tls.Config) (string, error) {
 
 func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
 	programs(t, func(t *testing.T, entry proxies.Entry) {
-		t.Parallel() // each waits out its deadline
+		tick := time.NewTicker(retry)
+		defer tick.Stop()
+		deadline := time.After(startTimeout)
 		o := options(t, entry)
 		// The outbound side now trusts only a root that signed nobody here.
 		o.Client.CA = issue(t, "server").CA
-		// Long enough to start, for it must start and refuse.
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		h, err := Start(ctx, o)
-		if err == nil {
-			h.Close()
-			t.Fatal("a request passed to a server of an unknown root")
+		h, err := launch(o)
+		defer h.Close()
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !strings.Contains(err.Error(), "answered 50") {
-			t.Errorf("error is %v, want the outbound side to answer 502 or 503", err)
+		// It must start, and refuse.
+		for {
+			switch err := probe(t.Context(), h.Addr); {
+			case err == nil:
+				t.Fatal("a request passed to a server of an unknown root")
+			case strings.Contains(err.Error(), "answered 50"):
+				return
+			}
+			if err := h.Alive(); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-tick.C:
+			case <-deadline:
+				t.Fatal("the outbound side answers neither 502 nor 503")
+			}
 		}
 	})
 }
