@@ -14,17 +14,17 @@ var (
 	// ErrNotSVID means that the peer presented no certificate, or one that is
 	// not an X.509-SVID: no or several URI SANs, no valid SPIFFE ID, a CA, or
 	// key usages that do not fit its role.
-	ErrNotSVID = errors.New("peer certificate is not an X.509-SVID")
+	ErrNotSVID = errors.New("the certificate is not an X.509-SVID")
 	// ErrUnknownTrustDomain means that there is no bundle for the trust domain
 	// of the peer's ID.
-	ErrUnknownTrustDomain = errors.New("peer's trust domain is unknown")
+	ErrUnknownTrustDomain = errors.New("the trust domain is unknown")
 	// ErrUntrusted means that the peer's chain does not lead to a root of its
 	// own trust domain.
-	ErrUntrusted = errors.New("peer's chain is not trusted by its trust domain's bundle")
+	ErrUntrusted = errors.New("the chain is not trusted by its trust domain's bundle")
 	// ErrExpired means that the peer's certificate is not valid at this time:
 	// expired, or not valid yet.
-	ErrExpired = errors.New("peer's certificate is not valid at this time")
+	ErrExpired = errors.New("the certificate is not valid at this time")
 	// ErrUnexpectedID means that the peer is who it says, but not one of those
 	// the client meant to reach.
-	ErrUnexpectedID = errors.New("peer is not one of the expected identities")
+	ErrUnexpectedID = errors.New("the peer is not one of the expected identities")
 )
