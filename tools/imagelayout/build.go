@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -79,11 +80,22 @@ func (t *tree) step(ctx context.Context, o options, s step) error {
 		fmt.Printf("  RUN %s\n", s.args)
 		cmd := exec.CommandContext(ctx, "sh", "-ec", s.args)
 		cmd.Dir = t.dir
-		cmd.Env = append(os.Environ(), t.env...)
+		cmd.Env = append(environment(), t.env...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		return cmd.Run()
 	}
 	return fmt.Errorf("instruction not known in a build stage")
+}
+
+// environment is this process's, without what would change what is built: a
+// container wouldn't have it. GOFLAGS is set, because an empty one would be
+// looked up in the go command's own file.
+func environment() []string {
+	kept := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains([]string{"GOFLAGS", "GOOS", "GOARCH", "CGO_ENABLED", "GOEXPERIMENT", "GODEBUG"}, name)
+	})
+	return append(kept, "GOFLAGS=-buildvcs=auto")
 }
 
 // arg gives the arguments that every builder predefines their value; others
