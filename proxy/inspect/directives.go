@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A directive is one logical line of SecLang, continuation lines included.
@@ -30,24 +31,43 @@ var directiveNames = map[string]bool{
 	"secruleupdateactionbyid":  true,
 }
 
-//nolint:gochecknoglobals // constant
-var (
+// checks are the patterns that a policy's directives are held against.
+type checks struct {
 	// forbidden actions and operators reach out of the transaction, or switch
 	// inspection off behind the policy's back.
-	forbidden = []struct {
-		pattern *regexp.Regexp
-		why     string
-	}{
-		{regexp.MustCompile(`(?i)\bctl\s*:\s*'?\s*(ruleEngine|requestBodyAccess|requestBodyLimit)\b`), "switches inspection off; use mode, callers or exclusions"},
-		{regexp.MustCompile(`(?i)\bctl\s*:\s*'?\s*(auditEngine|auditLogParts|debugLogLevel)\b`), "changes logging, which is not the rules' business"},
-		{regexp.MustCompile(`(?i)["',\s](exec|setenv|initcol)\s*:`), "reaches out of the transaction"},
-		{regexp.MustCompile(`(?i)"\s*!?@(inspectFile|rbl|geoLookup|ipMatchFromFile|pmFromFile|validateSchema)\b`), "reads files or asks the network"},
+	forbidden []forbidden
+	// chained is in a directive that another one completes.
+	chained *regexp.Regexp
+	// removals find the ids of rules that are taken out or changed.
+	removals, numbers *regexp.Regexp
+	// scoringTag finds the removal of tags that the comparison has.
+	scoringTag *regexp.Regexp
+}
+
+type forbidden struct {
+	pattern *regexp.Regexp
+	why     string
+}
+
+// compileChecks is made at the first use: a sidecar that inspects nothing does
+// not hold them.
+//
+//nolint:gochecknoglobals // constant once made
+var compileChecks = sync.OnceValue(func() *checks {
+	rx := regexp.MustCompile
+	return &checks{
+		forbidden: []forbidden{
+			{rx(`(?i)\bctl\s*:\s*'?\s*(ruleEngine|requestBodyAccess|requestBodyLimit)\b`), "switches inspection off; use mode, callers or exclusions"},
+			{rx(`(?i)\bctl\s*:\s*'?\s*(auditEngine|auditLogParts|debugLogLevel)\b`), "changes logging, which is not the rules' business"},
+			{rx(`(?i)["',\s](exec|setenv|initcol)\s*:`), "reaches out of the transaction"},
+			{rx(`(?i)"\s*!?@(inspectFile|rbl|geoLookup|ipMatchFromFile|pmFromFile|validateSchema)\b`), "reads files or asks the network"},
+		},
+		chained:    rx(`(?i)["',\s]chain\s*(,|"|$)`),
+		removals:   rx(`(?i)(?:^SecRule(?:RemoveById|UpdateTargetById|UpdateActionById)\s|ctl\s*:\s*'?\s*ruleRemove(?:Target)?ById\s*=)\s*"?([0-9 "-]+)`),
+		numbers:    rx(`([0-9]+)(?:\s*-\s*([0-9]+))?`),
+		scoringTag: rx(`(?i)(?:^SecRuleRemoveByTag\s|ctl\s*:\s*'?\s*ruleRemoveByTag\s*=)\s*"?'?(anomaly-evaluation|OWASP_CRS(?:["',\s]|$))`),
 	}
-	chained    = regexp.MustCompile(`(?i)["',\s]chain\s*(,|"|$)`)
-	removals   = regexp.MustCompile(`(?i)(?:^SecRule(?:RemoveById|UpdateTargetById|UpdateActionById)\s|ctl\s*:\s*'?\s*ruleRemove(?:Target)?ById\s*=)\s*"?([0-9 "-]+)`)
-	numbers    = regexp.MustCompile(`([0-9]+)(?:\s*-\s*([0-9]+))?`)
-	scoringTag = regexp.MustCompile(`(?i)(?:^SecRuleRemoveByTag\s|ctl\s*:\s*'?\s*ruleRemoveByTag\s*=)\s*"?'?(anomaly-evaluation|OWASP_CRS(?:["',\s]|$))`)
-)
+})
 
 // splitDirectives cuts a policy's rules into directives as Coraza's parser
 // would, and refuses what that parser would drop without a word: an unfinished
@@ -85,7 +105,7 @@ func splitDirectives(text string) ([]directive, error) {
 	if open.line != 0 {
 		return nil, fmt.Errorf(`line %d: the directive ends with a \ and nothing follows`, open.line)
 	}
-	if n := len(all); n > 0 && chained.MatchString(all[n-1].text) {
+	if n := len(all); n > 0 && compileChecks().chained.MatchString(all[n-1].text) {
 		return nil, fmt.Errorf("line %d: the chain has no rule to complete it", all[n-1].line)
 	}
 	return all, nil
@@ -100,16 +120,17 @@ func checkDirective(text string) error {
 	if strings.HasSuffix(text, "`") {
 		return errors.New("a directive cannot end with a backtick")
 	}
-	for _, f := range forbidden {
+	c := compileChecks()
+	for _, f := range c.forbidden {
 		if m := f.pattern.FindString(text); m != "" {
 			return fmt.Errorf("%q %s", strings.Trim(m, `"', `), f.why)
 		}
 	}
-	if m := scoringTag.FindStringSubmatch(text); m != nil {
+	if m := c.scoringTag.FindStringSubmatch(text); m != nil {
 		return fmt.Errorf("tag %q includes the rule that compares the score", strings.Trim(m[1], `"', `))
 	}
-	for _, m := range removals.FindAllStringSubmatch(text, -1) {
-		if id, reason := protectedIn(m[1]); reason != "" {
+	for _, m := range c.removals.FindAllStringSubmatch(text, -1) {
+		if id, reason := c.protectedIn(m[1]); reason != "" {
 			return fmt.Errorf("rule %d %s", id, reason)
 		}
 	}
@@ -120,8 +141,8 @@ func checkDirective(text string) error {
 const maxRuleID = 99_999_999
 
 // protectedIn finds a protected rule in a list of ids and ranges of ids.
-func protectedIn(list string) (int, string) {
-	for _, m := range numbers.FindAllStringSubmatch(list, -1) {
+func (c *checks) protectedIn(list string) (int, string) {
+	for _, m := range c.numbers.FindAllStringSubmatch(list, -1) {
 		from, err := strconv.Atoi(m[1])
 		if err != nil {
 			return 0, "is not a rule id"

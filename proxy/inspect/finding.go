@@ -5,20 +5,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 	"github.com/corazawaf/coraza/v3/types"
 )
 
-//nolint:gochecknoglobals // constant
-var (
-	// scores is in the text of every rule that adds to the score.
-	scores = regexp.MustCompile(`(?i)setvar:\s*'?tx\.inbound_anomaly_score(?:_pl[1-4])?=\+`)
-	// messages finds a rule's message before its variables are filled in with
-	// parts of the request.
-	messages = regexp.MustCompile(`\bmsg:'((?:[^'\\]|\\.)*)'`)
-	macros   = regexp.MustCompile(`%\{[^}]*\}`)
-)
+// readers find things in the text of rules.
+type readers struct {
+	// scores is in every rule that adds to the score.
+	scores *regexp.Regexp
+	// messages finds a rule's message before its variables, the macros, are
+	// filled in with parts of the request.
+	messages, macros *regexp.Regexp
+}
+
+//nolint:gochecknoglobals // constant once made
+var compileReaders = sync.OnceValue(func() *readers {
+	return &readers{
+		scores:   regexp.MustCompile(`(?i)setvar:\s*'?tx\.inbound_anomaly_score(?:_pl[1-4])?=\+`),
+		messages: regexp.MustCompile(`\bmsg:'((?:[^'\\]|\\.)*)'`),
+		macros:   regexp.MustCompile(`%\{[^}]*\}`),
+	}
+})
 
 // find reads the verdict off a transaction. The interruption is nil when no
 // rule ended it.
@@ -27,11 +36,11 @@ func (e *corazaEngine) find(tx types.Transaction, state plugintypes.TransactionS
 	if stop == nil && f.score == 0 {
 		return f
 	}
-	gravest := types.RuleSeverityUnset
+	read, gravest := compileReaders(), types.RuleSeverityUnset
 	for _, m := range tx.MatchedRules() {
 		r := m.Rule()
 		decided := stop != nil && r.ID() == stop.RuleID && !comparesScore(r.ID())
-		if !decided && !scores.MatchString(r.Raw()) {
+		if !decided && !read.scores.MatchString(r.Raw()) {
 			continue
 		}
 		if slices.Contains(f.rules, r.ID()) {
@@ -41,7 +50,7 @@ func (e *corazaEngine) find(tx types.Transaction, state plugintypes.TransactionS
 		// the request was refused for.
 		if len(f.rules) == 0 || graver(r.Severity(), gravest) {
 			gravest = r.Severity()
-			f.message, f.location = message(r), location(m)
+			f.message, f.location = read.message(r), location(m)
 		}
 		f.rules = append(f.rules, r.ID())
 	}
@@ -72,12 +81,12 @@ func (e *corazaEngine) score(state plugintypes.TransactionState) int {
 
 // message is what a rule says, without the parts of the request that it would
 // quote.
-func message(r types.RuleMetadata) string {
-	m := messages.FindStringSubmatch(r.Raw())
+func (read *readers) message(r types.RuleMetadata) string {
+	m := read.messages.FindStringSubmatch(r.Raw())
 	if m == nil {
 		return ""
 	}
-	return strings.TrimSpace(macros.ReplaceAllString(m[1], "…"))
+	return strings.TrimSpace(read.macros.ReplaceAllString(m[1], "…"))
 }
 
 // location is where a rule matched first. The name of an argument is the

@@ -30,7 +30,7 @@ var (
 	errPatternStar  = errors.New("has a * that is neither its first nor its last character")
 	errPatternPath  = errors.New("does not start with / or *")
 	errPatternID    = errors.New("is neither a SPIFFE ID nor a pattern of one")
-	errPatternBrace = errors.New("has a {…} that is not a whole segment, or {**} that is not the last")
+	errPatternBrace = errors.New("has a {…} that is not a whole segment of a path, or {**} that is not the last")
 )
 
 // parsePrincipals reads SPIFFE IDs: exact, with a final star, a suffix of the
@@ -58,6 +58,9 @@ func parsePath(v string) (pattern, error) {
 	}
 	if !strings.ContainsAny(v, "{}") {
 		return parsePattern(v)
+	}
+	if v[0] != '/' {
+		return pattern{}, errPatternBrace
 	}
 	segments := strings.Split(v, "/")[1:]
 	for i, s := range segments {
