@@ -50,8 +50,8 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	var out, log bytes.Buffer
 	err := Run(t.Context(), []string{
-		"--only", "nethttp", "--connections", "1,4", "--size", "0,1024", "--rounds", "2",
-		"--block", "100ms", "--warmup", "50ms", "--workers", "1", "--seed", "1", "--json", file,
+		"--only", "nethttp", "--connections", "1,4", "--size", "0,1024", "--rounds", "1",
+		"--block", "700ms", "--warmup", "50ms", "--workers", "1", "--seed", "1", "--json", file,
 	}, Streams{Out: &out, Err: &log})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
@@ -64,8 +64,8 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	if err := json.Unmarshal(text, &rep); err != nil {
 		t.Fatal(err)
 	}
-	if len(rep.Samples) != 8 || len(rep.Cells) != 4 || len(rep.Memory) != 1 || len(rep.Peers) != 1 {
-		t.Errorf("%d samples, %d cells, %d memories, %d peers; want 8, 4, 1, 1",
+	if len(rep.Samples) != 4 || len(rep.Cells) != 4 || len(rep.Memory) != 1 || len(rep.Peers) != 1 {
+		t.Errorf("%d samples, %d cells, %d memories, %d peers; want 4, 4, 1, 1",
 			len(rep.Samples), len(rep.Cells), len(rep.Memory), len(rep.Peers))
 	}
 	for _, s := range rep.Samples {

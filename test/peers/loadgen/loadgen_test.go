@@ -107,7 +107,7 @@ func TestRunCountsRequestsAndReadsClocks(t *testing.T) {
 	go func() { done <- app.New([]int{1024}).Serve(ln) }()
 	got, err := Run(t.Context(), Job{
 		Addr: ln.Addr().String(), Connections: 3, Size: 1024,
-		Warmup: 10 * time.Millisecond, Measure: 100 * time.Millisecond,
+		Warmup: 10 * time.Millisecond, Measure: 500 * time.Millisecond,
 		Watch: map[string][]int{"self": {os.Getpid()}},
 	})
 	ln.Close()
