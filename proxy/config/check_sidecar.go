@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,12 +62,12 @@ func (c *checker) files(field string, f *Files) {
 	if len(f.Bundles) == 0 {
 		c.bad(field+".bundles", "is missing or empty", "name the PEM file of the roots of your own trust domain at least")
 	}
-	for domain, path := range f.Bundles {
+	for _, domain := range slices.Sorted(maps.Keys(f.Bundles)) {
 		at := strict.Key(field+".bundles", domain)
 		if _, err := spiffeid.TrustDomainFromString(domain); err != nil || strings.Contains(domain, "/") {
 			c.bad(at, fmt.Sprintf("%q is not a trust domain", clipped(domain)), "write its name only, such as example.org")
 		}
-		c.required(at, path, "name the PEM file of its roots")
+		c.required(at, f.Bundles[domain], "name the PEM file of its roots")
 	}
 	if f.Interval < 0 {
 		c.bad(field+".interval", fmt.Sprintf("%v is negative", f.Interval), "remove it for the default")

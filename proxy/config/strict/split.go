@@ -109,7 +109,7 @@ func parse(file string, c chunk) (docs []*Document, problems []Problem) {
 			break
 		}
 		if err != nil {
-			return docs, append(problems, syntaxProblem(file, c.line, err))
+			return docs, append(problems, syntaxProblem(file, c, err))
 		}
 		if d := newDocument(file, c.line, &node); d != nil {
 			docs = append(docs, d)
@@ -124,16 +124,17 @@ var (
 	grammarError = regexp.MustCompile(`^did not find expected ('[,-]'|<|key$|node content)`)
 )
 
-func syntaxProblem(file string, first int, err error) Problem {
+func syntaxProblem(file string, c chunk, err error) Problem {
 	text := err.Error()
-	p := Problem{File: file, Line: first, Remedy: "mend the YAML syntax"}
+	p := Problem{File: file, Line: c.line, Remedy: "mend the YAML syntax"}
 	if m := syntaxError.FindStringSubmatch(text); m != nil {
 		text = strings.TrimPrefix(text, m[0])
 		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
-			p.Line = first + n - 1
 			if grammarError.MatchString(text) {
-				p.Line++
+				n++
 			}
+			// An error at the end would stand on a line that is not there.
+			p.Line = c.line + min(n-1, bytes.Count(bytes.TrimSpace(c.text), []byte("\n")))
 		}
 	}
 	p.Message = clip(text)

@@ -210,7 +210,7 @@ func TestSplit(t *testing.T) {
 		{"more than three dashes", "kind: A----\n", []string{"A----:1"}, nil},
 		{
 			"a broken document among others", "kind: A\n---\nkind: [\n---\nkind: C\n", []string{"A:1", "C:5"},
-			[]string{"f.yaml:4: did not find expected node content; mend the YAML syntax"},
+			[]string{"f.yaml:3: did not find expected node content; mend the YAML syntax"},
 		},
 		{
 			"a broken first line", "kind: ]\n", nil,

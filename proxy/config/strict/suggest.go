@@ -17,7 +17,7 @@ func Suggest(got string, known []string) string {
 	if len(known) == 0 {
 		return "none is known"
 	}
-	sorted := slices.Sorted(slices.Values(known))
+	sorted := slices.Compact(slices.Sorted(slices.Values(known)))
 	return "allowed here: " + strings.Join(sorted, ", ")
 }
 
