@@ -322,7 +322,7 @@ func TestConnectionsAtATimeAreBounded(t *testing.T) {
 	expect(t, s.get(s.HealthAddr(), "/healthz/live"), 200, "live\n")
 	select {
 	case line := <-answered:
-		t.Errorf("connection %d is answered %q while the others are open", most+1, line)
+		t.Fatalf("connection %d is answered %q while the others are open", most+1, line)
 	default:
 	}
 	open[0].Close()
