@@ -40,10 +40,16 @@ func (g *Gate) enter() bool {
 
 func (g *Gate) leave() { g.open.Add(-1) }
 
+// A Listener is what *net.TCPListener and *net.UnixListener have in common.
+type Listener interface {
+	net.Listener
+	SetDeadline(t time.Time) error
+}
+
 // A Loop accepts the connections of one listener. Every field is required.
 type Loop struct {
-	// Listener is closed by Run.
-	Listener net.Listener
+	// Listener stays the caller's, who closes it or hands it to another loop.
+	Listener Listener
 	Gate     *Gate
 	// Serve owns the connection and closes it.
 	Serve func(nc net.Conn)
@@ -64,7 +70,12 @@ const (
 
 // Run accepts until ctx ends and returns nil; open connections go on, see Wait.
 func (l *Loop) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = l.Listener.Close() }) // unblocks Accept
+	if err := l.Listener.SetDeadline(time.Time{}); err != nil { // the loop before set one
+		return fmt.Errorf("taking over %s: %w", l.Listener.Addr(), err)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		_ = l.Listener.SetDeadline(time.Unix(1, 0)) // unblocks Accept; a closed one needs no unblocking
+	})
 	defer stop()
 	backoff := firstBackoff
 	for {

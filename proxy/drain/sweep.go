@@ -7,15 +7,17 @@ import (
 )
 
 // Expire ends the connections whose peer certificate has reached its NotAfter:
-// gracefully, and for good once grace has passed since. The caller asks every
-// second or so.
+// gracefully, and for good once grace has passed since. Opaque bytes know no
+// graceful end. The caller asks every second or so.
 func (t *Tracker) Expire(now time.Time, grace time.Duration) {
 	t.Each(func(c *Conn) {
 		a := c.About()
 		if a == nil || !a.Peer.Authenticated() || now.Before(a.Peer.NotAfter()) {
 			return
 		}
-		if since := c.gracefulAt.Load(); since != 0 && now.Sub(time.Unix(0, since)) > grace {
+		since := c.gracefulAt.Load()
+		overdue := since != 0 && now.Sub(time.Unix(0, since)) > grace
+		if overdue || a.Protocol == flow.TCP {
 			c.Abort(flow.CertificateExpired)
 			return
 		}

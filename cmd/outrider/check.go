@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/feed"
+	"github.com/outrider-mesh/outrider/proxy/inspect"
+)
+
+// check is "outrider check": it finds every problem that "outrider run" would
+// find, without running.
+func check(ctx context.Context, args []string, env environment) error {
+	fs := flag.NewFlagSet("check", flag.ContinueOnError)
+	path := fs.String("config", "", "the sidecar's `file`")
+	dir := fs.String("policies", "", "`directory` of policy documents; the one that the file names, if empty")
+	if err := parse(fs, args, env); err != nil {
+		return err
+	}
+	if *path == "" && *dir == "" {
+		fmt.Fprintln(env.stderr, "outrider check: name a file with --config, a directory with --policies, or both")
+		return statusUsage
+	}
+	r := report{out: env.stdout}
+	workload := authz.Workload{}
+	if *path != "" {
+		c, warnings, err := config.LoadSidecar(*path)
+		r.add(warnings, err)
+		if c != nil {
+			m := c.Metadata
+			workload = authz.Workload{Namespace: m.Namespace, Name: m.Name, Labels: m.Labels}
+			if p := c.Spec.Policies; *dir == "" && p != nil {
+				*dir = p.Directory
+			}
+		}
+	}
+	if *dir != "" {
+		r.policies(ctx, *dir, workload)
+	}
+	return r.end()
+}
+
+// report collects problems and prints them as they come.
+type report struct {
+	out              io.Writer
+	errors, warnings int
+}
+
+func (r *report) add(warnings []config.Problem, err error) {
+	for _, w := range warnings {
+		r.warnings++
+		fmt.Fprintln(r.out, "warning:", w)
+	}
+	var invalid *config.Invalid
+	switch {
+	case err == nil:
+	case errors.As(err, &invalid):
+		for _, p := range invalid.Problems {
+			if p.Severity == config.Warning {
+				r.warnings++
+				fmt.Fprintln(r.out, "warning:", p)
+				continue
+			}
+			r.errors++
+			fmt.Fprintln(r.out, "error:", p)
+		}
+	default:
+		r.errors++
+		fmt.Fprintln(r.out, "error:", err)
+	}
+}
+
+// policies checks the documents of a directory, and that their rule sets build.
+func (r *report) policies(ctx context.Context, dir string, w authz.Workload) {
+	documents := new(config.Documents)
+	source := feed.NewDirectory(feed.Options{Dir: dir, Apply: func(d *config.Documents) error {
+		documents = d
+		return nil
+	}})
+	if err := source.Load(ctx); err != nil {
+		r.add(nil, err)
+		return
+	}
+	r.add(documents.Warnings, nil)
+	inspector, err := inspect.New(documents.Inspection, inspect.Options{Workload: w})
+	if err != nil {
+		r.add(nil, err)
+		return
+	}
+	inspector.Close()
+	fmt.Fprintf(r.out, "%s: %d access and %d inspection policies, generation %s\n",
+		filepath.Base(dir), len(documents.Access), len(documents.Inspection), documents.Generation)
+}
+
+func (r *report) end() error {
+	fmt.Fprintf(r.out, "%d errors, %d warnings\n", r.errors, r.warnings)
+	if r.errors > 0 {
+		return statusFailed
+	}
+	return nil
+}
+

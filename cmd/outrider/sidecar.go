@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/outrider-mesh/outrider/internal/buildinfo"
+	"github.com/outrider-mesh/outrider/internal/lifecycle"
+	"github.com/outrider-mesh/outrider/internal/logging"
+	"github.com/outrider-mesh/outrider/proxy"
+	"github.com/outrider-mesh/outrider/proxy/config"
+)
+
+// runSidecar is "outrider run".
+func runSidecar(ctx context.Context, args []string, env environment) error {
+	fs := flag.NewFlagSet("run", flag.ContinueOnError)
+	path := fs.String("config", "/etc/outrider/sidecar.yaml", "the sidecar's `file`; it is watched for changes")
+	level := fs.String("log-level", "info", "least severe event of the process log: debug, info, warn or error")
+	format := fs.String("log-format", "text", "form of the process log: text or json")
+	if err := parse(fs, args, env); err != nil {
+		return err
+	}
+	log, err := logging.New(env.stderr, *level, *format)
+	if err != nil {
+		return err
+	}
+	c, warnings, err := config.LoadSidecar(*path)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		log.Warn("configuration", "problem", w.String())
+	}
+	stop := lifecycle.Signals(ctx)
+	defer stop.Release()
+	s, err := proxy.New(stop.Graceful, proxy.Options{
+		Config: c, ConfigPath: *path, EndpointSocket: env.getenv("SPIFFE_ENDPOINT_SOCKET"),
+		Stdout: env.stdout, Stderr: env.stderr, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "version", buildinfo.Version(), "config", *path)
+	if err := s.Run(stop.Graceful, stop.Force.Done()); err != nil {
+		return fmt.Errorf("sidecar: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}

@@ -1,0 +1,173 @@
+// Package forward carries what was allowed to the next hop: an HTTP request over
+// a pooled connection, or opaque bytes over one of their own.
+package forward
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/hop"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/telemetry"
+)
+
+// maxTries bounds how many endpoints are tried before the first byte was sent.
+const maxTries = 3
+
+// A Forwarder carries flows to one destination.
+type Forwarder struct {
+	Destination *balance.Destination
+	Direction   flow.Direction
+	Metrics     *telemetry.Metrics
+	// TCPIdleTimeout is how long a tunnel may stand still.
+	TCPIdleTimeout time.Duration
+	// ConnectTimeout bounds the making of a connection for opaque bytes.
+	ConnectTimeout time.Duration
+}
+
+// HTTP sends the request of x to an endpoint and its answer to the client. The
+// refusal is not zero if the client is still to be answered, or was left with
+// half an answer; x tells which.
+func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *http1.Edits) flow.Refusal {
+	up, endpoint, refusal := f.connect(ctx, q)
+	if up == nil {
+		return refusal
+	}
+	endpoint.Begin()
+	defer endpoint.Done()
+	upgraded, failure := x.Forward(up, e)
+	if failure != nil && x.Retryable(failure) {
+		up, upgraded, failure = f.again(ctx, x, q, endpoint, e, failure)
+	}
+	switch {
+	case failure != nil:
+		return refusalOf(failure)
+	case upgraded:
+		q.Upgraded = true
+		return f.tunnelHTTP(x, q, up)
+	}
+	return flow.Refusal{}
+}
+
+// connect gets a connection to an endpoint. As nothing was sent yet, another
+// endpoint may be tried when one cannot be reached.
+func (f *Forwarder) connect(ctx context.Context, q *flow.Request) (*http1.ClientConn, *balance.Endpoint, flow.Refusal) {
+	start := time.Now()
+	refusal := flow.Refusal{Reason: flow.NoDestination}
+	var endpoint *balance.Endpoint
+	for range min(maxTries, f.Destination.Len()) {
+		endpoint = f.Destination.Pick(start, endpoint)
+		up, err := endpoint.Pool.Get(ctx, start)
+		if err == nil {
+			f.connected(q, endpoint, up, start)
+			return up, endpoint, flow.Refusal{}
+		}
+		refusal = connectRefusal(err)
+		f.Metrics.Upstream(f.Direction, telemetry.UpstreamFailed)
+		if refusal.Reason != flow.Overloaded {
+			endpoint.Failed(time.Now())
+		}
+	}
+	q.Times.Connect = time.Since(start)
+	return nil, nil, refusal
+}
+
+func (f *Forwarder) connected(q *flow.Request, e *balance.Endpoint, up *http1.ClientConn, start time.Time) {
+	q.Upstream = e.Addr
+	if h, ok := up.NetConn().(*hop.Conn); ok {
+		q.Conn.Security = flow.MutualTLS
+		q.Conn.Local, q.Conn.Peer, q.Conn.PeerID = h.Local, h.Peer, h.Peer.ID.String()
+	}
+	result := telemetry.UpstreamReused
+	if !up.Reused() {
+		result = telemetry.UpstreamNew
+		q.Times.Connect = time.Since(start)
+		e.Succeeded()
+	}
+	f.Metrics.Upstream(f.Direction, result)
+}
+
+// again sends the request once more, over a fresh connection to the same
+// endpoint: the one before had gone stale.
+func (f *Forwarder) again(
+	ctx context.Context, x *http1.Exchange, q *flow.Request, endpoint *balance.Endpoint, e *http1.Edits, first *http1.Failure,
+) (*http1.ClientConn, bool, *http1.Failure) {
+	up, err := endpoint.Pool.Fresh(ctx)
+	if err != nil {
+		first.Err = err
+		return nil, false, first
+	}
+	q.Retried = true
+	f.Metrics.Upstream(f.Direction, telemetry.UpstreamStaleRetry)
+	x.Rewind()
+	upgraded, failure := x.Forward(up, e)
+	return up, upgraded, failure
+}
+
+// connectRefusal says why no connection could be had.
+func connectRefusal(err error) flow.Refusal {
+	r := flow.Refusal{Reason: flow.ConnectFailed, Detail: err.Error()}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, mtls.ErrNoSVID), errors.Is(err, mtls.ErrSVIDExpired):
+		r.Reason = flow.NoIdentity
+	case errors.Is(err, http1.ErrUpstreamLimit):
+		r.Reason = flow.Overloaded
+	case IsTLSError(err):
+		r.Reason = flow.UpstreamTLSFailed
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		r.Reason = flow.ConnectTimeout
+	}
+	return r
+}
+
+// HandshakeError marks an error of the TLS handshake to the next hop, as opposed
+// to one of the TCP connection.
+type HandshakeError struct {
+	Addr netip.AddrPort
+	Err  error
+}
+
+// Error implements error.
+func (e *HandshakeError) Error() string { return "TLS with " + e.Addr.String() + ": " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// IsTLSError tells whether err is a HandshakeError that was not about time.
+func IsTLSError(err error) bool {
+	var h *HandshakeError
+	return errors.As(err, &h) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// refusalOf says whose fault a failed exchange was.
+func refusalOf(f *http1.Failure) flow.Refusal {
+	r := flow.Refusal{Detail: f.Error()}
+	var broken *http1.ProtocolError
+	protocol := errors.As(f.Err, &broken)
+	timeout := errors.Is(f.Err, os.ErrDeadlineExceeded)
+	switch {
+	case f.Side == http1.ClientSide && protocol && broken.Kind == http1.BodyTooLarge:
+		r.Reason = flow.BodyTooLarge
+	case f.Side == http1.ClientSide && protocol:
+		r.Reason = flow.BadRequest
+	case f.Side == http1.ClientSide && timeout:
+		r.Reason = flow.RequestTimeout
+	case f.Side == http1.ClientSide:
+		r.Reason = flow.ClientClosed
+	case protocol, errors.Is(f.Err, http1.ErrInterimLoop):
+		r.Reason = flow.UpstreamProtocol
+	case timeout:
+		r.Reason = flow.UpstreamTimeout
+	default:
+		r.Reason = flow.UpstreamClosed
+	}
+	return r
+}

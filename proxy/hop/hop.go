@@ -1,0 +1,116 @@
+// Package hop is the mesh hop as both of its ends see it: the protocols it can
+// carry, as ALPN names, and the handshake that turns a TCP connection into a
+// peer with an identity.
+package hop
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/identity"
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+)
+
+// The names under which the hop is offered (RFC 7301). The number is the version
+// of the wire format; a change that an older Outrider would misread takes a new
+// one.
+const (
+	// ALPNHTTP1: HTTP/1.1 between two Outriders. Its server sends close_notify
+	// only where it has begun no request, see [CleanClose].
+	ALPNHTTP1 = "outrider/1+h1"
+	// ALPNTCP: opaque bytes between two Outriders.
+	ALPNTCP = "outrider/1+tcp"
+	// ALPNPlainHTTP1 is any other SPIFFE client or server.
+	ALPNPlainHTTP1 = "http/1.1"
+)
+
+// ServerProtocols is what an inbound listener accepts, the preferred first.
+func ServerProtocols() []string { return []string{ALPNHTTP1, ALPNTCP, ALPNPlainHTTP1} }
+
+// ClientProtocols is what is offered for a connection that carries p.
+func ClientProtocols(p flow.Protocol) []string {
+	if p == flow.HTTP1 {
+		return []string{ALPNHTTP1, ALPNPlainHTTP1}
+	}
+	return []string{ALPNTCP}
+}
+
+// Declared is what the negotiated name says of the protocol; Undetected if none
+// was negotiated.
+func Declared(alpn string) flow.Protocol {
+	switch alpn {
+	case ALPNHTTP1, ALPNPlainHTTP1:
+		return flow.HTTP1
+	case ALPNTCP:
+		return flow.TCP
+	}
+	return flow.Undetected
+}
+
+// CleanClose tells whether the server behind the negotiated name promises that
+// an orderly end of the connection, before any byte of an answer, means that the
+// request was not begun.
+func CleanClose(alpn string) bool { return alpn == ALPNHTTP1 }
+
+// A Conn is a completed mesh hop. Both ends have proved who they are.
+type Conn struct {
+	*tls.Conn
+	Peer identity.Peer
+	// Local is the SPIFFE ID that we showed.
+	Local spiffeid.ID
+	// LocalNotAfter is when the SVID that we showed expires.
+	LocalNotAfter time.Time
+	// ALPN is the negotiated protocol; empty when the peer offered none.
+	ALPN string
+	// Took is how long the handshake took.
+	Took time.Duration
+}
+
+// Accept is the server's handshake. The error is one of package mtls, or of TLS.
+func Accept(ctx context.Context, nc net.Conn, src identity.Source, cfg *tls.Config) (*Conn, error) {
+	return handshake(ctx, tls.Server(nc, cfg), src)
+}
+
+// Dial is the client's handshake, on a connection that is already open.
+func Dial(ctx context.Context, nc net.Conn, src identity.Source, cfg *tls.Config) (*Conn, error) {
+	return handshake(ctx, tls.Client(nc, cfg), src)
+}
+
+func handshake(ctx context.Context, tc *tls.Conn, src identity.Source) (*Conn, error) {
+	start := time.Now()
+	local := src.Current()
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	cs := tc.ConnectionState()
+	peer, err := mtls.PeerOf(cs)
+	if err != nil {
+		return nil, err
+	}
+	if local.SVID == nil { // it arrived during the handshake
+		if local = src.Current(); local.SVID == nil {
+			return nil, fmt.Errorf("after the handshake: %w", mtls.ErrNoSVID)
+		}
+	}
+	return &Conn{
+		Conn: tc, Peer: peer, ALPN: cs.NegotiatedProtocol, Took: time.Since(start),
+		Local: local.SVID.ID, LocalNotAfter: local.SVID.Certificates[0].NotAfter,
+	}, nil
+}
+
+// RetireAt is when a client stops using the connection: when 9/10 of what is
+// left of the shorter-lived certificate has passed, so that the server never has
+// to end it under a request.
+func (c *Conn) RetireAt(now time.Time) time.Time {
+	end := c.Peer.NotAfter()
+	if c.LocalNotAfter.Before(end) {
+		end = c.LocalNotAfter
+	}
+	return now.Add(end.Sub(now) / 10 * 9)
+}

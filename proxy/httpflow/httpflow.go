@@ -1,0 +1,133 @@
+// Package httpflow joins the HTTP engine and the facts of a flow: it describes
+// the request of an exchange, answers a refusal, and writes the request down
+// when it is over. Both directions do these three things in the same way; what
+// happens in between is theirs.
+package httpflow
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/accesslog"
+	"github.com/outrider-mesh/outrider/proxy/enforce"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/telemetry"
+)
+
+// A Recorder is what the requests of one connection have in common.
+type Recorder struct {
+	Conn    *flow.Connection
+	Metrics *telemetry.ConnectionMetrics
+	Log     *accesslog.Writer
+	IDs     *accesslog.IDs
+
+	request flow.Request
+	trace   []byte
+}
+
+// Begin describes the request of x. The value is valid until the next Begin.
+func (r *Recorder) Begin(x *http1.Exchange) *flow.Request {
+	q := &x.Request
+	r.request = flow.Request{
+		Conn: r.Conn, Started: x.Started,
+		Method: q.Method, Target: q.Target, Path: q.Path, Query: q.Query, Host: q.Host,
+		Header: q, Proto: "HTTP/1.1", Trace: q.Traceparent(),
+	}
+	if q.Minor == 0 {
+		r.request.Proto = "HTTP/1.0"
+	}
+	return &r.request
+}
+
+// Traceparent returns the field line to add so that the request carries a W3C
+// trace context; nil if it does. It is valid until the next call.
+func (r *Recorder) Traceparent() []byte {
+	if r.request.Trace != "" {
+		return nil
+	}
+	const field, version, flags = "traceparent: ", "00-", "-00" // not sampled: nobody asked for it
+	b := append(r.trace[:0], field...)
+	b = append(b, version...)
+	b = appendHex(b, rand.Uint64()|1) // a trace id must not be zero
+	b = appendHex(b, rand.Uint64())
+	b = append(b, '-')
+	b = appendHex(b, rand.Uint64()|1)
+	b = append(b, flags...)
+	r.trace = append(b, "\r\n"...)
+	return r.trace
+}
+
+func appendHex(b []byte, n uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, digits[n>>shift&0xf])
+	}
+	return b
+}
+
+// Refuse answers the request with a refusal, or cuts the connection off where
+// nobody can be answered any more.
+func (r *Recorder) Refuse(x *http1.Exchange, refusal flow.Refusal) {
+	q := &r.request
+	q.Refusal = refusal
+	q.DecisionID = r.IDs.Next()
+	a, ok := enforce.AnswerTo(refusal.Reason, q.DecisionID)
+	if !ok {
+		x.Abort()
+		return
+	}
+	if err := x.Respond(a.Status, a.Fields, a.Body); err != nil && q.Refusal.Reason == flow.None {
+		q.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
+	}
+}
+
+// End writes the request down.
+func (r *Recorder) End(x *http1.Exchange) {
+	q := &r.request
+	q.Status, q.Sent, q.Received = x.Status, x.Sent, x.Body.Received()
+	q.Times.FirstByte = x.FirstByte
+	q.Times.Total = time.Since(q.Started)
+	r.Metrics.Request(q)
+	if r.Log != nil {
+		r.Log.Request(q)
+	}
+}
+
+// RefusalOf says why no request could be read from the client.
+func RefusalOf(err error) flow.Refusal {
+	var broken *http1.ProtocolError
+	if errors.As(err, &broken) {
+		return flow.Refusal{Reason: reasonOf(broken.Kind), Detail: broken.Rule}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return flow.Refusal{Reason: flow.RequestTimeout, Detail: err.Error()}
+	}
+	return flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
+}
+
+func reasonOf(k http1.ErrorKind) flow.Reason {
+	switch k {
+	case http1.HeadTooLarge, http1.TargetTooLong:
+		return flow.HeadTooLarge
+	case http1.BodyTooLarge:
+		return flow.BodyTooLarge
+	case http1.MethodRefused:
+		return flow.MethodRefused
+	case http1.Malformed, http1.UnsupportedVersion, http1.UnsupportedCoding:
+		return flow.BadRequest
+	}
+	return flow.BadRequest
+}
+
+// AddrPortOf is the address of a TCP connection's end; zero when it is none.
+func AddrPortOf(addr interface{ String() string }) netip.AddrPort {
+	if tcp, ok := addr.(interface{ AddrPort() netip.AddrPort }); ok {
+		a := tcp.AddrPort()
+		return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return netip.AddrPort{}
+}

@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/outrider-mesh/outrider/identity"
+	"github.com/outrider-mesh/outrider/identity/files"
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/identity/workload"
+	"github.com/outrider-mesh/outrider/proxy/drain"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/hop"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+)
+
+// openSource starts the identity source that the configuration names.
+func (s *Sidecar) openSource(ctx context.Context) error {
+	if s.opts.Source != nil {
+		s.source = s.opts.Source
+		return nil
+	}
+	id := s.opts.Config.Spec.Identity
+	if id.Files != nil {
+		src, err := files.New(files.Options{
+			SVID: id.Files.SVID, Key: id.Files.Key, Bundles: id.Files.Bundles,
+			Interval: id.Files.Interval, Log: s.opts.Log,
+		})
+		if err != nil {
+			return fmt.Errorf("spec.identity.files: %w", err)
+		}
+		s.source, s.runSource = src, src.Run
+		return nil
+	}
+	socket := s.opts.EndpointSocket
+	if id.WorkloadAPI != nil && id.WorkloadAPI.Socket != "" {
+		socket = id.WorkloadAPI.Socket
+	}
+	if socket == "" {
+		return errors.New("spec.identity.workloadAPI.socket: empty, and SPIFFE_ENDPOINT_SOCKET is not set; name the socket of the SPIFFE Workload API in one of them")
+	}
+	src, err := workload.New(context.WithoutCancel(ctx), workload.Options{Socket: socket, Log: s.opts.Log})
+	if err != nil {
+		return fmt.Errorf("spec.identity.workloadAPI: %w", err)
+	}
+	s.source, s.closeSource = src, src.Close
+	return nil
+}
+
+// followIdentity tells the rest of every new snapshot.
+func (s *Sidecar) followIdentity(ctx context.Context) error {
+	for {
+		snap := s.source.Current()
+		s.metrics.Identity(snap)
+		s.checkIdentity(time.Now())
+		s.verifyConnections(snap)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-snap.Superseded():
+		}
+	}
+}
+
+// checkIdentity keeps readiness true to the SVID, and ends the mesh connections
+// of an SVID that expired without a successor.
+func (s *Sidecar) checkIdentity(now time.Time) {
+	snap := s.source.Current()
+	err := identityProblem(snap, now)
+	s.readiness.Set(conditionIdentity, err)
+	if errors.Is(err, mtls.ErrSVIDExpired) {
+		s.endMesh(func(*drain.About) bool { return false }, func(*hop.Conn) bool { return false })
+	}
+}
+
+// identityProblem says why snap cannot be used; nil if it can.
+func identityProblem(snap *identity.Snapshot, now time.Time) error {
+	switch {
+	case !snap.Ready() && snap.Err != nil:
+		return snap.Err
+	case !snap.Ready():
+		return mtls.ErrNoSVID
+	case now.After(snap.SVID.Certificates[0].NotAfter):
+		return mtls.ErrSVIDExpired
+	}
+	return nil
+}
+
+// verifyConnections cuts off the connections whose peer the bundles of snap do
+// not vouch for any more. A peer that is merely expired is ended gracefully
+// elsewhere.
+func (s *Sidecar) verifyConnections(snap *identity.Snapshot) {
+	if !snap.Ready() {
+		return
+	}
+	now := time.Now()
+	trusted := func(p identity.Peer) bool {
+		err := mtls.Verify(p, snap, now)
+		return err == nil || errors.Is(err, mtls.ErrExpired)
+	}
+	s.endMesh(
+		func(a *drain.About) bool { return trusted(a.Peer) },
+		func(h *hop.Conn) bool { return trusted(h.Peer) },
+	)
+}
+
+// endMesh cuts off the mesh connections, accepted and dialed, that are not to be
+// kept.
+func (s *Sidecar) endMesh(keep func(*drain.About) bool, keepHop func(*hop.Conn) bool) {
+	s.tracker.Verify(keep)
+	s.traffic.eachPool(func(p *http1.Pool) {
+		p.CloseIf(func(nc net.Conn) bool {
+			h, ok := nc.(*hop.Conn)
+			return ok && !keepHop(h)
+		})
+	})
+}
+
+// connections is what /connections shows.
+func (s *Sidecar) connections() any {
+	type connection struct {
+		ID        uint64    `json:"id"`
+		Direction string    `json:"direction"`
+		Listener  string    `json:"listener"`
+		Remote    string    `json:"remote"`
+		Peer      string    `json:"peer,omitempty"`
+		Protocol  string    `json:"protocol"`
+		Opened    time.Time `json:"opened"`
+	}
+	list := []connection{}
+	s.tracker.Each(func(c *drain.Conn) {
+		a := c.About()
+		if a == nil {
+			return
+		}
+		v := connection{ID: c.ID(), Direction: "inbound", Listener: a.Listener, Remote: a.Remote, Protocol: "tcp", Opened: a.Opened}
+		if a.Direction == flow.Outbound {
+			v.Direction = "outbound"
+		}
+		if a.Protocol == flow.HTTP1 {
+			v.Protocol = "http/1.1"
+		}
+		if a.Peer.Authenticated() {
+			v.Peer = a.Peer.ID.String()
+		}
+		list = append(list, v)
+	})
+	return list
+}

@@ -1,0 +1,259 @@
+package inbound
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/proxy/detect"
+	"github.com/outrider-mesh/outrider/proxy/drain"
+	"github.com/outrider-mesh/outrider/proxy/enforce"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/hop"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/httpflow"
+	"github.com/outrider-mesh/outrider/proxy/telemetry"
+)
+
+// timeZero stands for "no matter when".
+var timeZero time.Time
+
+// conn is one accepted connection on its way through the stages.
+type conn struct {
+	l       *Listener
+	raw     net.Conn // as accepted
+	nc      net.Conn // as it is read from now: replayed, or the inside of TLS
+	flow    flow.Connection
+	tracked *drain.Conn
+	metrics *telemetry.ConnectionMetrics
+	// http is set while HTTP is served, for a graceful end.
+	http atomic.Pointer[http1.ServerConn]
+	// denied: no request on this connection can be allowed.
+	denied bool
+
+	rec   httpflow.Recorder
+	edits http1.Edits // identity headers towards the application
+}
+
+// serve takes a connection through the stages, in this order.
+func (l *Listener) serve(raw net.Conn) {
+	c := &conn{l: l, raw: raw, nc: raw, flow: l.app}
+	c.flow.Opened = time.Now()
+	c.flow.Remote = httpflow.AddrPortOf(raw.RemoteAddr())
+	c.tracked = l.opts.Tracker.Add(c) // before it is judged, so that no change is missed
+	defer c.end()
+
+	ok := c.authenticate() && // who is it?
+		c.detect() && // what does it speak?
+		c.authorize() // may it connect?
+	if !ok {
+		return
+	}
+	if c.flow.Protocol == flow.HTTP1 {
+		c.serveHTTP() // each request: authorize, inspect, forward
+		return
+	}
+	c.serveTCP()
+}
+
+// end closes the connection and writes it down.
+func (c *conn) end() {
+	c.l.opts.Tracker.Remove(c.tracked)
+	if r := c.tracked.Reason(); r != flow.None && c.flow.Refusal.Reason != flow.AccessDenied {
+		c.flow.Refusal = flow.Refusal{Reason: r}
+	}
+	_ = c.raw.Close() // closed already where it ended in good order
+	if c.metrics == nil {
+		c.metrics = c.l.opts.Metrics.Connection(&c.flow)
+	}
+	c.metrics.Closed(&c.flow)
+	c.flow.Times.Total = time.Since(c.flow.Opened)
+	if c.l.opts.AccessLog != nil {
+		c.l.opts.AccessLog.Connection(&c.flow)
+	}
+}
+
+// refuse notes why the connection goes no further.
+func (c *conn) refuse(r flow.Reason, detail string) bool {
+	c.flow.Refusal = flow.Refusal{Reason: r, Detail: detail}
+	return false
+}
+
+// authenticate makes the mTLS handshake; on a permissive listener, plaintext
+// passes without an identity.
+func (c *conn) authenticate() bool {
+	if !c.l.opts.Strict() {
+		kind, replay, err := detect.Peek(c.raw, c.l.opts.Limits.DetectTimeout)
+		c.nc = replay
+		if err != nil {
+			return c.refuse(flow.ClientClosed, err.Error())
+		}
+		if kind != detect.TLS {
+			return true
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.l.opts.Base, c.l.opts.Limits.HandshakeTimeout)
+	defer cancel()
+	tc, err := hop.Accept(ctx, c.nc, c.l.opts.Source, c.l.opts.TLS)
+	if err != nil {
+		return c.refuseHandshake(err)
+	}
+	c.nc = tc
+	c.flow.Security = flow.MutualTLS
+	c.flow.Protocol = hop.Declared(tc.ALPN)
+	c.flow.Local, c.flow.Peer, c.flow.PeerID = tc.Local, tc.Peer, tc.Peer.ID.String()
+	c.flow.Times.TLS = tc.Took
+	return true
+}
+
+// refuseHandshake says why there was no handshake. Whoever spoke plaintext HTTP
+// gets an answer that it can read.
+func (c *conn) refuseHandshake(err error) bool {
+	var plain tls.RecordHeaderError
+	switch {
+	case errors.Is(err, mtls.ErrNoSVID), errors.Is(err, mtls.ErrSVIDExpired):
+		return c.refuse(flow.NoIdentity, err.Error())
+	case errors.As(err, &plain) && plain.Conn != nil:
+		c.answerPlaintext(plain)
+		return c.refuse(flow.PlaintextRefused, "plaintext where mutual TLS is required")
+	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded):
+		return c.refuse(flow.ClientClosed, "handshake: "+err.Error())
+	}
+	return c.refuse(flow.TLSFailed, err.Error())
+}
+
+func (c *conn) answerPlaintext(plain tls.RecordHeaderError) {
+	if kind, _ := detect.Classify(bytes.TrimRight(plain.RecordHeader[:], "\x00")); kind != detect.HTTP1 &&
+		!bytes.ContainsAny(plain.RecordHeader[:], " ") && !isUpper(plain.RecordHeader[:]) {
+		return // not HTTP: an answer would mean nothing
+	}
+	a, ok := enforce.AnswerTo(flow.PlaintextRefused, c.l.opts.IDs.Next())
+	if !ok {
+		return
+	}
+	// The connection is at fault, not the request: the status of RFC 9110
+	// §15.5.22 would ask for an upgrade that we don't speak.
+	rec := append([]byte("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n"), a.Fields...)
+	rec = append(rec, "\r\n"...)
+	rec = append(rec, a.Body...)
+	if plain.Conn.SetDeadline(time.Now().Add(c.l.opts.Limits.LingerTimeout)) != nil {
+		return
+	}
+	if _, err := plain.Conn.Write(rec); err != nil {
+		return
+	}
+	if w, ok := plain.Conn.(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(plain.Conn, lingerBytes)) // so that no reset takes the answer away
+	}
+}
+
+// lingerBytes bounds what is read from a caller that was refused.
+const lingerBytes = 64 << 10
+
+func isUpper(b []byte) bool {
+	for _, x := range b {
+		if x < 'A' || x > 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
+// detect settles the protocol: declared by the listener, else by ALPN, else by
+// the first bytes. Where policy speaks of HTTP nothing else may pass.
+func (c *conn) detect() bool {
+	declared, needsHTTP := c.l.opts.Protocol, c.needsHTTP()
+	switch {
+	case declared == flow.TCP:
+		c.flow.Protocol = flow.TCP // by the operator's word; policy still decides
+		return true
+	case declared == flow.HTTP1 || needsHTTP:
+		if c.flow.Protocol == flow.TCP {
+			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
+		}
+		c.flow.Protocol = flow.HTTP1
+		return true
+	case c.flow.Protocol != flow.Undetected:
+		return true
+	}
+	kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+	c.nc = replay
+	if err != nil {
+		return c.refuse(flow.ClientClosed, err.Error())
+	}
+	c.flow.Protocol = flow.TCP
+	if kind == detect.HTTP1 {
+		c.flow.Protocol = flow.HTTP1
+	}
+	return true
+}
+
+// needsHTTP tells whether a policy in force speaks of HTTP on this port.
+func (c *conn) needsHTTP() bool {
+	return c.l.opts.Enforcer.NeedsHTTP(c.flow.Destination.Port()) || c.l.opts.Inspector.Active()
+}
+
+// authorize asks the policy about the connection, and counts it as open.
+func (c *conn) authorize() bool {
+	about := &drain.About{
+		Direction: flow.Inbound, Listener: c.flow.Listener, Remote: c.flow.Remote.String(),
+		Opened: c.flow.Opened, Protocol: c.flow.Protocol, Peer: c.flow.Peer,
+	}
+	if c.flow.Protocol == flow.TCP {
+		judged := c.flow // a copy: the flow belongs to this goroutine
+		about.StillAllowed = func() bool { return c.l.opts.Enforcer.StillAllows(&judged) }
+	}
+	c.tracked.Describe(about)
+	c.metrics = c.l.opts.Metrics.Connection(&c.flow)
+	allowed := c.l.opts.Enforcer.Connection(&c.flow)
+	if c.flow.Protocol == flow.HTTP1 {
+		// The caller is told in answer to its first request, which is then
+		// the last one.
+		c.denied = !allowed
+		c.flow.Refusal = flow.Refusal{}
+		return true
+	}
+	return allowed
+}
+
+// CloseGracefully implements [drain.Ender]. Opaque bytes know no graceful end.
+func (c *conn) CloseGracefully() {
+	if h := c.http.Load(); h != nil {
+		h.CloseGracefully()
+	}
+}
+
+// Abort implements [drain.Ender].
+func (c *conn) Abort() { _ = c.raw.Close() } // without close_notify; it may be closed already
+
+// serveTCP forwards opaque bytes.
+func (c *conn) serveTCP() {
+	up, endpoint, refusal := c.l.opts.App.Dial(c.l.opts.Base, &c.flow)
+	if up == nil {
+		c.flow.Refusal = refusal
+		return
+	}
+	endpoint.Begin()
+	defer endpoint.Done()
+	c.l.opts.App.TCP(&c.flow, c.nc, up)
+}
+
+// overloaded writes down a connection that found no room.
+func (l *Listener) overloaded(nc net.Conn) {
+	c := flow.Connection{
+		Direction: flow.Inbound, Listener: l.opts.Name, Opened: time.Now(),
+		Remote: httpflow.AddrPortOf(nc.RemoteAddr()), Destination: l.app.Destination,
+		Refusal: flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"},
+	}
+	l.opts.Metrics.Connection(&c).Closed(&c)
+	if l.opts.AccessLog != nil {
+		l.opts.AccessLog.Connection(&c)
+	}
+}

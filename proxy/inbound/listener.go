@@ -1,0 +1,88 @@
+package inbound
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+
+	"github.com/outrider-mesh/outrider/identity"
+	"github.com/outrider-mesh/outrider/proxy/accept"
+	"github.com/outrider-mesh/outrider/proxy/accesslog"
+	"github.com/outrider-mesh/outrider/proxy/drain"
+	"github.com/outrider-mesh/outrider/proxy/enforce"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/inspect"
+	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/telemetry"
+)
+
+// Options configure a [Listener]. Every field is required.
+type Options struct {
+	// Name labels logs and metrics.
+	Name string
+	// Listener stays the caller's.
+	Listener accept.Listener
+	// Protocol is what the listener is declared to carry; Undetected leaves it
+	// to ALPN and to the first bytes.
+	Protocol flow.Protocol
+	// Strict tells whether plaintext is refused; asked for every connection.
+	Strict func() bool
+	// AllowConnect lets CONNECT through to the application.
+	AllowConnect bool
+	// App is the way to the application; its one endpoint's port is the one
+	// that policies speak of.
+	App *forward.Forwarder
+
+	// Base ends when every connection must end.
+	Base      context.Context //nolint:containedctx // the parent of every connection's
+	Source    identity.Source
+	TLS       *tls.Config
+	Enforcer  *enforce.Enforcer
+	Inspector *inspect.Holder
+	Tracker   *drain.Tracker
+	Gate      *accept.Gate
+	Metrics   *telemetry.Metrics
+	// AccessLog is nil where no log is kept.
+	AccessLog *accesslog.Writer
+	IDs       *accesslog.IDs
+	Buffers   *http1.Buffers
+	Limits    limits.Limits
+	Log       *slog.Logger
+}
+
+// A Listener takes calls for one port of the application.
+type Listener struct {
+	opts Options
+	http *http1.Server
+	loop *accept.Loop
+	app  flow.Connection // what every connection starts with
+}
+
+// New returns a listener that does not accept yet.
+func New(opts Options) *Listener {
+	l := &Listener{opts: opts}
+	l.http = http1.NewServer(http1.ServerOptions{
+		Limits: opts.Limits, Buffers: opts.Buffers, AllowConnect: opts.AllowConnect,
+	})
+	l.app = flow.Connection{Direction: flow.Inbound, Listener: opts.Name}
+	if e := opts.App.Destination.Pick(timeZero, nil); e != nil {
+		l.app.Destination = e.Addr
+	}
+	l.loop = &accept.Loop{
+		Listener: opts.Listener, Gate: opts.Gate, Serve: l.serve, Refuse: l.overloaded,
+		Panicked: opts.Metrics.Panic, Log: opts.Log,
+	}
+	return l
+}
+
+// Addr is where the listener is bound.
+func (l *Listener) Addr() net.Addr { return l.opts.Listener.Addr() }
+
+// Run accepts until ctx ends; connections that are open then go on.
+func (l *Listener) Run(ctx context.Context) error { return l.loop.Run(ctx) }
+
+// Wait returns when every connection has ended.
+func (l *Listener) Wait() { l.loop.Wait() }

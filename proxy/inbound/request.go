@@ -1,0 +1,146 @@
+package inbound
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/httpflow"
+)
+
+// serveHTTP reads requests one after the other.
+func (c *conn) serveHTTP() {
+	h := c.l.http.NewConn(c.nc)
+	c.http.Store(h)
+	if c.tracked.Reason() != flow.None { // told to end before there was an h
+		h.CloseGracefully()
+	}
+	c.rec = httpflow.Recorder{Conn: &c.flow, Metrics: c.metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
+	c.edits = http1.Edits{DefaultHost: c.flow.Destination.String(), Fields: make([][]byte, 0, 2)}
+	identity := c.identityFields()
+	err := h.Serve(func(x *http1.Exchange) {
+		c.edits.Path, c.edits.Fields = "", c.edits.Fields[:0]
+		if len(identity) > 0 {
+			c.edits.Fields = append(c.edits.Fields, identity)
+		}
+		c.request(x)
+		if c.denied {
+			h.CloseGracefully()
+		}
+	})
+	if err != nil {
+		c.flow.Refusal = httpflow.RefusalOf(err)
+	}
+}
+
+// request takes one request through the stages, in this order.
+func (c *conn) request(x *http1.Exchange) {
+	q := c.rec.Begin(x)
+	defer c.rec.End(x)
+
+	ok := c.wellFormed(x, q) && // is it HTTP?
+		c.normalise(q) && // do all of us read the same path?
+		c.authorizeRequest(q) && // may this caller do that?
+		c.inspect(x, q) && // is it an attack?
+		c.forward(x, q)
+	if !ok {
+		c.rec.Refuse(x, q.Refusal)
+	}
+}
+
+func (c *conn) wellFormed(x *http1.Exchange, q *flow.Request) bool {
+	if x.Err == nil {
+		return true
+	}
+	q.Refusal = httpflow.RefusalOf(x.Err)
+	return false
+}
+
+// normalise gives policy, inspection and the application one reading of the
+// path. A path that has none is refused where policy or inspection look at it,
+// and passed on untouched where nobody does.
+func (c *conn) normalise(q *flow.Request) bool {
+	if q.Method == "CONNECT" || q.Path == "*" {
+		return true
+	}
+	path, err := authz.NormalizePath(q.Path)
+	if err != nil {
+		if !c.needsHTTP() {
+			return true
+		}
+		q.Refusal = flow.Refusal{Reason: flow.BadRequest, Detail: err.Error()}
+		return false
+	}
+	q.Path = path
+	c.edits.Path = path
+	return true
+}
+
+func (c *conn) authorizeRequest(q *flow.Request) bool {
+	ok := c.l.opts.Enforcer.Request(q)
+	q.Times.Authorize = time.Since(q.Started)
+	return ok
+}
+
+// inspect asks the WAF. What it needs of the body is read ahead and forwarded
+// later.
+func (c *conn) inspect(x *http1.Exchange, q *flow.Request) bool {
+	plan := c.l.opts.Inspector.Plan(q)
+	if plan.Off {
+		return true
+	}
+	body, complete, ok := c.readAhead(x, q, plan.BodyBytes)
+	if !ok {
+		return false
+	}
+	before := time.Since(q.Started)
+	q.Inspection = c.l.opts.Inspector.Inspect(c.l.opts.Base, q, plan, body, complete)
+	q.Times.Inspect = time.Since(q.Started) - before
+	if !q.Inspection.Refuse {
+		return true
+	}
+	q.Refusal = flow.Refusal{Reason: flow.WAFBlocked, Detail: q.Inspection.Message}
+	if q.Inspection.Outcome == flow.NotInspected {
+		q.Refusal.Reason = flow.WAFUninspected
+		q.Refusal.Detail = q.Inspection.Uninspected.String()
+	}
+	return false
+}
+
+// readAhead reads the first n bytes of the body.
+func (c *conn) readAhead(x *http1.Exchange, q *flow.Request, n int64) (body []byte, complete, ok bool) {
+	if n == 0 || x.Body.Ended() {
+		return nil, x.Body.Ended(), true
+	}
+	if err := x.Expecting(); err != nil {
+		q.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
+		return nil, false, false
+	}
+	body, complete, err := x.Body.Peek(n)
+	if err != nil {
+		q.Refusal = bodyRefusal(err)
+		return nil, false, false
+	}
+	return body, complete, true
+}
+
+func bodyRefusal(err error) flow.Refusal {
+	var broken *http1.ProtocolError
+	if !errors.As(err, &broken) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return flow.Refusal{Reason: flow.ClientClosed, Detail: "body: " + err.Error()}
+	}
+	return httpflow.RefusalOf(err)
+}
+
+// forward sends the request to the application. A refusal that comes after the
+// answer began cannot be told to the caller: it is written down.
+func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
+	if trace := c.rec.Traceparent(); trace != nil {
+		c.edits.Fields = append(c.edits.Fields, trace)
+	}
+	q.Refusal = c.l.opts.App.HTTP(c.l.opts.Base, x, q, &c.edits)
+	return q.Refusal.Reason == flow.None || x.Status != 0
+}

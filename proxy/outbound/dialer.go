@@ -1,0 +1,60 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/outrider-mesh/outrider/identity"
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+)
+
+// A Dialer opens the mesh hop to the endpoints of one destination.
+type Dialer struct {
+	source    identity.Source
+	http, tcp *tls.Config
+	net       net.Dialer
+}
+
+// NewDialer returns a dialer that accepts the servers in expected and no other.
+func NewDialer(src identity.Source, expected mtls.Expected) *Dialer {
+	config := func(p flow.Protocol) *tls.Config {
+		return mtls.ClientConfig(src, mtls.ClientOptions{Expected: expected, NextProtos: hop.ClientProtocols(p)})
+	}
+	return &Dialer{source: src, http: config(flow.HTTP1), tcp: config(flow.TCP)}
+}
+
+// DialHTTP implements balance.Dialer.
+func (d *Dialer) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Dialed, error) {
+	c, err := d.dial(ctx, addr, d.http)
+	if err != nil {
+		return http1.Dialed{}, err
+	}
+	return http1.Dialed{
+		Conn: c, RetireAt: c.RetireAt(time.Now()), CleanCloseMeansUnprocessed: hop.CleanClose(c.ALPN),
+	}, nil
+}
+
+// DialTCP implements balance.Dialer.
+func (d *Dialer) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return d.dial(ctx, addr, d.tcp)
+}
+
+func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, cfg *tls.Config) (*hop.Conn, error) {
+	nc, err := d.net.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	c, err := hop.Dial(ctx, nc, d.source, cfg)
+	if err != nil {
+		_ = nc.Close() // the handshake's error is the one to report
+		return nil, &forward.HandshakeError{Addr: addr, Err: err}
+	}
+	return c, nil
+}

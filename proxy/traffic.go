@@ -1,0 +1,285 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/outrider-mesh/outrider/proxy/accept"
+	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+)
+
+// traffic is the set of listeners, and the ways to the applications and
+// destinations behind them. It changes when the configuration does.
+type traffic struct {
+	s *Sidecar
+	// base ends when every connection must end.
+	base  context.Context //nolint:containedctx // the parent of every connection's
+	abort context.CancelFunc
+
+	mu    sync.Mutex
+	open  map[string]*openListener // by name
+	ways  map[string]*way          // by destination name, or "app:" and listener name
+	limit *config.Limits           // those the listeners were made with
+	// ended collects the accept loops, those of listeners that are gone included.
+	ended sync.WaitGroup
+}
+
+// server is what inbound and outbound listeners have in common.
+type server interface {
+	Run(ctx context.Context) error
+	Wait()
+}
+
+// openListener is a bound socket and what accepts from it at the moment.
+type openListener struct {
+	socket accept.Listener
+	spec   any // config.Inbound or config.Outbound
+	server server
+	stop   context.CancelFunc
+	done   chan struct{} // closed when the accept loop has ended
+}
+
+func newTraffic(s *Sidecar) *traffic {
+	return &traffic{s: s, open: map[string]*openListener{}, ways: map[string]*way{}}
+}
+
+// run opens the listeners once identity and policies are there, and drains them
+// when ctx ends.
+func (t *traffic) run(ctx context.Context, force <-chan struct{}) error {
+	t.base, t.abort = context.WithCancel(context.WithoutCancel(ctx))
+	defer t.abort()
+	if !t.s.awaitIdentity(ctx) || !t.s.awaitPolicies(ctx) {
+		return nil
+	}
+	if err := t.configure(t.s.config.Load()); err != nil {
+		t.closeAll()
+		return err
+	}
+	t.s.readiness.Set(conditionListeners, nil)
+	close(t.s.ready)
+	t.s.opts.Log.Info("ready", "spiffe_id", t.s.source.Current().SVID.ID.String(), "listeners", len(t.open))
+
+	<-ctx.Done()
+	t.s.readiness.Set(conditionListeners, errDraining)
+	t.drain(ctx, force)
+	return nil
+}
+
+var errDraining = errors.New("draining")
+
+// awaitPolicies returns false when ctx ends before a first policy set is in
+// force.
+func (s *Sidecar) awaitPolicies(ctx context.Context) bool {
+	select {
+	case <-s.policiesLoaded:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// drain closes the sockets, lets connections end, and cuts off what is left.
+func (t *traffic) drain(ctx context.Context, force <-chan struct{}) {
+	t.closeAll()
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.s.drainTimeout())
+	defer cancel()
+	go func() {
+		select {
+		case <-force:
+			cancel()
+		case <-limit.Done():
+		}
+	}()
+	t.s.opts.Log.Info("draining", "connections", t.s.tracker.Len(), "timeout", t.s.drainTimeout())
+	t.s.tracker.Drain(limit)
+	t.abort()
+	t.ended.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, w := range t.ways {
+		w.close()
+	}
+}
+
+// closeAll stops accepting and unbinds.
+func (t *traffic) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, l := range t.open {
+		l.close()
+		delete(t.open, name)
+	}
+}
+
+func (l *openListener) close() {
+	l.stop()
+	<-l.done
+	_ = l.socket.Close() // nothing is accepted any more
+}
+
+// configure makes the listeners what c says. What did not change goes on
+// undisturbed; a listener that did change keeps its socket if its address is the
+// same. On error nothing has changed.
+func (t *traffic) configure(c *config.Sidecar) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	sockets, err := t.bind(c)
+	if err != nil {
+		return err
+	}
+	ways, err := t.makeWays(c)
+	if err != nil {
+		for _, s := range sockets {
+			_ = s.Close() // bound a moment ago
+		}
+		return err
+	}
+	same := t.limit != nil && *t.limit == c.Spec.Limits
+	t.limit = &c.Spec.Limits
+	t.s.gate.SetLimit(effectiveLimits(c.Spec.Limits).Connections)
+	old := t.ways
+	t.ways = ways
+	t.closeRemoved(c)
+	for _, in := range c.Spec.Inbound {
+		t.place(in.Name, in, same, sockets, func(s accept.Listener) server { return t.inbound(c, in, s) })
+	}
+	for _, out := range c.Spec.Outbound {
+		t.place(out.Name, out, same, sockets, func(s accept.Listener) server { return t.outbound(c, out, s) })
+	}
+	for key, w := range old {
+		if ways[key] != w {
+			w.close() // exchanges under way are finished
+		}
+	}
+	return nil
+}
+
+// place starts a listener, unless it runs and is unchanged.
+func (t *traffic) place(name string, spec any, sameLimits bool, sockets map[string]accept.Listener, make func(accept.Listener) server) {
+	socket := sockets[name]
+	if l := t.open[name]; l != nil {
+		if l.spec == spec && sameLimits {
+			return
+		}
+		l.stop()
+		<-l.done
+		socket = l.socket
+	}
+	ctx, stop := context.WithCancel(t.base)
+	l := &openListener{socket: socket, spec: spec, server: make(socket), stop: stop, done: newDone()}
+	t.open[name] = l
+	t.ended.Add(1)
+	go t.accept(ctx, l)
+}
+
+func newDone() chan struct{} { return make(chan struct{}) }
+
+// accept runs one accept loop and waits for its connections.
+func (t *traffic) accept(ctx context.Context, l *openListener) {
+	defer t.ended.Done()
+	err := l.server.Run(ctx)
+	close(l.done)
+	if err != nil {
+		t.s.opts.Log.Error("listener", "err", err)
+		t.s.readiness.Set(conditionListeners, err)
+	}
+	l.server.Wait()
+}
+
+// bind opens the sockets that are not open yet.
+func (t *traffic) bind(c *config.Sidecar) (map[string]accept.Listener, error) {
+	bound := make(map[string]accept.Listener)
+	for name, address := range listenAddresses(c) {
+		if l := t.open[name]; l != nil && listenOf(l.spec) == address {
+			continue
+		}
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			for _, s := range bound {
+				_ = s.Close() // bound a moment ago
+			}
+			return nil, fmt.Errorf("listener %q: %w", name, err)
+		}
+		bound[name] = ln.(*net.TCPListener) //nolint:forcetypeassert // net.Listen("tcp") returns nothing else
+	}
+	return bound, nil
+}
+
+// closeRemoved closes the listeners that c does not have at the same address.
+func (t *traffic) closeRemoved(c *config.Sidecar) {
+	want := listenAddresses(c)
+	for name, l := range t.open {
+		if want[name] != listenOf(l.spec) {
+			l.close()
+			delete(t.open, name)
+		}
+	}
+}
+
+func listenAddresses(c *config.Sidecar) map[string]string {
+	m := make(map[string]string)
+	for _, in := range c.Spec.Inbound {
+		m[in.Name] = in.Listen
+	}
+	for _, out := range c.Spec.Outbound {
+		m[out.Name] = out.Listen
+	}
+	return m
+}
+
+func listenOf(spec any) string {
+	switch s := spec.(type) {
+	case config.Inbound:
+		return s.Listen
+	case config.Outbound:
+		return s.Listen
+	}
+	return ""
+}
+
+// Addresses are where the listeners are bound, by name; useful where the
+// configuration says port 0.
+func (s *Sidecar) Addresses() map[string]string {
+	t := s.traffic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := make(map[string]string, len(t.open))
+	for name, l := range t.open {
+		m[name] = l.socket.Addr().String()
+	}
+	return m
+}
+
+// AdminAddress, MetricsAddress and HealthAddress are where the sidecar's own
+// ports are bound; empty where one is off.
+func (s *Sidecar) AdminAddress() string { return addressOf(s.admin.AdminAddr()) }
+
+// MetricsAddress: see AdminAddress.
+func (s *Sidecar) MetricsAddress() string { return addressOf(s.admin.MetricsAddr()) }
+
+// HealthAddress: see AdminAddress.
+func (s *Sidecar) HealthAddress() string { return addressOf(s.admin.HealthAddr()) }
+
+func addressOf(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+// eachPool calls f with the connection pools of all destinations.
+func (t *traffic) eachPool(f func(*http1.Pool)) {
+	t.mu.Lock()
+	ways := make([]*way, 0, len(t.ways))
+	for _, w := range t.ways {
+		ways = append(ways, w)
+	}
+	t.mu.Unlock()
+	for _, w := range ways {
+		w.eachPool(f)
+	}
+}

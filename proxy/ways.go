@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/proxy/accept"
+	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/inbound"
+	"github.com/outrider-mesh/outrider/proxy/outbound"
+)
+
+// way is how traffic gets to a destination or to the application.
+type way struct {
+	forwarder *forward.Forwarder
+	spec      any // what it was made from: a reload that leaves it alone keeps the pool
+	limits    config.Limits
+}
+
+func (w *way) close() { w.forwarder.Destination.Close() }
+
+func (w *way) eachPool(f func(*http1.Pool)) {
+	w.forwarder.Destination.Each(func(e *balance.Endpoint) { f(e.Pool) })
+}
+
+// appKey is the key of the way to the application behind an inbound listener.
+func appKey(listener string) string { return "app:" + listener }
+
+// makeWays makes what is new and keeps what did not change.
+func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
+	ways := make(map[string]*way)
+	for _, d := range c.Spec.Destinations {
+		if w := t.unchanged(d.Name, d, c); w != nil {
+			ways[d.Name] = w
+			continue
+		}
+		expected, err := expectedIDs(d)
+		if err != nil {
+			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
+		}
+		dial := outbound.NewDialer(t.s.source, expected)
+		ways[d.Name] = t.newWay(c, d, flow.Outbound, d.Name, d.AddrPorts(), dial)
+	}
+	for _, in := range c.Spec.Inbound {
+		key := appKey(in.Name)
+		if w := t.unchanged(key, in, c); w != nil {
+			ways[key] = w
+			continue
+		}
+		addr, err := netip.ParseAddrPort(in.Forward)
+		if err != nil {
+			return nil, fmt.Errorf("listener %q: forward: %w", in.Name, err)
+		}
+		ways[key] = t.newWay(c, in, flow.Inbound, in.Name, []netip.AddrPort{addr}, new(appDialer))
+	}
+	return ways, nil
+}
+
+func (t *traffic) unchanged(key string, spec any, c *config.Sidecar) *way {
+	if w := t.ways[key]; w != nil && reflect.DeepEqual(w.spec, spec) && w.limits == c.Spec.Limits {
+		return w
+	}
+	return nil
+}
+
+func expectedIDs(d config.Destination) (mtls.Expected, error) {
+	ids := make([]spiffeid.ID, 0, len(d.SPIFFEIDs))
+	for _, text := range d.SPIFFEIDs {
+		id, err := spiffeid.FromString(text)
+		if err != nil {
+			return mtls.Expected{}, fmt.Errorf("spiffe ID %q: %w", text, err)
+		}
+		ids = append(ids, id)
+	}
+	return mtls.NewExpected(ids...)
+}
+
+func (t *traffic) newWay(
+	c *config.Sidecar, spec any, dir flow.Direction, name string, addrs []netip.AddrPort, dial balance.Dialer,
+) *way {
+	l := effectiveLimits(c.Spec.Limits)
+	return &way{
+		spec: spec, limits: c.Spec.Limits,
+		forwarder: &forward.Forwarder{
+			Destination: balance.New(balance.Options{
+				Name: name, Addresses: addrs, Dial: dial,
+				HTTP: http1.ClientOptions{Limits: l, Buffers: &t.s.buffers},
+			}),
+			Direction: dir, Metrics: t.s.metrics, TCPIdleTimeout: l.TCPIdleTimeout, ConnectTimeout: l.UpstreamConnectTimeout,
+		},
+	}
+}
+
+// appDialer reaches the application in plaintext.
+type appDialer struct{ net net.Dialer }
+
+// DialHTTP implements balance.Dialer.
+func (d *appDialer) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Dialed, error) {
+	nc, err := d.DialTCP(ctx, addr)
+	return http1.Dialed{Conn: nc}, err
+}
+
+// DialTCP implements balance.Dialer.
+func (d *appDialer) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return d.net.DialContext(ctx, "tcp", addr.String())
+}
+
+// inbound makes an inbound listener.
+func (t *traffic) inbound(c *config.Sidecar, in config.Inbound, socket accept.Listener) server {
+	s := t.s
+	return inbound.New(inbound.Options{
+		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol),
+		Strict:       func() bool { return s.strict(in.MTLS) },
+		AllowConnect: in.Connect == config.ConnectForward,
+		App:          t.ways[appKey(in.Name)].forwarder,
+		Base:         t.base,
+		Source:       s.source, TLS: mtls.ServerConfig(s.source, mtls.ServerOptions{NextProtos: hop.ServerProtocols()}),
+		Enforcer: &s.enforcer, Inspector: &s.inspector, Tracker: &s.tracker, Gate: s.gate,
+		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, Buffers: &s.buffers,
+		Limits: effectiveLimits(c.Spec.Limits), Log: s.opts.Log,
+	})
+}
+
+// outbound makes an outbound listener.
+func (t *traffic) outbound(c *config.Sidecar, out config.Outbound, socket accept.Listener) server {
+	s := t.s
+	return outbound.New(outbound.Options{
+		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol),
+		AllowConnect: out.Connect == config.ConnectForward,
+		Forward:      func() *forward.Forwarder { return t.forwarder(out.Destination) },
+		Base:         t.base, Tracker: &s.tracker, Gate: s.gate,
+		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, Buffers: &s.buffers,
+		Limits: effectiveLimits(c.Spec.Limits), Log: s.opts.Log,
+	})
+}
+
+// forwarder is the present way to a destination.
+func (t *traffic) forwarder(name string) *forward.Forwarder {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ways[name].forwarder
+}
+
+func protocolOf(p config.Protocol) flow.Protocol {
+	switch p {
+	case config.HTTP:
+		return flow.HTTP1
+	case config.TCP:
+		return flow.TCP
+	case config.Detect:
+	}
+	return flow.Undetected
+}
