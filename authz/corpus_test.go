@@ -129,7 +129,7 @@ func decideCase(t *testing.T, set *authz.Set, at, line string) {
 	got, want := d.String(), strings.TrimSpace(text)
 	if strings.HasPrefix(want, "nearest") {
 		n, ok := set.Nearest(r)
-		if got = n.String(); !ok {
+		if got = "nearest " + n.String(); !ok {
 			got = "nearest: none"
 		}
 	}

@@ -20,10 +20,11 @@ type Nearest struct {
 	Problem string
 }
 
-// String is the whole in one line for our own log; it must not be sent to the
-// caller.
+// String is the whole in one line for our own log, such as
+// `shop/payments-callers rule 0: method "DELETE" not in [GET POST]`. It must not
+// be sent to the caller.
 func (n Nearest) String() string {
-	return "nearest " + n.Policy + " rule " + strconv.Itoa(n.Rule) + ": " + n.Problem
+	return n.Policy + " rule " + strconv.Itoa(n.Rule) + ": " + n.Problem
 }
 
 // Nearest looks for the Allow rule that came closest to matching a request that

@@ -91,7 +91,7 @@ func TestNearestIsBounded(t *testing.T) {
 		t.Errorf("%d bytes for the log: %v", len(got.String()), got)
 	}
 	got, _ = s.Nearest(authztest.Request(t, "", "/\"\n"))
-	if want := `nearest a rule 0: path "/\"\n" not in [/a]`; got.String() != want {
+	if want := `a rule 0: path "/\"\n" not in [/a]`; got.String() != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
