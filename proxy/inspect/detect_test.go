@@ -209,3 +209,16 @@ func TestNoVerdictHoldsThePayload(t *testing.T) {
 		}
 	}
 }
+
+// HTTP/2 has no Host field; the rules want one all the same.
+func TestTheHostIsFedWhereNoFieldHoldsIt(t *testing.T) {
+	req := request("GET", "/")
+	req.Header = header{{"user-agent", "x"}, {"accept", "*/*"}}
+	if v := judge(t, mesh(t), req, ""); v.Outcome != flow.Clean || v.Score != 0 {
+		t.Errorf("verdict %+v", v)
+	}
+	req.Host = ""
+	if v := judge(t, mesh(t), req, ""); !hasRule(v, 920280) {
+		t.Errorf("without a host: %+v", v)
+	}
+}

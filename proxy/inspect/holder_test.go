@@ -17,8 +17,8 @@ func TestAHolderWithoutPoliciesRefuses(t *testing.T) {
 	var h Holder
 	req := request("GET", "/")
 	plan := h.Plan(req)
-	if plan.Off || plan.BodyBytes != 0 {
-		t.Errorf("plan %+v", plan)
+	if plan.Off || plan.BodyBytes != 0 || !h.Active() {
+		t.Errorf("plan %+v, active %t", plan, h.Active())
 	}
 	v := h.Inspect(t.Context(), req, plan, nil, true)
 	if v.Outcome != flow.NotInspected || v.Uninspected != flow.EngineError || !v.Refuse || !errors.Is(v.Err, errNoPolicy) {
@@ -279,6 +279,9 @@ func TestNoEngineIsBuiltWithoutNeed(t *testing.T) {
 			defer i.Close()
 			if len(i.engines) != tt.want {
 				t.Errorf("%d engines, want %d", len(i.engines), tt.want)
+			}
+			if i.Active() != (tt.want > 0) {
+				t.Errorf("active %t", i.Active())
 			}
 			if off := i.Plan(from("", request("GET", "/"))).Off; off != (tt.want == 0 || tt.docs[0].Spec.Mode == config.Off) {
 				t.Errorf("off %t", off)
