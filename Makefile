@@ -134,6 +134,10 @@ vet: ## Run go vet
 lint: ## Run golangci-lint
 	@$(TOOL) golangci-lint run ./...
 
+.PHONY: fix
+fix: ## Let golangci-lint mend what it can by itself
+	@$(TOOL) golangci-lint run --fix ./...
+
 # govulncheck exits with 3 when it found something. Any other failure is either
 # ours, and fails, or the database's absence, which is said and let pass.
 .PHONY: vuln
