@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 )
 
 // A Group is a set of actors that live and die together. The zero Group is
@@ -56,8 +57,7 @@ func (g *Group) Run(ctx context.Context) error {
 		first = a.err
 	case <-ctx.Done():
 	}
-	for i := len(g.actors) - 1; i >= 0; i-- {
-		a := g.actors[i]
+	for _, a := range slices.Backward(g.actors) {
 		a.cancel()
 		<-a.done
 		if first == nil {

@@ -330,23 +330,6 @@ func TestConcurrentRecordsStayWhole(t *testing.T) {
 	}
 }
 
-func TestLoggingAllocatesNothing(t *testing.T) {
-	w := accesslog.New(accesslog.Options{Output: io.Discard})
-	req, conn := full(), &flow.Connection{Protocol: flow.TCP, Listener: "app", PeerID: "spiffe://a.test/b"}
-	for range 2000 { // grow the buffers
-		w.Request(req)
-		w.Connection(conn)
-	}
-	// The pool may be emptied by the collector at any time, hence the average.
-	if n := testing.AllocsPerRun(1000, func() { w.Request(req) }); n != 0 {
-		t.Errorf("Request allocates %v times, want 0", n)
-	}
-	if n := testing.AllocsPerRun(1000, func() { w.Connection(conn) }); n != 0 {
-		t.Errorf("Connection allocates %v times, want 0", n)
-	}
-	closed(t, w)
-}
-
 func full() *flow.Request {
 	req := request("/v1/charges/{*}/Ünïcode")
 	req.Conn = &flow.Connection{

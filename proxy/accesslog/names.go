@@ -1,9 +1,6 @@
 package accesslog
 
-import (
-	"github.com/outrider-mesh/outrider/authz"
-	"github.com/outrider-mesh/outrider/proxy/flow"
-)
+import "github.com/outrider-mesh/outrider/proxy/flow"
 
 func directionName(d flow.Direction) string {
 	switch d {
@@ -31,18 +28,4 @@ func securityName(s flow.Security) string {
 		return "mutual_tls"
 	}
 	return "plaintext"
-}
-
-func basisName(b authz.Basis) string {
-	switch b {
-	case authz.ByDeny:
-		return "deny"
-	case authz.ByAllow:
-		return "allow"
-	case authz.NoAllowMatched:
-		return "no_allow_matched"
-	case authz.ByDefault:
-		return "default"
-	}
-	return "unknown"
 }

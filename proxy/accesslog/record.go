@@ -132,7 +132,7 @@ func decision(o *object, d authz.Decision) {
 	}
 	o.nested("decision")
 	o.word("verdict", verdict)
-	o.word("basis", basisName(d.Basis))
+	o.word("basis", d.Basis.String())
 	if d.Policy != "" {
 		o.text("policy", d.Policy, maxName)
 		if d.Rule >= 0 {

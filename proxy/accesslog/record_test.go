@@ -191,9 +191,16 @@ func TestDocumentationNamesEveryMember(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(written)), slices.Sorted(maps.Keys(documented))); diff != "" {
 		t.Errorf("members written (-) and documented (+):\n%s", diff)
 	}
+	var values []string
 	for _, reason := range flow.Reasons()[1:] {
-		if !bytes.Contains(page, []byte("`"+reason.String()+"`")) {
-			t.Errorf("docs/access-log.md does not name the reason `%v`", reason)
+		values = append(values, reason.String())
+	}
+	for basis := authz.ByDeny; basis.String() != authz.Basis(0).String(); basis++ {
+		values = append(values, basis.String())
+	}
+	for _, v := range values {
+		if !bytes.Contains(page, []byte("`"+v+"`")) {
+			t.Errorf("docs/access-log.md does not name the value `%s`", v)
 		}
 	}
 }
@@ -212,7 +219,8 @@ func TestTimesAreUTCWithMicroseconds(t *testing.T) {
 	var c clock
 	for _, at := range []time.Time{
 		started, started.Add(time.Nanosecond), started.Add(time.Second), started.Add(-time.Hour),
-		{}, time.Unix(0, 999), time.Unix(-1, 999_999_999),
+		{},
+		time.Unix(0, 999), time.Unix(-1, 999_999_999),
 	} {
 		got := string(c.append(nil, at))
 		want := `"` + at.UTC().Format("2006-01-02T15:04:05.000000Z") + `"`
@@ -273,7 +281,7 @@ func FuzzRecord(f *testing.F) {
 		req := &flow.Request{
 			Conn: &flow.Connection{Listener: detail, Service: host, PeerID: path}, Method: method, Host: host,
 			Path: path, Target: target, Query: target, Status: status, Received: n, Trace: detail, DecisionID: "id",
-			Refusal:    flow.Refusal{Reason: flow.Reason(n), Detail: detail}, //nolint:gosec // any will do
+			Refusal:    flow.Refusal{Reason: flow.Reason(n), Detail: detail},
 			Decision:   authz.Decision{Basis: authz.ByDeny, Policy: path, Rule: status},
 			Inspection: flow.Inspection{Outcome: flow.Blocked, Message: detail, Location: target, Rules: []int{status}},
 			Times:      flow.Times{Total: time.Duration(n)},
@@ -310,7 +318,7 @@ func FuzzRecord(f *testing.F) {
 			wantPath, _, _ = strings.Cut(target, "?")
 		}
 		wantDetail := detail
-		if flow.Reason(n) == flow.None { //nolint:gosec // as above
+		if flow.Reason(n) == flow.None {
 			wantDetail = ""
 		}
 		want := got

@@ -127,9 +127,17 @@ func TestEachPortServesOnlyItsOwn(t *testing.T) {
 		at   net.Addr
 		path string
 	}{
-		{s.HealthAddr(), "/metrics"}, {s.HealthAddr(), "/debug/pprof/"}, {s.HealthAddr(), "/drain"}, {s.HealthAddr(), "/version"},
-		{s.MetricsAddr(), "/healthz/ready"}, {s.MetricsAddr(), "/debug/pprof/"}, {s.MetricsAddr(), "/drain"}, {s.MetricsAddr(), "/"},
-		{s.AdminAddr(), "/metrics"}, {s.AdminAddr(), "/debug/pprof/cmdline"}, {s.AdminAddr(), "/nothing"},
+		{s.HealthAddr(), "/metrics"},
+		{s.HealthAddr(), "/debug/pprof/"},
+		{s.HealthAddr(), "/drain"},
+		{s.HealthAddr(), "/version"},
+		{s.MetricsAddr(), "/healthz/ready"},
+		{s.MetricsAddr(), "/debug/pprof/"},
+		{s.MetricsAddr(), "/drain"},
+		{s.MetricsAddr(), "/"},
+		{s.AdminAddr(), "/metrics"},
+		{s.AdminAddr(), "/debug/pprof/cmdline"},
+		{s.AdminAddr(), "/nothing"},
 	} {
 		if got := s.get(c.at, c.path); got.status != 404 {
 			t.Errorf("%s on %v answers %d, want 404", c.path, c.at, got.status)

@@ -107,10 +107,10 @@ func TestDocumentationIsComplete(t *testing.T) {
 		values = append(values, r.String())
 	}
 	for o := range inspectionCount {
-		values = append(values, flow.Outcome(o).String()) //nolint:gosec // small
+		values = append(values, flow.Outcome(o).String())
 	}
 	for u := range uninspectedCount {
-		values = append(values, flow.Uninspected(u).String()) //nolint:gosec // small
+		values = append(values, flow.Uninspected(u).String())
 	}
 	for _, v := range values {
 		if !strings.Contains(tail, "`"+v+"`") {

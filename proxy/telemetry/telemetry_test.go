@@ -221,10 +221,10 @@ func TestEveryReasonHasItsOutcome(t *testing.T) {
 // TestInspectionOutcomesHaveRoom fails when package flow grows an outcome or a
 // reason that the grid of inspections has no cell for.
 func TestInspectionOutcomesHaveRoom(t *testing.T) {
-	if got := flow.Outcome(inspectionCount).String(); got != "unknown" { //nolint:gosec // small
+	if got := flow.Outcome(inspectionCount).String(); got != "unknown" {
 		t.Errorf("outcome %q has no cell: raise inspectionCount", got)
 	}
-	if got := flow.Uninspected(uninspectedCount).String(); got != "unknown" { //nolint:gosec // small
+	if got := flow.Uninspected(uninspectedCount).String(); got != "unknown" {
 		t.Errorf("uninspected reason %q has no cell: raise uninspectedCount", got)
 	}
 }
