@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -87,7 +88,8 @@ var errEdits = errors.New("the changes to the request are malformed")
 
 // wellFormed tells whether the edits leave r one request.
 func (e *Edits) wellFormed(r *Request) bool {
-	if e.Path != "" && e.Path != r.Path && !all(e.Path, targetByte) {
+	if e.Path != "" && e.Path != r.Path &&
+		(e.Path[0] != '/' || strings.IndexByte(e.Path, '?') >= 0 || !all(e.Path, targetByte)) {
 		return false
 	}
 	if r.hosts == 0 && !all(e.DefaultHost, valueByte) {
