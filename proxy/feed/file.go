@@ -76,5 +76,7 @@ func (f *File) check(ctx context.Context) {
 	case s.sum() != f.known:
 		f.known = s.sum()
 		f.options.Changed()
+	default:
+		f.options.Log.Info("watched file can be read again, unchanged", "path", f.options.Path)
 	}
 }
