@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -12,12 +13,48 @@ import (
 
 const sidecar = "./cmd/outrider"
 
+// tags are the build tags of what is shipped, as the Makefile has them.
+func tags(t *testing.T) string {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^TAGS := (\S+)$`).FindStringSubmatch(read(t, "Makefile"))
+	if found == nil {
+		t.Fatal("the Makefile sets no TAGS")
+	}
+	return found[1]
+}
+
+func TestDockerfileBuildsWhatTheMakefileBuilds(t *testing.T) {
+	if want := "-tags " + tags(t) + " "; !strings.Contains(read(t, "Dockerfile"), want) {
+		t.Errorf("the Dockerfile does not build with %q", want)
+	}
+}
+
+// Each language version has its image; an older one could not build the module.
+func TestDockerfileUsesTheModulesGo(t *testing.T) {
+	found := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
+	if found == nil {
+		t.Fatal("go.mod names no version of Go")
+	}
+	if want := " golang:" + found[1] + "."; !strings.Contains(read(t, "Dockerfile"), want) {
+		t.Errorf("the Dockerfile does not build with%s", want)
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // What the sidecar links in the end counts, however it got there.
 func TestSidecarLinks(t *testing.T) {
 	if !load(t).has(sidecar) {
 		t.Skip("there is no cmd/outrider yet")
 	}
-	deps := strings.Fields(run(t, "go", "list", "-deps", sidecar))
+	deps := strings.Fields(run(t, "go", "list", "-tags", tags(t), "-deps", sidecar))
 	if len(deps) < 150 {
 		t.Fatalf("go list names only %d packages", len(deps))
 	}
@@ -30,6 +67,7 @@ func TestSidecarLinks(t *testing.T) {
 		{"./injector/...", "the control plane is another program", false},
 		{"testing", "it registers flags and links the profiler's machinery", true},
 		{"net/http/httptest", "it is for tests", true},
+		{"text/template", "it calls methods by name, so the linker can remove none: 3 MiB", true},
 		{"github.com/google/go-cmp/...", "it is for tests", false},
 		{"./internal/testkit/...", "it is for tests", false},
 		{"./identity/identitytest", "it is for tests", false},
@@ -60,7 +98,7 @@ func TestSidecarIsSmallAndStatic(t *testing.T) {
 		t.Skip("there is no cmd/outrider yet")
 	}
 	name := filepath.Join(t.TempDir(), "outrider")
-	run(t, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", name, sidecar)
+	run(t, "go", "build", "-trimpath", "-tags", tags(t), "-ldflags=-s -w", "-o", name, sidecar)
 	info, err := os.Stat(name)
 	if err != nil {
 		t.Fatal(err)
