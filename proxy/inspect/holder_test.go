@@ -51,6 +51,38 @@ func TestANewSetAppliesToRequestsUnderWay(t *testing.T) {
 	}
 }
 
+// swapping is a header that lets something happen when it is first looked at.
+type swapping struct {
+	header
+	once func()
+}
+
+func (s *swapping) Get(name string) (string, bool) {
+	if f := s.once; f != nil {
+		s.once = nil
+		f()
+	}
+	return s.header.Get(name)
+}
+
+func TestASwapBetweenLoadAndTransactionIsRetried(t *testing.T) {
+	old := withEngine(t, &fakeEngine{judge: clean}, config.InspectionSpec{}, testOptions())
+	next := withEngine(t, &fakeEngine{judge: found}, config.InspectionSpec{}, testOptions())
+	var h Holder
+	defer h.Close()
+	h.Swap(old)
+	req := request("GET", "/")
+	req.Header = &swapping{once: func() { h.Swap(next) }}
+	// The empty plan makes the old one look at the header and be closed then.
+	if v := h.Inspect(t.Context(), req, Plan{}, nil, true); v.Outcome != flow.Blocked {
+		t.Errorf("verdict %+v", v)
+	}
+	next.Close()
+	if v := h.Inspect(t.Context(), req, Plan{}, nil, true); !v.Refuse || !errors.Is(v.Err, errClosed) {
+		t.Errorf("closed by somebody else: %+v", v)
+	}
+}
+
 func TestABadSetKeepsTheOld(t *testing.T) {
 	var h Holder
 	h.Swap(build(t, config.InspectionSpec{}))
