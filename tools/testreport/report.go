@@ -77,7 +77,10 @@ func (r *report) add(e event) {
 	case "build-fail":
 		r.broken = append(r.broken, e.ImportPath+" (build)")
 	case "output":
-		r.keep(t, e.Output)
+		// Which test runs when is of no interest afterwards.
+		if !strings.HasPrefix(e.Output, "=== ") {
+			r.keep(t, e.Output)
+		}
 	case "pass", "skip", "fail":
 		if e.Test == "" {
 			r.endPackage(e)
@@ -189,7 +192,7 @@ var skipReason = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)$`)
 
 func reason(output string) string {
 	all := skipReason.FindAllStringSubmatch(output, -1)
-	if len(all) == 0 {
+	if len(all) == 0 || all[len(all)-1][1] == "" {
 		return "no reason given"
 	}
 	return all[len(all)-1][1]

@@ -50,12 +50,21 @@ func TestReport(t *testing.T) {
 			out: []string{"p: TestA: no reason given"},
 		},
 		{
+			name: "a skip with an empty reason says so", least: 0,
+			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: \n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}
+`,
+			out: []string{"p: TestA: no reason given"},
+		},
+		{
 			name: "what a failed test printed is printed", least: 1,
-			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:9: got 1, want 2\n"}
+			events: `{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:9: got 1, want 2\n"}
 {"Action":"fail","Package":"p","Test":"TestA"}
 {"Action":"fail","Package":"p","Elapsed":1}
 `,
-			out: []string{"got 1, want 2", "FAIL  p", "1 of 1 tests failed"}, err: "p: TestA",
+			out: []string{"got 1, want 2", "FAIL  p", "1 of 1 tests failed"}, absent: []string{"=== RUN"}, err: "p: TestA",
 		},
 		{
 			name: "a package that fails outside of its tests fails", least: 1,
