@@ -109,4 +109,7 @@ func TestVerificationIsNowhereThatResumptionSkips(t *testing.T) {
 			t.Errorf("the %s's configuration allows less than TLS 1.3", end)
 		}
 	}
+	if auth := w.serverConfig().ClientAuth; auth != tls.RequireAnyClientCert {
+		t.Errorf("the server's demand for a certificate is %v", auth)
+	}
 }
