@@ -68,6 +68,11 @@ func BenchmarkJSON1KB(b *testing.B) {
 	benchmarkRequest(b, mesh(b), request("POST", "/v1/charges", jsonType, fmt.Sprintf("Content-Length: %d", len(body))), body, flow.Clean)
 }
 
+func BenchmarkText16KB(b *testing.B) {
+	body := strings.Repeat("harmless words\n", (16<<10)/15)
+	benchmarkRequest(b, mesh(b), request("POST", "/v1/notes", "Content-Type: text/plain", fmt.Sprintf("Content-Length: %d", len(body))), body, flow.Clean)
+}
+
 func BenchmarkSQLInjection(b *testing.B) {
 	benchmarkRequest(b, mesh(b), request("GET", "/search?q=1%27%20OR%201=1--%20-"), "", flow.Blocked)
 }

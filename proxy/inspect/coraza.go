@@ -14,7 +14,7 @@ import (
 	"github.com/corazawaf/coraza/v3/collection"
 	"github.com/corazawaf/coraza/v3/experimental"
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
-	"github.com/corazawaf/coraza/v3/types"
+	corazatypes "github.com/corazawaf/coraza/v3/types"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
@@ -32,7 +32,6 @@ type engine interface {
 type corazaEngine struct {
 	waf        coraza.WAF
 	exclusions []exclusion
-	limit      int
 	paranoia   int
 }
 
@@ -77,7 +76,7 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	if err != nil {
 		return nil, root.explain(err)
 	}
-	return &corazaEngine{waf: waf, exclusions: src.exclusions, limit: src.limit, paranoia: src.paranoia}, nil
+	return &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia}, nil
 }
 
 // splitRuleSet sets the file that compares the score apart. The one numbered
@@ -129,7 +128,7 @@ func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err err
 
 // feedHead gives the engine all that is known before the body. What it keeps
 // are strings, which nobody changes.
-func (e *corazaEngine) feedHead(tx types.Transaction, state plugintypes.TransactionState, req *flow.Request, in input) {
+func (e *corazaEngine) feedHead(tx corazatypes.Transaction, state plugintypes.TransactionState, req *flow.Request, in input) {
 	vars := state.Variables()
 	for n := range e.exclusions {
 		if e.exclusions[n].applies(req.Path, in.now) {
@@ -164,7 +163,7 @@ func hostname(authority string) string {
 }
 
 // phases runs the rules; the interruption is nil when no rule ended it.
-func (e *corazaEngine) phases(tx types.Transaction, state plugintypes.TransactionState, in input) (*types.Interruption, error) {
+func (e *corazaEngine) phases(tx corazatypes.Transaction, state plugintypes.TransactionState, in input) (*corazatypes.Interruption, error) {
 	if stop := tx.ProcessRequestHeaders(); stop != nil {
 		return stop, nil
 	}
@@ -240,14 +239,14 @@ func (r *ruleFS) ReadFile(name string) ([]byte, error) {
 
 // observe refuses a policy's rules that would never run, and those that no
 // verdict could name.
-func (r *ruleFS) observe(rule types.RuleMetadata) {
+func (r *ruleFS) observe(rule corazatypes.RuleMetadata) {
 	if r.last == nil || r.refused != nil {
 		return
 	}
 	if rule.ID() == 0 && rule.SecMark() == "" {
 		r.refused = fmt.Errorf("line %d: the rule has no id", r.last.line)
 	}
-	if p := rule.Phase(); p == types.PhaseResponseHeaders || p == types.PhaseResponseBody {
+	if p := rule.Phase(); p == corazatypes.PhaseResponseHeaders || p == corazatypes.PhaseResponseBody {
 		r.refused = fmt.Errorf("line %d: phase %d is about answers, which are not inspected", r.last.line, p)
 	}
 }

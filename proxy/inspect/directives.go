@@ -18,8 +18,6 @@ type directive struct {
 
 // directiveNames are what a policy's rules may consist of. Everything else
 // changes the engine for all rules, reads files, or does not exist.
-//
-//nolint:gochecknoglobals // constant
 var directiveNames = map[string]bool{
 	"secrule":                  true,
 	"secaction":                true,
@@ -51,8 +49,6 @@ type forbidden struct {
 
 // compileChecks is made at the first use: a sidecar that inspects nothing does
 // not hold them.
-//
-//nolint:gochecknoglobals // constant once made
 var compileChecks = sync.OnceValue(func() *checks {
 	rx := regexp.MustCompile
 	return &checks{

@@ -52,8 +52,6 @@ func (distinctArguments) Evaluate(tx plugintypes.TransactionState, _ string) boo
 
 // registerPlugins adds ours to Coraza's tables, which are global and not
 // guarded: once, before the first engine of the process exists.
-//
-//nolint:gochecknoglobals // guards a table of Coraza's
 var registerPlugins = sync.OnceFunc(func() {
 	plugins.RegisterOperator("outriderDistinctArguments", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
 		return distinctArguments{}, nil

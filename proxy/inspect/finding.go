@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
-	"github.com/corazawaf/coraza/v3/types"
+	corazatypes "github.com/corazawaf/coraza/v3/types"
 )
 
 // readers find things in the text of rules.
@@ -20,7 +20,6 @@ type readers struct {
 	messages, macros *regexp.Regexp
 }
 
-//nolint:gochecknoglobals // constant once made
 var compileReaders = sync.OnceValue(func() *readers {
 	return &readers{
 		scores:   regexp.MustCompile(`(?i)setvar:\s*'?tx\.inbound_anomaly_score(?:_pl[1-4])?=\+`),
@@ -31,12 +30,12 @@ var compileReaders = sync.OnceValue(func() *readers {
 
 // find reads the verdict off a transaction. The interruption is nil when no
 // rule ended it.
-func (e *corazaEngine) find(tx types.Transaction, state plugintypes.TransactionState, stop *types.Interruption) finding {
+func (e *corazaEngine) find(tx corazatypes.Transaction, state plugintypes.TransactionState, stop *corazatypes.Interruption) finding {
 	f := finding{attack: stop != nil, score: e.score(state)}
 	if stop == nil && f.score == 0 {
 		return f
 	}
-	read, gravest := compileReaders(), types.RuleSeverityUnset
+	read, gravest := compileReaders(), corazatypes.RuleSeverityUnset
 	for _, m := range tx.MatchedRules() {
 		r := m.Rule()
 		decided := stop != nil && r.ID() == stop.RuleID && !comparesScore(r.ID())
@@ -59,8 +58,8 @@ func (e *corazaEngine) find(tx types.Transaction, state plugintypes.TransactionS
 
 // graver compares severities, of which 0 is the gravest; a rule without one ends
 // the transaction by itself and is graver than any with.
-func graver(a, b types.RuleSeverity) bool {
-	return a != b && (a == types.RuleSeverityUnset || b != types.RuleSeverityUnset && a < b)
+func graver(a, b corazatypes.RuleSeverity) bool {
+	return a != b && (a == corazatypes.RuleSeverityUnset || b != corazatypes.RuleSeverityUnset && a < b)
 }
 
 // comparesScore tells whether a rule only compares the score.
@@ -81,7 +80,7 @@ func (e *corazaEngine) score(state plugintypes.TransactionState) int {
 
 // message is what a rule says, without the parts of the request that it would
 // quote.
-func (read *readers) message(r types.RuleMetadata) string {
+func (read *readers) message(r corazatypes.RuleMetadata) string {
 	m := read.messages.FindStringSubmatch(r.Raw())
 	if m == nil {
 		return ""
@@ -92,7 +91,7 @@ func (read *readers) message(r types.RuleMetadata) string {
 // location is where a rule matched first. The name of an argument is the
 // caller's choice and may itself be the payload: one that does not look like a
 // name is left out.
-func location(m types.MatchedRule) string {
+func location(m corazatypes.MatchedRule) string {
 	for _, d := range m.MatchedDatas() {
 		name := d.Variable().Name()
 		if name == "" || name == "UNKNOWN" {

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"context"
 	"errors"
 	"runtime"
 	"sync"
@@ -106,7 +105,7 @@ func TestCloseWaitsForTransactions(t *testing.T) {
 	i := withEngine(t, e, config.InspectionSpec{}, testOptions())
 	req := request("GET", "/")
 	verdict := make(chan flow.Inspection, 1)
-	go func() { verdict <- i.Inspect(context.Background(), req, i.Plan(req), nil, true) }()
+	go func() { verdict <- i.Inspect(t.Context(), req, i.Plan(req), nil, true) }()
 	<-enter
 	closed := make(chan struct{})
 	go func() { i.Close(); close(closed) }()

@@ -179,8 +179,8 @@ func (i *Inspector) evaluate(ctx context.Context, req *flow.Request, e engine, i
 	}()
 	start := i.now()
 	in.checkpoint = func() error {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ended := ctx.Err(); ended != nil {
+			return ended
 		}
 		if i.budget > 0 && i.now().Sub(start) > i.budget {
 			return errBudget

@@ -104,11 +104,11 @@ func compile(doc config.InspectionPolicy, opts Options) (*policy, error) {
 		return nil, fmt.Errorf("paths%w", err)
 	}
 	for i, c := range spec.Callers {
-		principals, err := parsePrincipals(c.Principals)
-		if err != nil {
+		m := callerMode{mode: c.Mode}
+		if m.principals, err = parsePrincipals(c.Principals); err != nil {
 			return nil, fmt.Errorf("callers[%d].principals%w", i, err)
 		}
-		p.callers = append(p.callers, callerMode{principals: principals, mode: c.Mode})
+		p.callers = append(p.callers, m)
 	}
 	p.source, err = compileSource(spec, opts.Now(), opts.Log.With(slog.String("policy", p.name)))
 	if err != nil {
