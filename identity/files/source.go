@@ -208,7 +208,7 @@ func readFile(role, path string) (file, error) {
 	if err != nil {
 		return f, f.wrong(err)
 	}
-	defer r.Close() //nolint:errcheck // Nothing was written.
+	defer r.Close()
 	f.data, err = io.ReadAll(io.LimitReader(r, maxFile+1))
 	switch {
 	case err != nil:

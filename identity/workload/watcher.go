@@ -14,7 +14,7 @@ import (
 // follows it.
 type watcher struct {
 	source *Source
-	ctx    context.Context //nolint:containedctx // the callbacks have no parameter for it
+	ctx    context.Context // the callbacks have no parameter for it
 }
 
 // OnX509ContextUpdate implements workloadapi.X509ContextWatcher. Of several
