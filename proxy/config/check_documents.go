@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config/strict"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
 const (

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/outrider-mesh/outrider/proxy/config/strict"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/proxy/config/strict"
 )
 
 // sidecar checks a file whose defaults are filled in.

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/outrider-mesh/outrider/authz"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/outrider-mesh/outrider/authz"
 )
 
 // The defaults of the sidecar's file.

@@ -47,8 +47,7 @@ func keysOf(t reflect.Type, path string) (all []key) {
 	case t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(reflect.TypeFor[interface{ UnmarshalText([]byte) error }]()):
 		return nil
 	}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if options == "inline" {
 			all = append(all, keysOf(f.Type, path)...)
@@ -56,7 +55,7 @@ func keysOf(t reflect.Type, path string) (all []key) {
 		}
 		at := strict.Key(path, name)
 		k := key{path: at}
-		if v, ok := reflect.Zero(f.Type).Interface().(interface{ Values() []string }); ok {
+		if v, ok := reflect.TypeAssert[interface{ Values() []string }](reflect.Zero(f.Type)); ok {
 			k.values = v.Values()
 		}
 		all = append(all, k)

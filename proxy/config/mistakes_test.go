@@ -31,8 +31,7 @@ func reports(t *testing.T, good string, mistakes []mistake, parse func(data stri
 			text = strings.Replace(good, m.old, m.new, 1)
 		}
 		problems, err := parse(text)
-		var invalid *Invalid
-		if errors.As(err, &invalid) {
+		if invalid, ok := errors.AsType[*Invalid](err); ok {
 			problems = invalid.Problems
 		} else if err != nil {
 			t.Errorf("%s: %v is no *Invalid", m.name, err)

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"slices"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config/strict"
-	"go.yaml.in/yaml/v3"
 )
 
 // maxReported bounds the problems of one error over all files.

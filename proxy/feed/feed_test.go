@@ -240,18 +240,18 @@ type configMap struct {
 func (c *configMap) publish(files map[string]string) {
 	c.t.Helper()
 	c.version++
-	real := fmt.Sprintf("..version_%d", c.version)
+	actual := fmt.Sprintf("..version_%d", c.version)
 	must := func(err error) {
 		c.t.Helper()
 		if err != nil {
 			c.t.Fatal(err)
 		}
 	}
-	must(os.Mkdir(filepath.Join(c.dir, real), 0o700))
+	must(os.Mkdir(filepath.Join(c.dir, actual), 0o700))
 	for name, text := range files {
-		write(c.t, filepath.Join(c.dir, real, name), text)
+		write(c.t, filepath.Join(c.dir, actual, name), text)
 	}
-	must(os.Symlink(real, filepath.Join(c.dir, "..data_tmp")))
+	must(os.Symlink(actual, filepath.Join(c.dir, "..data_tmp")))
 	must(os.Rename(filepath.Join(c.dir, "..data_tmp"), filepath.Join(c.dir, "..data")))
 	for name := range files {
 		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(c.dir, name)); !errors.Is(err, os.ErrExist) {

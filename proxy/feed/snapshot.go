@@ -74,11 +74,11 @@ func readDirectory(dir string) snapshot {
 // list returns the names of document files and of other files, sorted. Hidden
 // names are the kubelet's and editors' own business.
 func list(dir string) (names, ignored []string, err error) {
-	f, err := os.Open(dir) //nolint:gosec // the operator names the directory
+	f, err := os.Open(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	entries, err := f.ReadDir(maxEntries + 1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
@@ -117,11 +117,11 @@ func readFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q is not a regular file", path)
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator names the directory
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
 }
 

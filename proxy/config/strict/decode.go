@@ -112,7 +112,7 @@ func (d *decoder) text(n *yaml.Node, v reflect.Value, p *path) {
 		return
 	}
 	// The assertion holds: value has asked the type.
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if err := u.UnmarshalText([]byte(n.Value)); err != nil {
 			v.SetZero()
 			d.report(n, p, clip(err.Error()), "")
@@ -194,9 +194,7 @@ func fields(v reflect.Value) map[string]reflect.Value {
 		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
 		switch {
 		case options == "inline":
-			for k, f := range fields(v.Field(i)) {
-				known[k] = f
-			}
+			maps.Copy(known, fields(v.Field(i)))
 		case name != "" && name != "-":
 			known[name] = v.Field(i)
 		}

@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,8 +41,8 @@ func (p *path) String() string {
 		steps = append(steps, p.step)
 	}
 	var b strings.Builder
-	for i := len(steps) - 1; i >= 0; i-- {
-		b.WriteString(steps[i])
+	for _, step := range slices.Backward(steps) {
+		b.WriteString(step)
 	}
 	return b.String()
 }
@@ -104,6 +105,7 @@ func descend(n *yaml.Node, rest string) (next *yaml.Node, line int, after string
 				return c, c.Line, after
 			}
 		}
+	default: // a scalar holds no fields
 	}
 	return nil, 0, ""
 }

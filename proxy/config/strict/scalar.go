@@ -40,7 +40,7 @@ func (d *decoder) word(n *yaml.Node, v reflect.Value, p *path) {
 		d.report(n, p, "expected text, got "+describe(n), "quote it: "+quote(n.Value))
 		return
 	}
-	if e, ok := v.Interface().(interface{ Values() []string }); ok {
+	if e, ok := reflect.TypeAssert[interface{ Values() []string }](v); ok {
 		if remedy := Suggest(n.Value, e.Values()); remedy != "" {
 			d.report(n, p, quote(n.Value)+" is not known here", remedy)
 			return
@@ -111,6 +111,7 @@ func describe(n *yaml.Node) string {
 		return "a list"
 	case yaml.AliasNode:
 		return "an alias"
+	default: // a scalar
 	}
 	switch n.ShortTag() {
 	case "!!int", "!!float":

@@ -23,8 +23,7 @@ type Document struct {
 	// they are readable; they identify the document before its type is known.
 	APIVersion, Kind, Namespace, Name string
 
-	root  *yaml.Node
-	lines map[string]int // field path → line, filled by index
+	root *yaml.Node
 }
 
 // Split parses a stream of documents separated by lines of three dashes. A

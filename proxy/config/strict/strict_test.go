@@ -47,7 +47,7 @@ type everything struct {
 	Flat     flat               `yaml:",inline"`
 	Skipped  string             `yaml:"-"`
 	Times    map[string]float64 `yaml:"times,omitempty"`
-	untagged string
+	untagged string             //nolint:unused // there for a document to name
 }
 
 func decode(t testing.TB, text string) (everything, []Problem) {
@@ -209,7 +209,8 @@ func TestSplit(t *testing.T) {
 		{"dashes inside of a value", "kind: A\ntext: |\n  ---\n  x\n", []string{"A:1"}, nil},
 		{"more than three dashes", "kind: A----\n", []string{"A----:1"}, nil},
 		{
-			"a broken document among others", "kind: A\n---\nkind: [\n---\nkind: C\n", []string{"A:1", "C:5"},
+			"a broken document among others", "kind: A\n---\nkind: [\n---\nkind: C\n",
+			[]string{"A:1", "C:5"},
 			[]string{"f.yaml:3: did not find expected node content; mend the YAML syntax"},
 		},
 		{
