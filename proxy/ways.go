@@ -19,6 +19,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/inbound"
 	"github.com/outrider-mesh/outrider/proxy/outbound"
+	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // way is how traffic gets to a destination or to the application.
@@ -113,7 +114,11 @@ func (d *appDialer) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Di
 
 // DialTCP implements balance.Dialer.
 func (d *appDialer) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	return d.net.DialContext(ctx, "tcp", addr.String())
+	nc, err := d.net.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return socket.Wrap(nc), nil
 }
 
 // inbound makes an inbound listener.

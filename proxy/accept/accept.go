@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // A Gate bounds the connections of all listeners together.
@@ -83,7 +85,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			backoff = firstBackoff
-			l.start(nc)
+			l.start(socket.Wrap(nc))
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):

@@ -66,7 +66,7 @@ func explain(set *authz.Set, d authz.Decision, r *authz.Request) string {
 	text := d.String()
 	if d.Basis == authz.NoAllowMatched {
 		if n, ok := set.Nearest(r); ok {
-			text += "; nearest " + n.String()
+			text += "; " + n.String()
 		}
 	}
 	return text

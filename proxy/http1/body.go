@@ -212,12 +212,9 @@ func (b *Body) nextChunk() error {
 func (b *Body) chunkLine() ([]byte, error) {
 	for {
 		p := b.c.unread()
-		if i := bytes.IndexByte(p, '\n'); i >= 0 {
+		if i := indexLF(p[:min(len(p), maxChunkLine+1)]); i >= 0 {
 			if i == 0 || p[i-1] != '\r' {
 				return nil, malformed("a chunk size line ends in LF without CR")
-			}
-			if i > maxChunkLine {
-				break
 			}
 			b.c.use(i + 1)
 			return p[:i-1], nil

@@ -181,16 +181,17 @@ func (c *conn) section(limit, count int, within time.Duration) ([]byte, error) {
 	hurried := false
 	for {
 		unread := c.unread()
-		n, err := c.scan.scan(unread, count)
-		if err != nil {
+		// No further than the limit, lest a refusal depend on how the bytes
+		// arrived.
+		n, err := c.scan.scan(unread[:min(len(unread), limit)], count)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if n > limit || n == 0 && len(unread) >= limit {
-			return nil, errSectionFull
-		}
-		if n > 0 {
+		case n > 0:
 			c.use(n)
 			return unread[:n], nil
+		case len(unread) >= limit:
+			return nil, errSectionFull
 		}
 		if len(unread) > 0 && !hurried {
 			hurried = true

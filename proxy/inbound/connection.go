@@ -48,6 +48,7 @@ func (l *Listener) serve(raw net.Conn) {
 	c.flow.Opened = time.Now()
 	c.flow.Remote = httpflow.AddrPortOf(raw.RemoteAddr())
 	c.tracked = l.opts.Tracker.Add(c) // before it is judged, so that no change is missed
+	c.flow.ID = c.tracked.ID()
 	defer c.end()
 
 	ok := c.authenticate() && // who is it?

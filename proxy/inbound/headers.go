@@ -6,11 +6,13 @@ package inbound
 //
 // The first is one element of x-forwarded-client-cert as Envoy defines it. The
 // values need no quotes: a SPIFFE ID holds none of the characters that do.
-func (c *conn) identityFields() []byte {
+func (c *conn) identityFields() [][]byte {
 	if !c.flow.Peer.Authenticated() {
 		return nil
 	}
-	return []byte("x-forwarded-client-cert: By=" + c.flow.Local.String() +
-		";Hash=" + c.flow.Peer.LeafHash() + ";URI=" + c.flow.PeerID + "\r\n" +
-		"x-outrider-peer: " + c.flow.PeerID + "\r\n")
+	return [][]byte{
+		[]byte("x-forwarded-client-cert: By=" + c.flow.Local.String() +
+			";Hash=" + c.flow.Peer.LeafHash() + ";URI=" + c.flow.PeerID + "\r\n"),
+		[]byte("x-outrider-peer: " + c.flow.PeerID + "\r\n"),
+	}
 }

@@ -19,13 +19,10 @@ func (c *conn) serveHTTP() {
 		h.CloseGracefully()
 	}
 	c.rec = httpflow.Recorder{Conn: &c.flow, Metrics: c.metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
-	c.edits = http1.Edits{DefaultHost: c.flow.Destination.String(), Fields: make([][]byte, 0, 2)}
 	identity := c.identityFields()
+	c.edits = http1.Edits{DefaultHost: c.flow.Destination.String(), Fields: make([][]byte, 0, len(identity)+1)}
 	err := h.Serve(func(x *http1.Exchange) {
-		c.edits.Path, c.edits.Fields = "", c.edits.Fields[:0]
-		if len(identity) > 0 {
-			c.edits.Fields = append(c.edits.Fields, identity)
-		}
+		c.edits.Path, c.edits.Fields = "", append(c.edits.Fields[:0], identity...)
 		c.request(x)
 		if c.denied {
 			h.CloseGracefully()

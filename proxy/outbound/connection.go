@@ -39,6 +39,7 @@ func (l *Listener) serve(raw net.Conn) {
 		Remote: httpflow.AddrPortOf(raw.RemoteAddr()), Service: c.to.Destination.Name(),
 	}
 	c.tracked = l.opts.Tracker.Add(c)
+	c.flow.ID = c.tracked.ID()
 	defer c.end()
 
 	if !c.detect() { // what does it speak?

@@ -13,6 +13,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // A Dialer opens the mesh hop to the endpoints of one destination.
@@ -51,7 +52,7 @@ func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, cfg *tls.Config)
 	if err != nil {
 		return nil, err
 	}
-	c, err := hop.Dial(ctx, nc, d.source, cfg)
+	c, err := hop.Dial(ctx, socket.Wrap(nc), d.source, cfg)
 	if err != nil {
 		_ = nc.Close() // the handshake's error is the one to report
 		return nil, &forward.HandshakeError{Addr: addr, Err: err}
