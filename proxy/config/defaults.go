@@ -86,13 +86,34 @@ func (s *Spec) Destination(name string) *Destination {
 // as "30s") that it is read with. Nothing in it is secret.
 func (s *Sidecar) MarshalJSON() ([]byte, error) {
 	type plain Sidecar // without this method
-	text, err := yaml.Marshal((*plain)(s))
+	return asJSON((*plain)(s))
+}
+
+// MarshalJSON writes the documents with the keys that they are read with, and
+// warnings as text.
+func (d *Documents) MarshalJSON() ([]byte, error) {
+	warnings := make([]string, len(d.Warnings))
+	for i, w := range d.Warnings {
+		warnings[i] = w.String()
+	}
+	return asJSON(struct {
+		Generation string             `yaml:"generation"`
+		Access     []authz.Policy     `yaml:"access"`
+		Inspection []InspectionPolicy `yaml:"inspection"`
+		Mesh       *MeshConfig        `yaml:"mesh,omitempty"`
+		Warnings   []string           `yaml:"warnings,omitempty"`
+	}{d.Generation, d.Access, d.Inspection, d.Mesh, warnings})
+}
+
+// asJSON goes by way of YAML, so that there is one set of keys.
+func asJSON(v any) ([]byte, error) {
+	text, err := yaml.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("write the sidecar's configuration: %w", err)
+		return nil, fmt.Errorf("write configuration: %w", err)
 	}
 	var tree map[string]any
 	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return nil, fmt.Errorf("reread the sidecar's configuration: %w", err)
+		return nil, fmt.Errorf("reread configuration: %w", err)
 	}
 	return json.Marshal(tree)
 }

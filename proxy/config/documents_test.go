@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +46,16 @@ func TestDocumentsWithEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "documents.golden", string(text))
+}
+
+func TestDocumentsAreWrittenAsTheyAreRead(t *testing.T) {
+	d := parse(t, File{"documents.yaml", testdata(t, "documents.yaml")},
+		File{"w.yaml", []byte(part("InspectionPolicy", "w", "onFailure: {error: Allow}"))})
+	text, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "documents.json.golden", string(text)+"\n")
 }
 
 func TestNoFilesAreValidAndSayNothing(t *testing.T) {

@@ -23,6 +23,10 @@ type Options struct {
 	// Apply puts a valid set into force, or refuses it with an error and
 	// changes nothing. Calls don't overlap. Required.
 	Apply func(*config.Documents) error
+	// Refused is called once for every state of the directory that did not
+	// come into force, whether it could not be read, is not valid or was
+	// refused by Apply; nil for nobody. Calls don't overlap.
+	Refused func(error)
 }
 
 // Status tells what is in force and whether it is what the source says.
@@ -115,12 +119,15 @@ func (d *Directory) check(ctx context.Context, settle time.Duration) bool {
 	d.checking.Lock()
 	defer d.checking.Unlock()
 	s, changed := d.tracker.next(ctx, settle)
-	if changed {
-		d.take(s)
-	} else {
+	if !changed {
 		d.confirm()
+		return false
 	}
-	return changed
+	d.take(s)
+	if err := d.Status().Err; err != nil && d.options.Refused != nil {
+		d.options.Refused(err)
+	}
+	return true
 }
 
 // take makes a new state of the directory the one in force, or remembers why

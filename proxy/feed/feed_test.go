@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -432,7 +433,9 @@ func TestRunLogsEachStateOnce(t *testing.T) {
 	dir := t.TempDir()
 	var buf syncBuffer
 	s := &sink{}
-	d := NewDirectory(Options{Dir: dir, Interval: 5 * time.Millisecond, Apply: s.apply, Log: slog.New(slog.NewTextHandler(&buf, nil))})
+	var refused atomic.Int32
+	count := func(error) { refused.Add(1) }
+	d := NewDirectory(Options{Dir: dir, Interval: 5 * time.Millisecond, Apply: s.apply, Refused: count, Log: slog.New(slog.NewTextHandler(&buf, nil))})
 	run(t, d.Run)
 	eventually(t, "the empty directory is logged", func() bool { return strings.Contains(buf.String(), "holds no documents") })
 	write(t, filepath.Join(dir, "p.yaml"), "kind: Nonsense\n")
@@ -444,6 +447,9 @@ func TestRunLogsEachStateOnce(t *testing.T) {
 	}
 	if n := strings.Count(buf.String(), "documents refused"); n != 1 || d.Status().ErrAt != seen {
 		t.Errorf("the refusal was logged %d times", n)
+	}
+	if n := refused.Load(); n != 1 {
+		t.Errorf("the refusal was told %d times", n)
 	}
 }
 
