@@ -138,9 +138,9 @@ func shorten(importPath string) string {
 	return importPath
 }
 
-// has tells whether the module has that package.
-func (m *module) has(path string) bool {
-	return slices.ContainsFunc(m.pkgs, func(p *pkg) bool { return p.path == path })
+// has tells whether the module has a package that matches the pattern.
+func (m *module) has(pattern string) bool {
+	return slices.ContainsFunc(m.pkgs, func(p *pkg) bool { return matches(pattern, p.path) })
 }
 
 // matches tells whether a package is meant by a pattern: "./authz" is that one,

@@ -26,10 +26,8 @@ var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./
 // they don't exist yet. Anything else that a rule names must exist, or the rule
 // would go on passing after a package was renamed.
 var planned = []string{
-	"./authz/authztest", "./cmd/kubectl-outrider", "./cmd/outrider-injector", "./identity/identitytest",
-	"./injector", "./internal/demo", "./internal/testkit", "./loadtest", "./proxy/capture", "./proxy/forward",
-	"./proxy/enforce", "./proxy/inspect", "./proxy/detect", "./proxy/inbound", "./proxy/outbound", "./proxy/config",
-	"./proxy/http1", "./proxy", "./identity/devca", "./test/e2e", "./test", "./cmd", "./cmd/outrider",
+	"./cmd/kubectl-outrider", "./cmd/outrider-injector", "./injector/...", "./internal/demo",
+	"./internal/testkit/...", "./loadtest/...", "./proxy/capture/...", "./test/e2e/...",
 }
 
 // The pure tree may not reach what a pure function has no use for.
@@ -212,20 +210,20 @@ func TestImportRulesNamePackagesThatExist(t *testing.T) {
 	named := map[string]bool{}
 	for _, r := range rules() {
 		for _, pattern := range slices.Concat(r.of, r.except, r.forbid, r.allow) {
-			named[strings.TrimSuffix(pattern, "/...")] = true
+			named[pattern] = strings.HasPrefix(pattern, "./")
 		}
 	}
 	var ours int
-	for name := range named {
-		if !strings.HasPrefix(name, "./") {
+	for pattern, our := range named {
+		if !our {
 			continue
 		}
 		ours++
-		if !m.has(name) && !slices.Contains(planned, name) {
-			t.Errorf("a rule names %s, which is neither there nor planned", name)
+		if !m.has(pattern) && !matchesAny(planned, strings.TrimSuffix(pattern, "/...")) {
+			t.Errorf("a rule names %s, which is neither there nor planned", pattern)
 		}
 	}
-	if ours < 20 {
+	if ours < 25 {
 		t.Errorf("the rules name only %d of our packages", ours)
 	}
 }
