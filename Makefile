@@ -99,7 +99,7 @@ bench: ## Run the benchmarks (BENCH=regexp BENCHPKG=./authz/... BENCHCOUNT=10)
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) $(BENCHPKG) | grep -v 'no test files' | tee $(DIST)/bench.txt
 
 .PHONY: bench-hop
-bench-hop: ## Compare the two-sidecar hop with nginx, HAProxy and Envoy side by side
+bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy and Envoy side by side
 	@go run ./test/peers $(ARGS)
 
 ##@ Check
