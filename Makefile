@@ -86,7 +86,7 @@ fuzz: ## Fuzz each target for FUZZTIME (20s)
 .PHONY: cover
 cover: ## Report test coverage by package
 	@mkdir -p $(DIST)
-	@go test -coverprofile=$(DIST)/cover.out ./... | awk '/coverage:/ { for (i = 1; i < NF; i++) if ($$i == "coverage:") printf "  %6s  %s\n", $$(i+1), ($$1 == "ok" ? $$2 : $$1) } /^(FAIL|---)/ { print; bad = 1 } END { exit bad }'
+	@go test -coverprofile=$(DIST)/cover.out ./... | awk '/coverage:/ && $$1 != "coverage:" { for (i = 1; i < NF; i++) if ($$i == "coverage:") printf "  %6s  %s\n", $$(i+1), ($$1 == "ok" ? $$2 : $$1) } /^(FAIL|---)/ { print; bad = 1 } END { exit bad }'
 	@go tool cover -func=$(DIST)/cover.out | awk '/^total:/ { print "   total  " $$NF } \
 	  /\/outrider\/authz\/[^\/]*\.go:/ && $$NF != "100.0%" { n++; print "  below 100 %: " $$0 } \
 	  END { if (n && $(AUTHZ_GATE)) { print "cover: authz must be at 100 %"; exit 1 } }'
