@@ -414,7 +414,7 @@ func TestAPanicWhileSendingTheBodyReachesTheOwner(t *testing.T) {
 		say(t, client, post("Content-Length: 100\r\n", ""))
 		synctest.Wait()
 		// The pump waits for this conn to give it bytes.
-		conn.net.(*memConn).mostRead = func() int { panic("boom") }
+		conn.net.(*memConn).limitReads(func() int { panic("boom") })
 		say(t, client, "x")
 		if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
 			t.Errorf("the client got %v, want a reset", err)
@@ -441,9 +441,7 @@ func TestAPanicWhileAnsweringStopsTheBody(t *testing.T) {
 		client, _ := r.connect()
 		say(t, client, post("Content-Length: 100\r\n", ""))
 		synctest.Wait()
-		r.mu.Lock()
-		r.toApp[0].mostRead = func() int { panic("boom") }
-		r.mu.Unlock()
+		r.toApp[0].limitReads(func() int { panic("boom") })
 		if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
 			t.Errorf("the client got %v, want a reset", err)
 		}

@@ -189,3 +189,10 @@ func (c *memConn) written() int {
 	defer c.out.mu.Unlock()
 	return c.out.total
 }
+
+// limitReads sets mostRead while the connection is in use.
+func (c *memConn) limitReads(most func() int) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.mostRead = most
+}
