@@ -103,7 +103,7 @@ func TestMainsAreSmall(t *testing.T) {
 func TestGoroutinesAreCheckedForLeaks(t *testing.T) {
 	var starters int
 	for _, p := range load(t).pkgs {
-		if p.name == "main" || strings.HasPrefix(p.path, "./test/") || !slices.ContainsFunc(p.production(), startsGoroutine) {
+		if p.name == "main" || matchesAny(testOnly, p.path) || !slices.ContainsFunc(p.production(), startsGoroutine) {
 			continue
 		}
 		starters++
