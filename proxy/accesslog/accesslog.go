@@ -24,9 +24,14 @@ const (
 	defaultInterval = 100 * time.Millisecond
 	// defaultBuffered, in bytes, is about two seconds at 1,000 requests a second.
 	defaultBuffered = 1 << 20
-	// batch, in bytes, is what is written without waiting for more, and the
-	// size of the pieces that the buffer is made of: half of a Linux pipe.
+	// batch, in bytes, is the size of the pieces that the buffer is made of:
+	// half of a Linux pipe.
 	batch = 32 << 10
+	// burst is which part of the buffer is written without waiting for more. A
+	// write takes its thread into the kernel for long enough to wake the
+	// runtime's monitor, which then keeps itself busy for a while: few bursts
+	// cost less than many single writes.
+	burst = 4
 	// spares is how many empty pieces outlive the peak that needed them.
 	spares = 2
 )
@@ -135,9 +140,10 @@ func (w *Writer) add(record []byte) {
 	first, ripe := false, false
 	if room {
 		first = len(w.filling) == 0
-		if ripe = !first && len(w.filling)+len(record) > batch; ripe {
+		if !first && len(w.filling)+len(record) > batch {
 			w.sealed = append(w.sealed, w.filling)
 			w.filling = nil
+			ripe = w.waiting >= w.options.MaxBuffered/burst
 		}
 		if w.filling == nil {
 			w.filling = w.piece()

@@ -97,12 +97,12 @@ func TestARecordIsWrittenWithinTheInterval(t *testing.T) {
 	})
 }
 
-func TestABatchIsWrittenAtOnce(t *testing.T) {
+func TestAQuarterOfTheBufferIsWrittenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out sink
-		w := accesslog.New(accesslog.Options{Output: &out})
+		w := accesslog.New(accesslog.Options{Output: &out, MaxBuffered: 256 << 10})
 		begin := time.Now()
-		for range 400 { // about 80 KiB
+		for range 400 { // about 160 KiB
 			w.Request(request("/a"))
 		}
 		synctest.Wait()
