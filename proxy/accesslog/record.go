@@ -64,7 +64,7 @@ func (r *recorder) request(dst []byte, req *flow.Request) []byte {
 
 func (r *recorder) connection(dst []byte, conn *flow.Connection) []byte {
 	o := object{buf: dst}
-	r.head(&o, "connection", conn.Opened, conn, "")
+	r.head(&o, "connection", conn.Opened, conn, conn.DecisionID)
 	protocol(&o, conn)
 	o.number("received_bytes", conn.Received)
 	o.number("sent_bytes", conn.Sent)

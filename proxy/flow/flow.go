@@ -79,6 +79,9 @@ type Connection struct {
 	// keeps its outcome per request.
 	Decision authz.Decision
 	Refusal  Refusal
+	// DecisionID names this outcome where the other end was told of it; empty
+	// until then.
+	DecisionID string
 	// Received and Sent count bytes from and to Remote, without TLS framing.
 	Received, Sent int64
 	Times          Times

@@ -135,7 +135,8 @@ func (c *conn) answerPlaintext(plain tls.RecordHeaderError) {
 		!bytes.ContainsAny(plain.RecordHeader[:], " ") && !isUpper(plain.RecordHeader[:]) {
 		return // not HTTP: an answer would mean nothing
 	}
-	a, ok := enforce.AnswerTo(flow.PlaintextRefused, c.l.opts.IDs.Next())
+	c.flow.DecisionID = c.l.opts.IDs.Next()
+	a, ok := enforce.AnswerTo(flow.PlaintextRefused, c.flow.DecisionID)
 	if !ok {
 		return
 	}
