@@ -18,10 +18,10 @@ var errReset = errors.New("connection reset")
 // fails even if there is something to read.
 type memConn struct {
 	in, out *stream
-	// mostRead and mostWrite bound what one call moves, if they are not nil.
-	mostRead, mostWrite func() int
-	abortive            bool
-	closeOnce           sync.Once
+	// mostRead bounds what one call moves, if it is not nil.
+	mostRead  func() int
+	abortive  bool
+	closeOnce sync.Once
 }
 
 // stream is one direction.
@@ -98,9 +98,6 @@ func (c *memConn) Write(p []byte) (int, error) {
 			return done, os.ErrDeadlineExceeded
 		case room > 0:
 			n := min(room, len(p)-done)
-			if c.mostWrite != nil {
-				n = min(n, c.mostWrite())
-			}
 			s.b = append(s.b, p[done:done+n]...)
 			s.total += n
 			done += n

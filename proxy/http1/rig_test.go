@@ -24,6 +24,8 @@ type rig struct {
 	app func(nc *memConn, br *bufio.Reader)
 	// dialed is set on what Dial returns.
 	dialed Dialed
+	// segments bounds what one read of ours moves; nil for no bound.
+	segments func() (most func() int)
 	// handle is called for every exchange; forward if nil.
 	handle func(x *Exchange)
 
@@ -53,6 +55,9 @@ func newRig(t testing.TB, l limits.Limits, app func(*memConn, *bufio.Reader)) *r
 
 func (r *rig) dial(context.Context) (Dialed, error) {
 	ours, theirs := memPipe(pipeBytes)
+	if r.segments != nil {
+		ours.mostRead = r.segments()
+	}
 	r.mu.Lock()
 	r.dials++
 	r.toApp = append(r.toApp, ours)
@@ -69,6 +74,9 @@ func (r *rig) dial(context.Context) (Dialed, error) {
 // connect returns a client's end, and ours.
 func (r *rig) connect() (*memConn, *ServerConn) {
 	theirs, ours := memPipe(pipeBytes)
+	if r.segments != nil {
+		ours.mostRead = r.segments()
+	}
 	c := r.server.NewConn(ours)
 	r.mu.Lock()
 	r.clients = append(r.clients, theirs)

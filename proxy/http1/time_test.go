@@ -198,7 +198,9 @@ func TestANextHopThatDoesNotReadTimesOut(t *testing.T) {
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
 		start := time.Now()
-		r.wg.Go(func() { _, _ = client.Write([]byte(post("Content-Length: 10000000\r\n", strings.Repeat("x", 10_000_000)))) })
+		r.wg.Go(func() {
+			_, _ = client.Write([]byte(post("Content-Length: 10000000\r\n", strings.Repeat("x", 10_000_000))))
+		})
 		res, _, err := hear(bufio.NewReader(client), http.MethodPost)
 		if err != nil || res.StatusCode/100 != 5 {
 			t.Errorf("answer %+v, %v", res, err)
