@@ -1,0 +1,45 @@
+package conformance_test
+
+import (
+	"os"
+	"os/exec"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// program finds a program that a test talks to. Where continuous integration
+// runs, its absence is a failure: what is skipped there is never run.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed, and CI=true: nothing would be tested", name)
+	}
+	t.Skipf("SKIPPED, NOT TESTED: %s is not installed (apt-get install %s)", name, name)
+	return ""
+}
+
+// atLeast fails a test that ran fewer cases than it is meant to: a table that is
+// empty, or a loop that never ran, passes everything.
+func atLeast(t *testing.T, what string, ran, minimum int) {
+	t.Helper()
+	t.Logf("%d %s", ran, what)
+	if ran < minimum {
+		t.Errorf("%d %s were tested, want at least %d", ran, what, minimum)
+	}
+}
+
+// A counter counts cases that run at the same time.
+type counter struct{ atomic.Int64 }
+
+func (c *counter) atLeast(t *testing.T, what string, minimum int) {
+	t.Helper()
+	atLeast(t, what, int(c.Load()), minimum)
+}

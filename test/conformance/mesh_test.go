@@ -1,0 +1,173 @@
+package conformance_test
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/outrider-mesh/outrider/identity/devca"
+	"github.com/outrider-mesh/outrider/identity/identitytest"
+	"github.com/outrider-mesh/outrider/internal/testkit"
+)
+
+// The workloads of every test. Payments serves, checkout may call it, and the
+// intruder has an identity and no permission.
+const (
+	payments = "spiffe://example.org/ns/shop/sa/payments"
+	checkout = "spiffe://example.org/ns/shop/sa/checkout"
+	intruder = "spiffe://example.org/ns/shop/sa/intruder"
+)
+
+const allowCheckout = `
+apiVersion: outrider.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: callers, namespace: shop}
+spec:
+  selector: {matchLabels: {app: payments}}
+  action: Allow
+  rules:
+  - from: [{principals: ["` + checkout + `"]}]
+`
+
+// inspecting makes the WAF look at every request without refusing any: bodies
+// are then read ahead and replayed.
+const inspecting = `---
+apiVersion: outrider.dev/v1alpha1
+kind: InspectionPolicy
+metadata: {name: waf, namespace: shop}
+spec:
+  selector: {matchLabels: {app: payments}}
+  mode: Detect
+`
+
+// A mesh is one hop: client, outbound sidecar, mutual TLS, inbound sidecar, app.
+type mesh struct {
+	CA *identitytest.CA
+	// In and Out are the sidecars; Out is nil where a test has no use for it.
+	In, Out *testkit.Sidecar
+	// Front is where a client of the outbound sidecar connects, Port where the
+	// inbound sidecar takes mutual TLS.
+	Front, Port string
+}
+
+// meshOptions say what a mesh carries.
+type meshOptions struct {
+	// App is the address behind the inbound sidecar.
+	App string
+	// Protocol is "HTTP", "TCP" or, empty, detected; of both listeners.
+	Protocol string
+	// Policies are added to the rule that checkout may do anything.
+	Policies string
+}
+
+func startMesh(t *testing.T, opts meshOptions) *mesh {
+	t.Helper()
+	m := startInbound(t, opts)
+	m.Out = m.outbound(t, m.Port, opts.Protocol)
+	m.Front = m.Out.Address(t, "front")
+	return m
+}
+
+// startInbound starts the receiving half of a mesh only.
+func startInbound(t *testing.T, opts meshOptions) *mesh {
+	t.Helper()
+	m := &mesh{CA: identitytest.NewCA(t, "example.org")}
+	m.In = testkit.Start(t, testkit.Options{
+		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.CA.Source(t, payments),
+		Policies: allowCheckout + opts.Policies,
+		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + `}]`,
+	})
+	m.Port = m.In.Address(t, "port")
+	return m
+}
+
+// outbound starts a calling sidecar with the identity of checkout. The
+// destination must prove that it is payments.
+func (m *mesh) outbound(t *testing.T, destination, protocol string) *testkit.Sidecar {
+	t.Helper()
+	return testkit.Start(t, testkit.Options{
+		Name: "checkout", Source: m.CA.Source(t, checkout),
+		YAML: `  outbound: [{name: front, listen: "127.0.0.1:0", destination: payments` + protocolField(protocol) + `}]
+  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]}]`,
+	})
+}
+
+func protocolField(protocol string) string {
+	if protocol == "" {
+		return ""
+	}
+	return ", protocol: " + protocol
+}
+
+// issue gives out an SVID as a workload would get it.
+func (m *mesh) issue(t *testing.T, id string) *x509svid.SVID {
+	t.Helper()
+	svid, err := m.CA.Issue(identitytest.ID(t, id), devca.IssueOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svid
+}
+
+// clientTLS is the configuration of a plain SPIFFE client, as go-spiffe makes it.
+func (m *mesh) clientTLS(t *testing.T, id string, nextProtos ...string) *tls.Config {
+	t.Helper()
+	config := tlsconfig.MTLSClientConfig(m.issue(t, id), m.CA.Bundles(), tlsconfig.AuthorizeID(identitytest.ID(t, payments)))
+	config.NextProtos = nextProtos
+	return config
+}
+
+// pemFiles are an identity as programs other than ours want it.
+type pemFiles struct{ Cert, Key, Bundle string }
+
+func (m *mesh) pemFiles(t *testing.T, id string) pemFiles {
+	t.Helper()
+	cert, key, err := m.issue(t, id).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := m.CA.Bundle().Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	return pemFiles{
+		Cert:   writeFile(t, filepath.Join(dir, "svid.pem"), cert),
+		Key:    writeFile(t, filepath.Join(dir, "key.pem"), key),
+		Bundle: writeFile(t, filepath.Join(dir, "bundle.pem"), bundle),
+	}
+}
+
+func writeFile(t *testing.T, path string, content []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// serve runs a Go server until the test ends and returns its address.
+func serve(t *testing.T, app http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(app)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// listen opens a port on loopback until the test ends.
+func listen(t *testing.T) *net.TCPListener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.(*net.TCPListener)
+}
