@@ -430,24 +430,84 @@ func TestAPanicWhileSendingTheBodyReachesTheOwner(t *testing.T) {
 	})
 }
 
-func TestAPanicWhileAnsweringStopsTheBody(t *testing.T) {
+func TestAPanicWhileAnsweringLeavesNothing(t *testing.T) {
 	app := func(nc *memConn, br *bufio.Reader) {
 		_ = readHead(br)
 		<-time.After(time.Second)
 		_, _ = io.WriteString(nc, "x")
 		_, _ = io.Copy(io.Discard, br)
 	}
+	for name, request := range map[string]string{"a body under way": post("Content-Length: 100\r\n", ""), "no body": get("")} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, app, func(t *testing.T, r *rig) {
+				client, _ := r.connect()
+				say(t, client, request)
+				synctest.Wait()
+				r.toApp[0].limitReads(func() int { panic("boom") })
+				if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
+					t.Errorf("the client got %v, want a reset", err)
+				}
+				synctest.Wait()
+				if busy, idle := r.pool.Stats(); busy+idle != 0 {
+					t.Errorf("%d busy and %d idle connections after a panic", busy, idle)
+				}
+				client.Close()
+			})
+		})
+	}
+}
+
+// The next hop has answered, all of the body was read from the client, and its
+// rest does not get through: the client goes on, the connection does not.
+func TestAnAnsweredBodyThatDoesNotGetThrough(t *testing.T) {
+	first := true
+	app := func(nc *memConn, br *bufio.Reader) {
+		if !first {
+			echoApp(nc, br)
+			return
+		}
+		first = false
+		_ = readHead(bufio.NewReaderSize(nc, 16)) // reads no more than it must
+		<-time.After(time.Second)
+		_, _ = io.WriteString(nc, status("HTTP/1.1 200 OK"))
+		<-time.After(time.Hour)
+	}
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
-		say(t, client, post("Content-Length: 100\r\n", ""))
+		br := bufio.NewReader(client)
+		say(t, client, chunks(""))
 		synctest.Wait()
-		r.toApp[0].limitReads(func() int { panic("boom") })
-		if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
-			t.Errorf("the client got %v, want a reset", err)
+		for range 2 {
+			say(t, client, "7530\r\n"+strings.Repeat("x", 30_000)+"\r\n")
+			synctest.Wait()
 		}
+		say(t, client, "4e20\r\n"+strings.Repeat("x", 20_000)+"\r\n0\r\n\r\n")
+		if res := want(t, br, 200, ""); res.Close {
+			t.Error("the client sent all of its body and is closed all the same")
+		}
+		say(t, client, get(""))
+		want(t, br, 200, "GET / ")
+		if r.dialCount() != 2 {
+			t.Errorf("%d connections, want 2", r.dialCount())
+		}
+		client.Close()
+	})
+}
+
+func TestAnIdleConnectionHoldsASmallBuffer(t *testing.T) {
+	inBubble(t, echoApp, func(t *testing.T, r *rig) {
+		client, conn := r.connect()
+		br := bufio.NewReader(client)
+		say(t, client, post("Content-Length: 60000\r\n", strings.Repeat("x", 60_000)))
+		want(t, br, 200, "POST / "+strings.Repeat("x", 60_000))
 		synctest.Wait()
-		if busy, idle := r.pool.Stats(); busy+idle != 0 {
-			t.Errorf("%d busy and %d idle connections after a panic", busy, idle)
+		if n := len(*conn.buf); n != smallBuffer {
+			t.Errorf("an idle connection holds %d bytes, want %d", n, smallBuffer)
+		}
+		for _, up := range r.pool.idle {
+			if up.buf != nil {
+				t.Error("an idle upstream connection holds a buffer")
+			}
 		}
 		client.Close()
 	})

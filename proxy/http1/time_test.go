@@ -105,7 +105,8 @@ func TestALongUploadIsNotAnAnswerThatTimesOut(t *testing.T) {
 			return
 		}
 		_, _ = io.WriteString(nc, "HTTP/1.1 100 Con")
-		_, _ = io.WriteString(nc, "tinue\r\n\r\n") // in two pieces
+		<-time.After(time.Second) // the first piece puts a deadline on the rest
+		_, _ = io.WriteString(nc, "tinue\r\n\r\n")
 		n, _ := io.Copy(io.Discard, req.Body)
 		<-time.After(limits.Default().UpstreamResponseTimeout * 3 / 4)
 		if n == 20 {
