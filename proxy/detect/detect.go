@@ -32,7 +32,11 @@ const (
 
 // String names the kind for logs.
 func (k Kind) String() string {
-	return [...]string{"opaque", "silent", "tls", "http/1", "http/2"}[k]
+	names := [...]string{"opaque", "silent", "tls", "http/1", "http/2"}
+	if int(k) >= len(names) {
+		return "unknown"
+	}
+	return names[k]
 }
 
 // peekBytes is enough for a method and the start of a target. A peer cannot make
@@ -71,12 +75,21 @@ func (c *Conn) CloseWrite() error {
 
 // Peek waits up to timeout for the first bytes of nc and says what they look
 // like. It reads on while they could still become HTTP, within the same time.
-// The returned connection replaces nc, also on error. An error is an end of the
-// connection; silence is not one.
+// The returned connection replaces nc, also on error, and has no read deadline.
+// An error is an end of the connection; silence is not one.
 func Peek(nc net.Conn, timeout time.Duration) (Kind, *Conn, error) {
 	if err := nc.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-		return Opaque, Replay(nc, nil), err
+		return Silent, Replay(nc, nil), err
 	}
+	kind, ahead, err := look(nc)
+	// Or it would end a handshake that follows. If nc is closed, its next read
+	// says so.
+	_ = nc.SetReadDeadline(time.Time{})
+	return kind, Replay(nc, ahead), err
+}
+
+// look reads until the kind is sure, or the deadline has passed.
+func look(nc net.Conn) (kind Kind, ahead []byte, err error) {
 	buf := make([]byte, peekBytes)
 	n, kind := 0, Silent
 	for n < len(buf) {
@@ -90,10 +103,10 @@ func Peek(nc net.Conn, timeout time.Duration) (Kind, *Conn, error) {
 			if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) && n > 0 {
 				break // what came decides; the end is read again by the server
 			}
-			return kind, Replay(nc, buf[:n]), err
+			return kind, buf[:n], err
 		}
 	}
-	return kind, Replay(nc, buf[:n]), nil
+	return kind, buf[:n], nil
 }
 
 const preface = "PRI * HTTP/2.0\r\n" // RFC 9113 §3.4, as far as it is unlike HTTP/1
@@ -132,7 +145,7 @@ const longestMethod = 24
 
 // classifyRequestLine looks for upper-case letters, a space, and the beginning of
 // a target. Methods are case-sensitive and all registered ones are upper case
-// (RFC 9110 §9.1, IANA registry), with '-' and digits in a few.
+// (RFC 9110 §9.1, IANA registry), with '-' in a few.
 func classifyRequestLine(b []byte) (Kind, bool) {
 	i := 0
 	for i < len(b) && (b[i] >= 'A' && b[i] <= 'Z' || i > 0 && (b[i] == '-' || b[i] == '_')) {
