@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,8 +62,28 @@ func options(t *testing.T, entry proxies.Entry) Options {
 	})
 	o := Options{Name: entry.Name, Program: entry.Program, Install: install, App: ln.Addr().String(), Dir: t.TempDir(), Workers: 1}
 	o.Client, o.Server = issue(t, "client"), issue(t, "server")
-	o.Client.CA, o.Server.CA = o.Server.CA, o.Client.CA // each trusts the other's root only
+	both := bundle(t, o.Client.CA, o.Server.CA)
+	o.Client.CA, o.Server.CA = both, both
 	return o
+}
+
+// bundle joins files of roots. An identity's own root belongs into its bundle:
+// the sidecar refuses an SVID that its own trust domain does not vouch for.
+func bundle(t *testing.T, roots ...string) string {
+	t.Helper()
+	var joined []byte
+	for _, root := range roots {
+		text, err := os.ReadFile(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		joined = append(joined, text...)
+	}
+	path := filepath.Join(t.TempDir(), "bundle.pem")
+	if err := os.WriteFile(path, joined, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // issue makes an identity under a root of its own.
@@ -189,8 +210,11 @@ func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
 		defer tick.Stop()
 		deadline := time.After(startTimeout)
 		o := options(t, entry)
-		// The outbound side now trusts only a root that signed nobody here.
-		o.Client.CA = issue(t, "server").CA
+		// The outbound side now trusts its own root, which did not sign the
+		// server, and one that signed nobody here.
+		own := issue(t, "client")
+		own.CA = bundle(t, own.CA, issue(t, "server").CA)
+		o.Client = own
 		h, err := launch(o)
 		defer h.Close()
 		if err != nil {
