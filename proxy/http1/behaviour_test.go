@@ -485,10 +485,12 @@ func TestAnAnsweredBodyThatDoesNotGetThrough(t *testing.T) {
 		if res := want(t, br, 200, ""); res.Close {
 			t.Error("the client sent all of its body and is closed all the same")
 		}
+		start := time.Now()
 		say(t, client, get(""))
 		want(t, br, 200, "GET / ")
-		if r.dialCount() != 2 {
-			t.Errorf("%d connections, want 2", r.dialCount())
+		within(t, "giving the rest up", time.Since(start), limits.Default().LingerTimeout)
+		if r.dialCount() != 2 || len(r.failures) > 0 {
+			t.Errorf("%d connections and failures %v, want 2 and none", r.dialCount(), r.failures)
 		}
 		client.Close()
 	})

@@ -423,6 +423,7 @@ var acceptedRequests = []messageCase{
 	{"a value with a tab inside", get("A: b\tc\r\n"), "GET / a  "},
 	{"a value that looks like a field", get("A: Content-Length: 5\r\n"), "GET / a  "},
 	{"Connection with empty elements", get("Connection: , ,close,,\r\n"), "GET / a  "},
+	{"Connection with many empty elements", get("Connection: " + strings.Repeat(",", 100) + "\r\n"), "GET / a  "},
 	{"an empty Connection", get("Connection:\r\n"), "GET / a  "},
 	{"as many fields as the limit allows", get(strings.Repeat("A: b\r\n", 19)), "GET / a  "},
 	{"a Content-Length of 0", post("Content-Length: 0\r\n", ""), "POST / a  "},

@@ -288,6 +288,7 @@ var forwardedCases = []messageCase{
 	{"an upgrade to h2c is not passed on", get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n"), get("")},
 	{"an upgrade to two protocols is not passed on", get("Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"), get("")},
 	{"two upgrades are not passed on", get("Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"), get("")},
+	{"two upgrades are not passed on, whichever comes first", get("Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\n"), get("")},
 	{"an upgrade that Connection does not list is not passed on", get("Upgrade: websocket\r\n"), get("")},
 	{"an upgrade of a request with a body is not passed on", post("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", "x"), post("Content-Length: 1\r\n", "x")},
 	{"an upgrade of HTTP/1.0 is not passed on", "GET / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", get("")},
