@@ -150,7 +150,7 @@ func TestUpgradeKeepsWhatWasReadAhead(t *testing.T) {
 		// The first bytes of the tunnel come with the head.
 		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst ")
 		all, _ := io.ReadAll(br)
-		_, _ = io.WriteString(nc, string(all))
+		_, _ = nc.Write(all)
 	}
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
@@ -237,7 +237,7 @@ func TestALongEarlyAnswerIsNotCutByTheBody(t *testing.T) {
 }
 
 func TestANextHopThatStopsReadingWithoutAnswer(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) { _ = readHead(br) }
+	app := func(_ *memConn, br *bufio.Reader) { _ = readHead(br) }
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
 		br := bufio.NewReader(client)

@@ -141,8 +141,7 @@ func (x *Exchange) send(up *ClientConn, e *Edits, b []byte) *Failure {
 // sendFailure attributes an error of the framer: its own Failures come from
 // reading the client, all others from writing to the next hop.
 func (x *Exchange) sendFailure(up *ClientConn, err error) *Failure {
-	var read *Failure
-	if errors.As(err, &read) {
+	if read, ok := errors.AsType[*Failure](err); ok {
 		return &Failure{Side: ClientSide, Unsent: true, Err: read.Err}
 	}
 	return &Failure{Side: UpstreamSide, Unsent: true, Stale: up.reused && !up.used, Err: err}
@@ -266,8 +265,7 @@ func (x *Exchange) relay(up *ClientConn, b []byte, chunked bool) *Failure {
 	if err == nil {
 		return nil
 	}
-	var read *Failure
-	if errors.As(err, &read) {
+	if read, ok := errors.AsType[*Failure](err); ok {
 		return &Failure{Side: UpstreamSide, Err: read.Err}
 	}
 	return &Failure{Side: ClientSide, Err: err}

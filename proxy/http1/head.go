@@ -226,6 +226,7 @@ func (h *head) note(raw []byte, f *field) *ProtocolError {
 		h.trace = f.value
 	case confusingField:
 		return malformed("a framing field is spelled with an underscore")
+	case plainField, hopField, reservedField:
 	}
 	return nil
 }
@@ -281,6 +282,7 @@ func (h *head) noteOption(raw []byte, at span) *ProtocolError {
 				return malformed("Connection lists too many fields")
 			}
 			h.nominated = append(h.nominated, at)
+		default: // ends at this hop whether nominated or not
 		}
 	}
 	return nil
@@ -328,6 +330,8 @@ func dropped[T text](h *head, src T, f *field) bool {
 				return true
 			}
 		}
+	case hostField, contentLengthField, expectField, confusingField:
+		// They may not be nominated: see noteOption.
 	}
 	return false
 }

@@ -71,9 +71,9 @@ func (p *pump) finish(up *ClientConn, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finished, p.err = true, err
-	var read *Failure
+	read, fromClient := errors.AsType[*Failure](err)
 	switch {
-	case errors.As(err, &read):
+	case fromClient:
 		// The client is gone, and the answer has no reason to come: wake its
 		// reader. Who was answered may stop sending, though.
 		if !p.answered || !errors.Is(read.Err, ErrUnexpectedEnd) {

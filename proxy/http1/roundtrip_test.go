@@ -32,7 +32,7 @@ type message struct {
 // generator makes valid messages. Its seed makes it repeatable.
 type generator struct{ *rand.Rand }
 
-func newGenerator(seed uint64) generator { return generator{rand.New(rand.NewPCG(seed, 1))} } //nolint:gosec // repeatable, not secret
+func newGenerator(seed uint64) generator { return generator{rand.New(rand.NewPCG(seed, 1))} }
 
 func (g generator) pick(from ...string) string { return from[g.IntN(len(from))] }
 
@@ -42,7 +42,7 @@ func (g generator) chance(percent int) bool { return g.IntN(100) < percent }
 func (g generator) bytesOf(class byteClass, n int) string {
 	var b []byte
 	for range g.IntN(n + 1) {
-		c := byte(g.IntN(256)) //nolint:gosec // 0 to 255
+		c := byte(g.IntN(256))
 		if classes[c]&class != 0 {
 			b = append(b, c)
 		}
@@ -152,7 +152,7 @@ func (g generator) body() string {
 	}
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(g.Uint32()) //nolint:gosec // any byte
+		b[i] = byte(g.Uint32())
 	}
 	return string(b)
 }
@@ -240,7 +240,7 @@ func TestRandomMessagesPassUnchanged(t *testing.T) {
 	const messages, perConnection = 2400, 24
 	count := 0
 	for n := range messages / perConnection {
-		g := newGenerator(uint64(n)) //nolint:gosec // small
+		g := newGenerator(uint64(n))
 		// Four in six connections move everything in pieces, one by single bytes.
 		most := []int{0, 0, 20_000, 700, 9, 1}[n%6]
 		count += exchangeMany(t, g, most, perConnection)
@@ -331,7 +331,7 @@ func TestGeneratorMakesEveryKindOfMessage(t *testing.T) {
 	}
 	var all strings.Builder
 	for n := range 100 {
-		g := newGenerator(uint64(n)) //nolint:gosec // small
+		g := newGenerator(uint64(n))
 		for range 5 {
 			m := g.request()
 			all.WriteString(m.raw + g.response(m.method).raw)

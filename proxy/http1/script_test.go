@@ -187,8 +187,7 @@ func relay(t testing.TB, l limits.Limits, request string, segments [][]byte) rel
 
 // describe puts an error into one line for a table.
 func describe(err error) string {
-	var p *ProtocolError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*ProtocolError](err); ok {
 		return kindNames[p.Kind] + ": " + p.Rule
 	}
 	if err == nil {
