@@ -12,19 +12,31 @@ import (
 
 // followConfig reads the configuration again when its file changes. What is
 // wrong with the new one is logged, and the old one stays.
+//
+// A change that comes before the sidecar is ready waits until it is: listeners
+// are not opened before identity and policies are there.
 func (s *Sidecar) followConfig(ctx context.Context) error {
-	file := feed.NewFile(feed.FileOptions{Path: s.opts.ConfigPath, Interval: s.opts.PolicyInterval, Log: s.opts.Log, Changed: func() {
-		c, _, err := config.LoadSidecar(s.opts.ConfigPath)
-		if err == nil {
-			err = s.Reconfigure(c)
-		}
-		if err != nil {
-			s.opts.Log.Error("configuration not taken over; the previous one stays in force", "err", err)
-			return
-		}
-		s.opts.Log.Info("configuration taken over", "file", s.opts.ConfigPath)
-	}})
-	return file.Run(ctx)
+	file := feed.NewFile(feed.FileOptions{
+		Path: s.opts.ConfigPath, Interval: s.opts.PolicyInterval, Log: s.opts.Log, Changed: s.reload,
+	})
+	select {
+	case <-s.ready:
+		return file.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (s *Sidecar) reload() {
+	c, _, err := config.LoadSidecar(s.opts.ConfigPath)
+	if err == nil {
+		err = s.Reconfigure(c)
+	}
+	if err != nil {
+		s.opts.Log.Error("configuration not taken over; the previous one stays in force", "err", err)
+		return
+	}
+	s.opts.Log.Info("configuration taken over", "file", s.opts.ConfigPath)
 }
 
 // Reconfigure puts another configuration into force without dropping a

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"sync"
 
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/drain"
+	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 )
 
@@ -24,6 +27,8 @@ type traffic struct {
 	open  map[string]*openListener // by name
 	ways  map[string]*way          // by destination name, or "app:" and listener name
 	limit *config.Limits           // those the listeners were made with
+	// closed: nothing is opened any more.
+	closed bool
 	// ended collects the accept loops, those of listeners that are gone included.
 	ended sync.WaitGroup
 }
@@ -82,22 +87,30 @@ func (s *Sidecar) awaitPolicies(ctx context.Context) bool {
 	}
 }
 
-// drain closes the sockets, lets connections end, and cuts off what is left.
+// drain closes the sockets, lets connections end, and cuts off what is left when
+// the time is up or force is closed.
 func (t *traffic) drain(ctx context.Context, force <-chan struct{}) {
 	t.closeAll()
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.s.drainTimeout())
 	defer cancel()
-	go func() {
-		select {
-		case <-force:
-			cancel()
-		case <-limit.Done():
-		}
-	}()
 	t.s.opts.Log.Info("draining", "connections", t.s.tracker.Len(), "timeout", t.s.drainTimeout())
-	t.s.tracker.Drain(limit)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.ended.Wait()
+	}()
+	t.s.tracker.Drain()
+	select {
+	case <-ended:
+	case <-force:
+	case <-limit.Done():
+	}
+	t.s.tracker.Abort()
 	t.abort()
-	t.ended.Wait()
+	t.eachPool(func(p *http1.Pool) { // an exchange may be waiting for its answer
+		p.CloseIf(func(net.Conn) bool { return true })
+	})
+	<-ended
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, w := range t.ways {
@@ -109,6 +122,7 @@ func (t *traffic) drain(ctx context.Context, force <-chan struct{}) {
 func (t *traffic) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closed = true
 	for name, l := range t.open {
 		l.close()
 		delete(t.open, name)
@@ -127,6 +141,9 @@ func (l *openListener) close() {
 func (t *traffic) configure(c *config.Sidecar) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return errDraining
+	}
 	sockets, err := t.bind(c)
 	if err != nil {
 		return err
@@ -159,10 +176,10 @@ func (t *traffic) configure(c *config.Sidecar) error {
 }
 
 // place starts a listener, unless it runs and is unchanged.
-func (t *traffic) place(name string, spec any, sameLimits bool, sockets map[string]accept.Listener, make func(accept.Listener) server) {
+func (t *traffic) place(name string, spec any, sameLimits bool, sockets map[string]accept.Listener, build func(accept.Listener) server) {
 	socket := sockets[name]
 	if l := t.open[name]; l != nil {
-		if l.spec == spec && sameLimits {
+		if reflect.DeepEqual(l.spec, spec) && sameLimits {
 			return
 		}
 		l.stop()
@@ -170,13 +187,11 @@ func (t *traffic) place(name string, spec any, sameLimits bool, sockets map[stri
 		socket = l.socket
 	}
 	ctx, stop := context.WithCancel(t.base)
-	l := &openListener{socket: socket, spec: spec, server: make(socket), stop: stop, done: newDone()}
+	l := &openListener{socket: socket, spec: spec, server: build(socket), stop: stop, done: make(chan struct{})}
 	t.open[name] = l
 	t.ended.Add(1)
 	go t.accept(ctx, l)
 }
-
-func newDone() chan struct{} { return make(chan struct{}) }
 
 // accept runs one accept loop and waits for its connections.
 func (t *traffic) accept(ctx context.Context, l *openListener) {
@@ -209,15 +224,29 @@ func (t *traffic) bind(c *config.Sidecar) (map[string]accept.Listener, error) {
 	return bound, nil
 }
 
-// closeRemoved closes the listeners that c does not have at the same address.
+// closeRemoved closes the listeners that c does not have at the same address,
+// and asks the connections of those that it does not have at all to end: there
+// is no way on for them.
 func (t *traffic) closeRemoved(c *config.Sidecar) {
 	want := listenAddresses(c)
 	for name, l := range t.open {
-		if want[name] != listenOf(l.spec) {
-			l.close()
-			delete(t.open, name)
+		if want[name] == listenOf(l.spec) {
+			continue
+		}
+		l.close()
+		delete(t.open, name)
+		if _, kept := want[name]; !kept {
+			t.endConnections(name)
 		}
 	}
+}
+
+func (t *traffic) endConnections(listener string) {
+	t.s.tracker.Each(func(c *drain.Conn) {
+		if a := c.About(); a != nil && a.Listener == listener {
+			c.CloseGracefully(flow.Draining)
+		}
+	})
 }
 
 func listenAddresses(c *config.Sidecar) map[string]string {

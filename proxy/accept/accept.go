@@ -75,10 +75,20 @@ func (l *Loop) Run(ctx context.Context) error {
 	if err := l.Listener.SetDeadline(time.Time{}); err != nil { // the loop before set one
 		return fmt.Errorf("taking over %s: %w", l.Listener.Addr(), err)
 	}
+	unblocked := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(unblocked)
 		_ = l.Listener.SetDeadline(time.Unix(1, 0)) // unblocks Accept; a closed one needs no unblocking
 	})
-	defer stop()
+	defer func() {
+		if !stop() {
+			<-unblocked // lest it unblock the next loop of this listener
+		}
+	}()
+	return l.accept(ctx)
+}
+
+func (l *Loop) accept(ctx context.Context) error {
 	backoff := firstBackoff
 	for {
 		nc, err := l.Listener.Accept()
@@ -101,7 +111,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-// Wait returns when every connection has been served.
+// Wait returns when every connection has been served. Call it after Run.
 func (l *Loop) Wait() { l.wg.Wait() }
 
 func (l *Loop) start(nc net.Conn) {

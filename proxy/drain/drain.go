@@ -7,7 +7,6 @@
 package drain
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,14 +76,23 @@ func (c *Conn) CloseGracefully(r flow.Reason) {
 
 // A Tracker is the set of open connections. Its zero value is empty and ready.
 type Tracker struct {
-	mu       sync.Mutex
-	conns    map[uint64]*Conn
-	next     uint64
-	draining bool
-	empty    chan struct{} // closed when draining and nothing is left
+	mu     sync.Mutex
+	conns  map[uint64]*Conn
+	next   uint64
+	ending ending
 }
 
-// Add registers a connection. While draining, it is asked to end at once.
+// ending is what happens to connections to come.
+type ending uint8
+
+const (
+	welcome    ending = iota
+	gracefully        // since Drain
+	atOnce            // since Abort
+)
+
+// Add registers a connection. After Drain it is asked to end at once, after
+// Abort it is cut off.
 func (t *Tracker) Add(end Ender) *Conn {
 	t.mu.Lock()
 	t.next++
@@ -93,10 +101,14 @@ func (t *Tracker) Add(end Ender) *Conn {
 		t.conns = make(map[uint64]*Conn)
 	}
 	t.conns[c.id] = c
-	draining := t.draining
+	ending := t.ending
 	t.mu.Unlock()
-	if draining {
+	switch ending {
+	case welcome:
+	case gracefully:
 		c.CloseGracefully(flow.Draining)
+	case atOnce:
+		c.Abort(flow.Draining)
 	}
 	return c
 }
@@ -106,10 +118,6 @@ func (t *Tracker) Remove(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.conns, c.id)
-	if t.draining && len(t.conns) == 0 && t.empty != nil {
-		close(t.empty)
-		t.empty = nil
-	}
 }
 
 // Each calls f with every connection that is open now, without holding a lock.
@@ -132,22 +140,22 @@ func (t *Tracker) Len() int {
 	return len(t.conns)
 }
 
-// Drain asks every connection to end, those to come included, and returns when
-// none is left. When ctx ends first, the rest is cut off.
-func (t *Tracker) Drain(ctx context.Context) {
-	t.mu.Lock()
-	t.draining = true
-	empty := make(chan struct{})
-	if len(t.conns) == 0 {
-		close(empty)
-	} else {
-		t.empty = empty
-	}
-	t.mu.Unlock()
+// Drain asks every connection to end, those to come included: one may have been
+// accepted a moment ago and not be registered yet. Who accepts connections knows
+// when the last one has ended.
+func (t *Tracker) Drain() {
+	t.endWith(gracefully)
 	t.Each(func(c *Conn) { c.CloseGracefully(flow.Draining) })
-	select {
-	case <-empty:
-	case <-ctx.Done():
-		t.Each(func(c *Conn) { c.Abort(flow.Draining) })
-	}
+}
+
+// Abort cuts every connection off, those to come included.
+func (t *Tracker) Abort() {
+	t.endWith(atOnce)
+	t.Each(func(c *Conn) { c.Abort(flow.Draining) })
+}
+
+func (t *Tracker) endWith(e ending) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ending = max(t.ending, e)
 }
