@@ -230,7 +230,7 @@ func TestLingeringIsBounded(t *testing.T) {
 		greedy, _ := r.connect()
 		say(t, greedy, get("Connection: close\r\n"))
 		want(t, bufio.NewReader(greedy), 200, "GET / ")
-		if n, err := greedy.Write(make([]byte, 10<<20)); err == nil || n > lingerBytes+pipeBytes+smallBuffer {
+		if n, err := greedy.Write(make([]byte, 2*lingerBytes)); err == nil || n > lingerBytes+pipeBytes+smallBuffer {
 			t.Errorf("%d bytes were taken after the end, error %v", n, err)
 		}
 		greedy.Close()

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -117,9 +118,9 @@ func TestOnlyAnOrderlyEndLooksOrderly(t *testing.T) {
 }
 
 func TestKeepAliveOverTLS(t *testing.T) {
-	calls := 0
+	var calls atomic.Int32
 	client := serveTCP(t, true, func(x *Exchange) {
-		calls++
+		calls.Add(1)
 		_ = x.Respond(200, nil, []byte("yes"))
 	})
 	br := bufio.NewReader(client)
@@ -129,7 +130,7 @@ func TestKeepAliveOverTLS(t *testing.T) {
 		}
 		want(t, br, 200, "yes")
 	}
-	if calls != 3 {
-		t.Errorf("%d requests, want 3", calls)
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d requests, want 3", n)
 	}
 }
