@@ -223,8 +223,11 @@ func (c *ServerConn) close() {
 	_ = c.net.Close() // nothing is left to be lost
 }
 
-// lingerBytes bounds what is thrown away after a close.
-const lingerBytes = 1 << 20
+// lingerBytes bounds what is thrown away after a close. A client that stops
+// sending when it has read the answer has as much on its way as socket buffers
+// hold: 4 MiB on its side and 6 MiB on ours, by Linux's defaults (tcp(7)). If less
+// were read, a reset would take the answer away from it.
+const lingerBytes = 16 << 20
 
 func (c *ServerConn) linger() {
 	if c.net.SetReadDeadline(time.Now().Add(c.server.opts.Limits.LingerTimeout)) != nil {
