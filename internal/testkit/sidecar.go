@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,7 @@ func (o Options) document(t testing.TB, dir string) string {
 	default:
 		policies := filepath.Join(dir, "policies")
 		WritePolicies(t, policies, o.Policies)
-		spec += "\n  policies: {directory: " + policies + "}"
+		spec += "\n  policies: {directory: " + strconv.Quote(policies) + "}"
 	}
 	return "apiVersion: outrider.dev/v1alpha1\nkind: Sidecar\nmetadata: {name: " + o.Name +
 		", namespace: shop, labels: " + string(labels) + "}\nspec:\n" + spec + "\n"
