@@ -1,0 +1,244 @@
+package demo
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/outrider-mesh/outrider/identity/mtls"
+	workloadapi "github.com/outrider-mesh/outrider/identity/workload"
+)
+
+const (
+	// callers is how many ask at the same time: more than connections are kept
+	// idle, so that the sidecars open new ones all the time.
+	callers = 8
+	// rotations is how often everybody gets a new certificate.
+	rotations = 3
+	// callsPerRotation is how many calls there are at least between two.
+	callsPerRotation = 500
+)
+
+func rotationStep() step {
+	return step{
+		title: "Every certificate is replaced while calls go on", name: "rotation under load",
+		expected: "no call fails",
+		run: func(ctx context.Context, s *scene) (string, error) {
+			s.say(fmt.Sprintf("%d customers call without a pause. Meanwhile the certificate authority gives every workload "+
+				"a new certificate and key, %d times. Serial numbers are as a TLS handshake of an observer sees them.",
+				callers, rotations))
+			eye, err := s.newObserver(ctx)
+			if err != nil {
+				return "", err
+			}
+			defer eye.close()
+			l := s.startLoad(ctx)
+			err = s.rotateUnder(ctx, l, eye)
+			l.stop()
+			if err != nil {
+				return "", err
+			}
+			total, failed := l.done.Load(), l.failed.Load()
+			if failed > 0 {
+				s.fields([2]string{"first failure", l.problem()})
+			}
+			s.line("")
+			s.holds(failed == 0, "%d calls through both hops, %d failed", total, failed)
+			return fmt.Sprintf("%d calls, %d failed", total, failed), nil
+		},
+	}
+}
+
+// rotateUnder replaces all certificates a number of times. A round ends when the
+// new ones are in use.
+func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
+	before, err := s.usage(ctx, eye)
+	if err != nil {
+		return err
+	}
+	s.line("")
+	s.line("   %-12s %-19s %-19s %s", "", "serial of checkout", "serial of payments", "calls so far")
+	s.line("   %-12s %-19s %-19s %d", "at first", before.checkout, before.payments, l.done.Load())
+	for round := 1; round <= rotations; round++ {
+		enough := l.done.Load() + callsPerRotation
+		s.plan.rotate(s.ca)
+		var now usage
+		err := s.await(ctx, "every workload uses its new certificate", func() (bool, error) {
+			var err error
+			now, err = s.usage(ctx, eye)
+			return now.allNew(before) && l.done.Load() >= enough, err
+		})
+		if err != nil {
+			return err
+		}
+		s.line("   %-12s %-19s %-19s %d", fmt.Sprintf("rotation %d", round), now.checkout, now.payments, l.done.Load())
+		before = now
+	}
+	s.line("")
+	s.holds(true, "both services present another serial number after each rotation")
+	s.holds(before.byStorefront > rotations && before.byCheckout > rotations,
+		"and so do their callers: checkout was shown %d certificates of storefront, payments %d of checkout",
+		before.byStorefront, before.byCheckout)
+	return nil
+}
+
+// usage tells which certificates are in use.
+type usage struct {
+	// checkout and payments are the serial numbers they present as servers.
+	checkout, payments string
+	// byStorefront and byCheckout are how many certificates they have presented
+	// as clients.
+	byStorefront, byCheckout int
+}
+
+func (u usage) allNew(old usage) bool {
+	return u.checkout != old.checkout && u.payments != old.payments &&
+		u.byStorefront > old.byStorefront && u.byCheckout > old.byCheckout
+}
+
+func (s *scene) usage(ctx context.Context, eye *observer) (u usage, err error) {
+	if u.checkout, err = eye.serial(ctx, s.checkout); err != nil {
+		return u, err
+	}
+	if u.payments, err = eye.serial(ctx, s.payments); err != nil {
+		return u, err
+	}
+	u.byStorefront, u.byCheckout = s.checkout.app.certificates(), s.payments.app.certificates()
+	return u, nil
+}
+
+// An observer has an identity of its own and looks at the certificates of
+// others.
+type observer struct {
+	source *workloadapi.Source
+	dialer net.Dialer
+}
+
+func (s *scene) newObserver(ctx context.Context) (*observer, error) {
+	api, err := s.ca.Serve(ctx, filepath.Join(s.dir, "observer.sock"), identityOf("observer"))
+	if err != nil {
+		return nil, err
+	}
+	source, err := workloadapi.New(ctx, workloadapi.Options{Socket: api.Addr()})
+	if err != nil {
+		return nil, err
+	}
+	eye := &observer{source: source}
+	if err := s.await(ctx, "the observer has an identity", func() (bool, error) { return source.Current().Ready(), nil }); err != nil {
+		eye.close()
+		return nil, err
+	}
+	return eye, nil
+}
+
+func (o *observer) close() { _ = o.source.Close() } // nothing of it is used any more
+
+// serial makes a handshake and returns the first digits of the serial number
+// that was presented.
+func (o *observer) serial(ctx context.Context, w *workload) (string, error) {
+	expected, err := mtls.NewExpected(w.id)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	raw, err := o.dialer.DialContext(ctx, "tcp", w.inbound())
+	if err != nil {
+		return "", fmt.Errorf("observe %s: %w", w.name, err)
+	}
+	defer raw.Close()
+	conn := tls.Client(raw, mtls.ClientConfig(o.source, mtls.ClientOptions{Expected: expected}))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return "", fmt.Errorf("observe %s: %w", w.name, err)
+	}
+	peer, err := mtls.PeerOf(conn.ConnectionState())
+	if err != nil {
+		return "", fmt.Errorf("observe %s: %w", w.name, err)
+	}
+	return clip(fmt.Sprintf("%x", peer.Chain[0].SerialNumber), serialDigits), nil
+}
+
+// serialDigits of a random number of 160 bits tell two apart.
+const serialDigits = 13
+
+// load is customers who call without a pause.
+type load struct {
+	done, failed atomic.Int64
+	quit         chan struct{}
+	ended        sync.WaitGroup
+
+	mu    sync.Mutex
+	first string // failure
+}
+
+func (s *scene) startLoad(ctx context.Context) *load {
+	l := &load{quit: make(chan struct{})}
+	for range callers {
+		l.ended.Go(func() { l.customer(ctx, s) })
+	}
+	return l
+}
+
+// stop lets the calls under way end, which count like all others.
+func (l *load) stop() {
+	close(l.quit)
+	l.ended.Wait()
+}
+
+func (l *load) customer(ctx context.Context, s *scene) {
+	for {
+		select {
+		case <-l.quit:
+			return
+		case <-ctx.Done():
+			return
+		default:
+		}
+		got, _, err := s.buy(ctx, "teapot")
+		if problem := s.misserved(got, err); problem != "" {
+			l.fail(problem)
+		}
+		l.done.Add(1)
+	}
+}
+
+// misserved says what is wrong with an answer that should be one to an allowed
+// call; nothing if it is one.
+func (s *scene) misserved(got *reply, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	if got.status != http.StatusOK {
+		return fmt.Sprintf("%d %s", got.status, got.text())
+	}
+	a := new(answer)
+	if err := json.Unmarshal(got.body, a); err != nil {
+		return err.Error()
+	}
+	atPayments := nextOf(a.Next)
+	if atPayments == nil || a.Next.Caller != s.storefront.id.String() || atPayments.Caller != s.checkout.id.String() {
+		return "wrong callers: " + got.text()
+	}
+	return ""
+}
+
+func (l *load) fail(problem string) {
+	l.failed.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.first == "" {
+		l.first = problem
+	}
+}
+
+func (l *load) problem() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first
+}
