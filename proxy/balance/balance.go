@@ -72,23 +72,25 @@ func (d *Destination) Len() int { return len(d.endpoints) }
 // Pick chooses an endpoint other than not, if there is one. Endpoints that
 // failed lately are chosen only when all have.
 func (d *Destination) Pick(now time.Time, not *Endpoint) *Endpoint {
-	switch len(d.endpoints) {
+	n := len(d.endpoints)
+	switch n {
 	case 0:
 		return nil
 	case 1:
 		return d.endpoints[0]
 	}
-	a, b := d.candidate(now, not), d.candidate(now, not)
+	first := rand.IntN(n)
+	second := (first + 1 + rand.IntN(n-1)) % n // another one
+	a, b := d.candidate(now, first, not), d.candidate(now, second, not)
 	if b.pending.Load() < a.pending.Load() {
 		return b
 	}
 	return a
 }
 
-// candidate is a random endpoint, or the next after it that can be used.
-func (d *Destination) candidate(now time.Time, not *Endpoint) *Endpoint {
+// candidate is the endpoint at start, or the next after it that can be used.
+func (d *Destination) candidate(now time.Time, start int, not *Endpoint) *Endpoint {
 	n := len(d.endpoints)
-	start := rand.IntN(n)
 	var spare *Endpoint
 	for i := range n {
 		e := d.endpoints[(start+i)%n]
@@ -147,11 +149,18 @@ func (e *Endpoint) Succeeded() {
 }
 
 // Failed tells that no connection could be made. The endpoint is left alone for
-// a while that doubles with each failure in a row.
+// a while that doubles with each failure in a row. What fails while it is left
+// alone anyway counts once: a hundred requests may meet the same outage.
 func (e *Endpoint) Failed(now time.Time) {
-	n := e.failures.Add(1)
-	pause := min(firstEjection<<min(n-1, 10), lastEjection)
-	e.until.Store(now.Add(pause).UnixNano())
+	until := e.until.Load()
+	if until != 0 && now.UnixNano() < until {
+		return
+	}
+	n := e.failures.Load()
+	pause := min(firstEjection<<min(n, 10), lastEjection)
+	if e.until.CompareAndSwap(until, now.Add(pause).UnixNano()) {
+		e.failures.Add(1)
+	}
 }
 
 func (e *Endpoint) ejected(now time.Time) bool {

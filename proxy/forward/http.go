@@ -44,7 +44,11 @@ func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request
 	defer endpoint.Done()
 	upgraded, failure := x.Forward(up, e)
 	if failure != nil && x.Retryable(failure) {
-		up, upgraded, failure = f.again(ctx, x, q, endpoint, e, failure)
+		if up, refusal = f.fresh(ctx, q, endpoint); up == nil {
+			return refusal
+		}
+		x.Rewind()
+		upgraded, failure = x.Forward(up, e)
 	}
 	switch {
 	case failure != nil:
@@ -69,22 +73,14 @@ func (f *Forwarder) connect(ctx context.Context, q *flow.Request) (*http1.Client
 			f.connected(q, endpoint, up, start)
 			return up, endpoint, flow.Refusal{}
 		}
-		refusal = connectRefusal(err)
-		f.Metrics.Upstream(f.Direction, telemetry.UpstreamFailed)
-		if refusal.Reason != flow.Overloaded {
-			endpoint.Failed(time.Now())
-		}
+		refusal = f.failed(endpoint, err)
 	}
 	q.Times.Connect = time.Since(start)
 	return nil, nil, refusal
 }
 
 func (f *Forwarder) connected(q *flow.Request, e *balance.Endpoint, up *http1.ClientConn, start time.Time) {
-	q.Upstream = e.Addr
-	if h, ok := up.NetConn().(*hop.Conn); ok {
-		q.Conn.Security = flow.MutualTLS
-		q.Conn.Local, q.Conn.Peer, q.Conn.PeerID = h.Local, h.Peer, h.Peer.ID.String()
-	}
+	describe(q, e, up)
 	result := telemetry.UpstreamReused
 	if !up.Reused() {
 		result = telemetry.UpstreamNew
@@ -94,21 +90,39 @@ func (f *Forwarder) connected(q *flow.Request, e *balance.Endpoint, up *http1.Cl
 	f.Metrics.Upstream(f.Direction, result)
 }
 
-// again sends the request once more, over a fresh connection to the same
-// endpoint: the one before had gone stale.
-func (f *Forwarder) again(
-	ctx context.Context, x *http1.Exchange, q *flow.Request, endpoint *balance.Endpoint, e *http1.Edits, first *http1.Failure,
-) (*http1.ClientConn, bool, *http1.Failure) {
-	up, err := endpoint.Pool.Fresh(ctx)
+// describe notes who serves the request.
+func describe(q *flow.Request, e *balance.Endpoint, up *http1.ClientConn) {
+	q.Upstream = e.Addr
+	if h, ok := up.NetConn().(*hop.Conn); ok {
+		q.Conn.Security = flow.MutualTLS
+		q.Conn.Local, q.Conn.Peer, q.Conn.PeerID = h.Local, h.Peer, h.Peer.ID.String()
+	}
+}
+
+// failed counts a connection that could not be had, and says why. An endpoint is
+// left alone for a while only if the fault was its own.
+func (f *Forwarder) failed(e *balance.Endpoint, err error) flow.Refusal {
+	refusal := connectRefusal(err)
+	f.Metrics.Upstream(f.Direction, telemetry.UpstreamFailed)
+	switch refusal.Reason { //nolint:exhaustive // all others are our own
+	case flow.ConnectFailed, flow.ConnectTimeout, flow.UpstreamTLSFailed:
+		e.Failed(time.Now())
+	}
+	return refusal
+}
+
+// fresh gets a new connection to the same endpoint: the one before had gone
+// stale.
+func (f *Forwarder) fresh(ctx context.Context, q *flow.Request, e *balance.Endpoint) (*http1.ClientConn, flow.Refusal) {
+	up, err := e.Pool.Fresh(ctx)
 	if err != nil {
-		first.Err = err
-		return nil, false, first
+		return nil, f.failed(e, err)
 	}
 	q.Retried = true
+	describe(q, e, up)
+	e.Succeeded()
 	f.Metrics.Upstream(f.Direction, telemetry.UpstreamStaleRetry)
-	x.Rewind()
-	upgraded, failure := x.Forward(up, e)
-	return up, upgraded, failure
+	return up, flow.Refusal{}
 }
 
 // connectRefusal says why no connection could be had.
@@ -120,7 +134,9 @@ func connectRefusal(err error) flow.Refusal {
 		r.Reason = flow.NoIdentity
 	case errors.Is(err, http1.ErrUpstreamLimit):
 		r.Reason = flow.Overloaded
-	case IsTLSError(err):
+	case errors.Is(err, http1.ErrPoolClosed), errors.Is(err, context.Canceled):
+		r.Reason = flow.Draining // this way is being taken down
+	case isTLSError(err):
 		r.Reason = flow.UpstreamTLSFailed
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		r.Reason = flow.ConnectTimeout
@@ -141,8 +157,8 @@ func (e *HandshakeError) Error() string { return "TLS with " + e.Addr.String() +
 // Unwrap gives the cause.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// IsTLSError tells whether err is a HandshakeError that was not about time.
-func IsTLSError(err error) bool {
+// isTLSError tells whether err is a HandshakeError that was not about time.
+func isTLSError(err error) bool {
 	var h *HandshakeError
 	return errors.As(err, &h) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded)
 }
@@ -166,8 +182,17 @@ func refusalOf(f *http1.Failure) flow.Refusal {
 		r.Reason = flow.UpstreamProtocol
 	case timeout:
 		r.Reason = flow.UpstreamTimeout
+	case isAlert(f.Err):
+		r.Reason = flow.UpstreamTLSFailed // TLS 1.3 servers refuse a client after its handshake
 	default:
 		r.Reason = flow.UpstreamClosed
 	}
 	return r
+}
+
+// isAlert tells whether the other end of a TLS connection has said what it does
+// not like. Package crypto/tls has no other mark for that.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }

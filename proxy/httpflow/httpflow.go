@@ -80,15 +80,15 @@ func (r *Recorder) Refuse(x *http1.Exchange, refusal flow.Refusal) {
 		x.Abort()
 		return
 	}
-	if err := x.Respond(a.Status, a.Fields, a.Body); err != nil && q.Refusal.Reason == flow.None {
-		q.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
-	}
+	_ = x.Respond(a.Status, a.Fields, a.Body) // a client that is gone does not change why
 }
 
 // End writes the request down.
 func (r *Recorder) End(x *http1.Exchange) {
 	q := &r.request
-	q.Status, q.Sent, q.Received = x.Status, x.Sent, x.Body.Received()
+	q.Status = x.Status
+	q.Sent += x.Sent // a tunnel has counted its own
+	q.Received += x.Body.Received()
 	q.Times.FirstByte = x.FirstByte
 	q.Times.Total = time.Since(q.Started)
 	r.Metrics.Request(q)

@@ -22,3 +22,21 @@ func Wrap(nc net.Conn) net.Conn {
 	}
 	return nc
 }
+
+// Abort closes nc from the inside: what wraps the connection, such as TLS, says
+// no orderly goodbye (RFC 8446 §6.1), and TCP resets, so that a stream that was
+// cut off does not look complete. It may be called from any goroutine, and on a
+// closed connection.
+func Abort(nc net.Conn) {
+	for {
+		inner, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		nc = inner.NetConn()
+	}
+	if tcp, ok := nc.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0) // it may be closed already, as below
+	}
+	_ = nc.Close()
+}
