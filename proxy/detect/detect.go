@@ -62,6 +62,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// Ahead is what was looked at and not read again yet.
+func (c *Conn) Ahead() []byte { return c.ahead }
+
 // NetConn is the connection below, which no longer has what was looked at.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 

@@ -32,11 +32,14 @@ type conn struct {
 	nc      net.Conn // as it is read from now: replayed, or the inside of TLS
 	flow    flow.Connection
 	tracked *drain.Conn
+	about   drain.About // of the connection as such
 	metrics *telemetry.ConnectionMetrics
 	// http is set while HTTP is served, for a graceful end.
 	http atomic.Pointer[http1.ServerConn]
 	// denied: no request on this connection can be allowed.
 	denied bool
+	// panicked is true until the last stage has returned.
+	panicked bool
 
 	rec   httpflow.Recorder
 	edits http1.Edits // identity headers towards the application
@@ -49,19 +52,20 @@ func (l *Listener) serve(raw net.Conn) {
 	c.flow.Remote = httpflow.AddrPortOf(raw.RemoteAddr())
 	c.tracked = l.opts.Tracker.Add(c) // before it is judged, so that no change is missed
 	c.flow.ID = c.tracked.ID()
+	c.panicked = true
 	defer c.end()
 
 	ok := c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
-	if !ok {
-		return
-	}
-	if c.flow.Protocol == flow.HTTP1 {
+	switch {
+	case !ok:
+	case c.flow.Protocol == flow.HTTP1:
 		c.serveHTTP() // each request: authorize, inspect, forward
-		return
+	default:
+		c.serveTCP()
 	}
-	c.serveTCP()
+	c.panicked = false
 }
 
 // end closes the connection and writes it down.
@@ -69,6 +73,9 @@ func (c *conn) end() {
 	c.l.opts.Tracker.Remove(c.tracked)
 	if r := c.tracked.Reason(); r != flow.None && c.flow.Refusal.Reason != flow.AccessDenied {
 		c.flow.Refusal = flow.Refusal{Reason: r}
+	}
+	if c.panicked {
+		c.flow.Refusal = flow.Refusal{Reason: flow.Internal, Detail: "panic; the process log has its stack"}
 	}
 	_ = c.raw.Close() // closed already where it ended in good order
 	if c.metrics == nil {
@@ -171,7 +178,7 @@ func isUpper(b []byte) bool {
 // detect settles the protocol: declared by the listener, else by ALPN, else by
 // the first bytes. Where policy speaks of HTTP nothing else may pass.
 func (c *conn) detect() bool {
-	declared, needsHTTP := c.l.opts.Protocol, c.needsHTTP()
+	declared, needsHTTP := c.l.opts.Protocol, c.l.needsHTTP(&c.flow)
 	switch {
 	case declared == flow.TCP:
 		c.flow.Protocol = flow.TCP // by the operator's word; policy still decides
@@ -180,7 +187,9 @@ func (c *conn) detect() bool {
 		if c.flow.Protocol == flow.TCP {
 			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
 		}
-		c.flow.Protocol = flow.HTTP1
+		if c.flow.Protocol == flow.Undetected {
+			return c.requireHTTP()
+		}
 		return true
 	case c.flow.Protocol != flow.Undetected:
 		return true
@@ -197,22 +206,37 @@ func (c *conn) detect() bool {
 	return true
 }
 
-// needsHTTP tells whether a policy in force speaks of HTTP on this port.
-func (c *conn) needsHTTP() bool {
-	return c.l.opts.Enforcer.NeedsHTTP(c.flow.Destination.Port()) || c.l.opts.Inspector.Active()
+// requireHTTP closes on a peer that declared nothing and speaks something else.
+// One that is slow or silent is taken at the port's word: it will be answered as
+// HTTP, and nothing of it is forwarded before it is.
+func (c *conn) requireHTTP() bool {
+	kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+	c.nc, c.flow.Protocol = replay, flow.HTTP1
+	if err != nil {
+		return c.refuse(flow.ClientClosed, err.Error())
+	}
+	if _, sure := detect.Classify(replay.Ahead()); sure && kind != detect.HTTP1 {
+		return c.refuse(flow.NotHTTP, "the first bytes are "+kind.String()+" on a port that needs HTTP")
+	}
+	return true
+}
+
+// needsHTTP tells whether a policy in force speaks of HTTP on the port of f.
+func (l *Listener) needsHTTP(f *flow.Connection) bool {
+	return l.opts.Enforcer.NeedsHTTP(f.Destination.Port()) || l.opts.Inspector.Active()
 }
 
 // authorize asks the policy about the connection, and counts it as open.
 func (c *conn) authorize() bool {
-	about := &drain.About{
+	c.about = drain.About{
 		Direction: flow.Inbound, Listener: c.flow.Listener, Remote: c.flow.Remote.String(),
 		Opened: c.flow.Opened, Protocol: c.flow.Protocol, Peer: c.flow.Peer,
 	}
+	about := c.about
 	if c.flow.Protocol == flow.TCP {
-		judged := c.flow // a copy: the flow belongs to this goroutine
-		about.StillAllowed = func() bool { return c.l.opts.Enforcer.StillAllows(&judged) }
+		about.StillAllowed = c.judgeOpaque()
 	}
-	c.tracked.Describe(about)
+	c.tracked.Describe(&about)
 	c.metrics = c.l.opts.Metrics.Connection(&c.flow)
 	allowed := c.l.opts.Enforcer.Connection(&c.flow)
 	if c.flow.Protocol == flow.HTTP1 {
@@ -222,7 +246,24 @@ func (c *conn) authorize() bool {
 		c.flow.Refusal = flow.Refusal{}
 		return true
 	}
+	if allowed && !about.StillAllowed() {
+		return c.refuse(flow.PolicyChanged, "while the connection was being accepted")
+	}
 	return allowed
+}
+
+// judgeOpaque judges the connection of opaque bytes by whatever is then in force.
+func (c *conn) judgeOpaque() func() bool {
+	l, judged := c.l, c.flow // a copy: the flow belongs to this goroutine
+	return func() bool {
+		if judged.Security == flow.Plaintext && l.opts.Strict() {
+			return false
+		}
+		if l.opts.Protocol != flow.TCP && l.needsHTTP(&judged) {
+			return false
+		}
+		return l.opts.Enforcer.StillAllows(&judged)
+	}
 }
 
 // CloseGracefully implements [drain.Ender]. Opaque bytes know no graceful end.

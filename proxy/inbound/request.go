@@ -65,7 +65,7 @@ func (c *conn) normalise(q *flow.Request) bool {
 	}
 	path, err := authz.NormalizePath(q.Path)
 	if err != nil {
-		if !c.needsHTTP() {
+		if !c.l.needsHTTP(&c.flow) {
 			return true
 		}
 		q.Refusal = flow.Refusal{Reason: flow.BadRequest, Detail: err.Error()}
@@ -77,6 +77,11 @@ func (c *conn) normalise(q *flow.Request) bool {
 }
 
 func (c *conn) authorizeRequest(q *flow.Request) bool {
+	if c.flow.Security == flow.Plaintext && c.l.opts.Strict() { // since the connection was accepted
+		q.Refusal = flow.Refusal{Reason: flow.PlaintextRefused, Detail: "the port has become strict"}
+		c.denied = true
+		return false
+	}
 	ok := c.l.opts.Enforcer.Request(q)
 	q.Times.Authorize = time.Since(q.Started)
 	return ok
@@ -135,6 +140,12 @@ func bodyRefusal(err error) flow.Refusal {
 // forward sends the request to the application. A refusal that comes after the
 // answer began cannot be told to the caller: it is written down.
 func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
+	if q.Method == "CONNECT" || x.Request.UpgradesTo() != "" {
+		if !c.watchTunnel(q) {
+			return false
+		}
+		defer c.tracked.Describe(&c.about) // of an answer that was no tunnel
+	}
 	if trace := c.rec.Traceparent(); trace != nil {
 		c.edits.Fields = append(c.edits.Fields, trace)
 	}

@@ -26,6 +26,8 @@ type conn struct {
 	metrics *telemetry.ConnectionMetrics
 	// http is set while HTTP is served, for a graceful end.
 	http atomic.Pointer[http1.ServerConn]
+	// panicked is true until the last stage has returned.
+	panicked bool
 
 	rec   httpflow.Recorder
 	edits http1.Edits
@@ -40,16 +42,18 @@ func (l *Listener) serve(raw net.Conn) {
 	}
 	c.tracked = l.opts.Tracker.Add(c)
 	c.flow.ID = c.tracked.ID()
+	c.panicked = true
 	defer c.end()
 
-	if !c.detect() { // what does it speak?
-		return
-	}
-	if c.flow.Protocol == flow.HTTP1 {
+	ok := c.detect() // what does it speak?
+	switch {
+	case !ok:
+	case c.flow.Protocol == flow.HTTP1:
 		c.serveHTTP() // each request: endpoint, mutual TLS, forward
-		return
+	default:
+		c.serveTCP() // endpoint, mutual TLS, forward
 	}
-	c.serveTCP() // endpoint, mutual TLS, forward
+	c.panicked = false
 }
 
 // end closes the connection and writes it down.
@@ -57,6 +61,9 @@ func (c *conn) end() {
 	c.l.opts.Tracker.Remove(c.tracked)
 	if r := c.tracked.Reason(); r != flow.None {
 		c.flow.Refusal = flow.Refusal{Reason: r}
+	}
+	if c.panicked {
+		c.flow.Refusal = flow.Refusal{Reason: flow.Internal, Detail: "panic; the process log has its stack"}
 	}
 	_ = c.raw.Close() // closed already where it ended in good order
 	if c.metrics == nil {
