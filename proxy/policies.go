@@ -22,7 +22,8 @@ func (s *Sidecar) openPolicies(context.Context) error {
 		return nil
 	}
 	s.directory = feed.NewDirectory(feed.Options{
-		Dir: p.Directory, Interval: s.opts.PolicyInterval, Log: s.opts.Log, Apply: s.applyOrCount,
+		Dir: p.Directory, Interval: s.opts.PolicyInterval, Log: s.opts.Log,
+		Apply: s.apply, Refused: func(error) { s.metrics.PolicyFailed() },
 	})
 	return nil
 }
@@ -36,7 +37,6 @@ func (s *Sidecar) followPolicies(ctx context.Context) error {
 	if err := s.directory.Load(ctx); err != nil {
 		s.opts.Log.Error("policies", "err", err)
 		s.readiness.Set(conditionPolicies, err)
-		s.metrics.PolicyFailed()
 	}
 	return s.directory.Run(ctx)
 }
@@ -54,15 +54,6 @@ func (s *Sidecar) awaitIdentity(ctx context.Context) bool {
 		case <-snap.Superseded():
 		}
 	}
-}
-
-// applyOrCount is apply for the feed.
-func (s *Sidecar) applyOrCount(d *config.Documents) error {
-	if err := s.apply(d); err != nil {
-		s.metrics.PolicyFailed()
-		return err
-	}
-	return nil
 }
 
 // apply puts a set of documents into force, all of it or nothing.
