@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/outrider-mesh/outrider/identity/identitytest"
+)
+
+// wafFailures covers what a caller can bring about. That the engine fails or
+// takes too long cannot be had from outside; package inspect tests both with an
+// engine of its own.
+func wafFailures(t *testing.T) {
+	body := func(n int) string { return `{"a":"` + strings.Repeat("x", n-8) + `"}` }
+	json := "Content-Type: application/json\r\n"
+	cases := []struct {
+		name, spec, fields, body string
+		status                   int
+		uninspected              string
+	}{
+		{"an unknown coding is denied by default", "mode: Block", json + "Content-Encoding: br\r\n", body(100), 403, "encoding"},
+		{"several codings are denied too", "mode: Block", json + "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", body(100), 403, "encoding"},
+		{"an unknown coding passes where policy says so", "mode: Block, onFailure: {error: Allow}", json + "Content-Encoding: br\r\n", body(100), 200, "encoding"},
+		{"an unknown coding passes in mode Detect", "mode: Detect", json + "Content-Encoding: br\r\n", body(100), 200, "encoding"},
+		{"a body over the cap is denied where policy says so", "mode: Block, body: {inspectBytes: 64, overflow: Deny}", json, body(100), 403, "body_over_cap"},
+		{"a body over the cap is inspected as far as the cap", "mode: Block, body: {inspectBytes: 64}", json, body(100), 200, "body_over_cap"},
+		{"a body over the cap passes where policy says so", "mode: Block, body: {inspectBytes: 64, overflow: Pass}", json, body(100), 200, "body_over_cap"},
+	}
+	const least = 7
+	if len(cases) < least {
+		t.Errorf("%d cases, want %d", len(cases), least)
+	}
+	ca := identitytest.NewCA(t, "example.org")
+	app := serveApp(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Write(b)
+	})
+	for _, c := range cases {
+		s := side{source: ca.Source(t, payments), forward: app, policies: allowMesh + next + inspection(c.spec)}.start(t)
+		w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
+		w.send("POST /v1/charges HTTP/1.1\r\nHost: payments\r\n" + c.fields + "Transfer-Encoding: chunked\r\n\r\n" + chunked(c.body))
+		a := w.answer().wants(t, c.status)
+		if c.status == 403 {
+			a.refused(t, 403, "waf_uninspected")
+		} else if a.body != c.body {
+			t.Errorf("%s: the application got %q", c.name, a.body)
+		}
+		r := s.Log.Await(t, c.name, func(r map[string]any) bool { return field(r, "waf", "uninspected") == c.uninspected })
+		if got := r["status"]; got != float64(c.status) {
+			t.Errorf("%s: the record has status %v", c.name, got)
+		}
+		counted(t, s, 1, "outrider_inspections_total", `reason="`+c.uninspected+`"`)
+	}
+	t.Run("overload", wafOverload)
+}
+
+// chunked is a body in chunks of some bytes.
+func chunked(body string) string {
+	var b strings.Builder
+	for len(body) > 0 {
+		n := min(len(body), 15)
+		b.WriteString(hex(n) + "\r\n" + body[:n] + "\r\n")
+		body = body[n:]
+	}
+	return b.String() + "0\r\n\r\n"
+}
+
+func hex(n int) string { return string("0123456789abcdef"[n]) }
+
+// wafOverload fills the inspection slots with bodies that are dear to inspect.
+func wafOverload(t *testing.T) {
+	ca := identitytest.NewCA(t, "example.org")
+	s := side{
+		source: ca.Source(t, payments), forward: serveApp(t, hello),
+		policies: allowMesh + next + inspection("mode: Block, threshold: 1000, body: {inspectBytes: 65536}"),
+	}.start(t)
+	var dear strings.Builder
+	dear.WriteString(`{"a":[`)
+	for dear.Len() < 12000 {
+		dear.WriteString(`{"k":"v1 and 2"},`)
+	}
+	dear.WriteString(`0]}`)
+	request := "POST / HTTP/1.1\r\nHost: payments\r\nContent-Type: application/json\r\nContent-Length: " +
+		strconv.Itoa(dear.Len()) + "\r\n\r\n" + dear.String()
+	const callers = 40
+	results := make(chan int, callers)
+	for range callers {
+		w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
+		go func() {
+			io.WriteString(w, request)
+			a, err := w.tryAnswer()
+			switch {
+			case err != nil:
+				results <- 0
+			case a.StatusCode == 403 && !strings.Contains(a.body, "waf_uninspected"):
+				results <- -1
+			default:
+				results <- a.StatusCode
+			}
+		}()
+	}
+	seen := map[int]int{}
+	for range callers {
+		seen[<-results]++
+	}
+	t.Logf("answers by status: %v", seen)
+	if seen[200]+seen[403] != callers || seen[403] == 0 {
+		t.Errorf("answers by status: %v, want 200 and some 403 for want of a slot", seen)
+	}
+	s.Log.Await(t, "an overload", func(r map[string]any) bool { return field(r, "waf", "uninspected") == "overload" })
+	counted(t, s, float64(seen[403]), "outrider_inspections_total", `reason="overload"`)
+}
