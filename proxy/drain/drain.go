@@ -24,6 +24,9 @@ type Ender interface {
 	Abort()
 }
 
+// An Abandoner can also end what is under way for a client that has gone.
+type Abandoner interface{ AbandonIfGone() }
+
 // A Conn is one tracked connection.
 type Conn struct {
 	id    uint64

@@ -42,3 +42,12 @@ func (t *Tracker) Reauthorize() {
 		}
 	})
 }
+
+// Abandon ends the work that is under way for clients that have gone.
+func (t *Tracker) Abandon() {
+	t.Each(func(c *Conn) {
+		if a, ok := c.end.(Abandoner); ok {
+			a.AbandonIfGone()
+		}
+	})
+}

@@ -84,6 +84,8 @@ var (
 	ErrInterimLoop = errors.New("too many interim responses")
 	// ErrUpstreamLimit: the destination has all its connections in use.
 	ErrUpstreamLimit = errors.New("all connections to the destination are in use")
+	// ErrClientGone: the client closed its connection before its answer came.
+	ErrClientGone = errors.New("closed before the answer")
 	// ErrPoolClosed: the pool was closed.
 	ErrPoolClosed = errors.New("upstream pool is closed")
 )

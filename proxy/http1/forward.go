@@ -33,6 +33,7 @@ func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure)
 	out := x.c.buffers.get(largeBuffer)
 	defer x.c.buffers.put(out)
 	x.up = up
+	x.c.carry(up)
 	defer x.abandon()
 	up.used, up.over = false, false
 	up.prepare()
@@ -43,11 +44,15 @@ func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure)
 	}
 	pumped := x.join(up, f)
 	x.up = nil
+	left := x.c.carry(nil)
 	switch {
 	case f != nil:
 		up.Release(false)
 		if pumped != nil {
 			f = blame(f, pumped)
+		}
+		if left {
+			f.Side, f.Err = ClientSide, ErrClientGone
 		}
 		x.outcome = aborted // unless the caller still answers, which Unsent allows
 	case upgraded:
@@ -63,6 +68,7 @@ func (x *Exchange) abandon() {
 	if x.up == nil {
 		return
 	}
+	x.c.carry(nil)
 	x.up.Close()
 	if x.pump.done != nil {
 		_ = x.c.net.SetReadDeadline(past)

@@ -47,6 +47,10 @@ type ServerConn struct {
 	mu      sync.Mutex
 	idle    bool // waiting for the first byte of a request
 	closing bool // end after the current answer, or now if idle
+	// carrier is the connection that an exchange is under way on, nil between
+	// exchanges; gone tells that AbandonIfGone cut it off.
+	carrier *ClientConn
+	gone    bool
 }
 
 // NewConn wraps an accepted connection, which the ServerConn then owns.

@@ -273,6 +273,13 @@ func (c *conn) CloseGracefully() {
 	}
 }
 
+// AbandonIfGone implements [drain.Abandoner].
+func (c *conn) AbandonIfGone() {
+	if h := c.http.Load(); h != nil {
+		h.AbandonIfGone()
+	}
+}
+
 // Abort implements [drain.Ender].
 func (c *conn) Abort() { _ = c.raw.Close() } // without close_notify; it may be closed already
 

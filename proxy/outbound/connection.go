@@ -112,8 +112,12 @@ func (c *conn) detect() bool {
 		c.l.learned.http.Store(true)
 	case detect.Silent:
 		// Only a port that has never carried HTTP is taken for one whose
-		// server speaks first: an idle HTTP client must not change that.
-		if !c.l.learned.http.Load() {
+		// server speaks first. HTTP clients open connections that they use
+		// later: as opaque bytes, a request would escape what is decided and
+		// recorded for each of them.
+		if c.l.learned.http.Load() {
+			c.flow.Protocol = flow.HTTP1
+		} else {
 			c.l.learned.silent.Store(true)
 		}
 	case detect.Opaque, detect.TLS, detect.HTTP2:
@@ -128,6 +132,13 @@ type learned struct{ http, silent atomic.Bool }
 func (c *conn) CloseGracefully() {
 	if h := c.http.Load(); h != nil {
 		h.CloseGracefully()
+	}
+}
+
+// AbandonIfGone implements [drain.Abandoner].
+func (c *conn) AbandonIfGone() {
+	if h := c.http.Load(); h != nil {
+		h.AbandonIfGone()
 	}
 }
 
