@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/outrider-mesh/outrider/identity/devca"
 )
 
 // ErrFailed means that the demo ran and that some step did not hold. What was
@@ -40,7 +38,7 @@ type plan struct {
 	// edited, and mistyped is the file that must be refused.
 	edited, mistyped string
 	// rotate gives every workload a new certificate.
-	rotate func(*devca.CA)
+	rotate func(context.Context, *mesh) error
 	// patience is how long a condition may take to come true; it only decides
 	// how late a failure is noticed.
 	patience time.Duration
@@ -52,7 +50,10 @@ func asShipped() plan {
 		policies: shopPolicies(),
 		edited:   paymentsPolicy("GET, POST, DELETE"),
 		mistyped: mistypedPolicy,
-		rotate:   func(ca *devca.CA) { ca.Rotate() },
+		rotate: func(_ context.Context, m *mesh) error {
+			m.ca.Rotate()
+			return nil
+		},
 		patience: 15 * time.Second,
 		steps:    allSteps(),
 	}

@@ -41,14 +41,14 @@ func rotationStep() step {
 			l := s.startLoad(ctx)
 			err = s.rotateUnder(ctx, l, eye)
 			l.stop()
-			if err != nil {
-				return "", err
-			}
 			total, failed := l.done.Load(), l.failed.Load()
+			s.line("")
 			if failed > 0 {
 				s.fields([2]string{"first failure", l.problem()})
 			}
-			s.line("")
+			if err != nil {
+				return "", err
+			}
 			s.holds(failed == 0, "%d calls through both hops, %d failed", total, failed)
 			return fmt.Sprintf("%d calls, %d failed", total, failed), nil
 		},
@@ -67,7 +67,9 @@ func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
 	s.line("   %-12s %-19s %-19s %d", "at first", before.checkout, before.payments, l.done.Load())
 	for round := 1; round <= rotations; round++ {
 		enough := l.done.Load() + callsPerRotation
-		s.plan.rotate(s.ca)
+		if err := s.plan.rotate(ctx, s.mesh); err != nil {
+			return err
+		}
 		var now usage
 		err := s.await(ctx, "every workload uses its new certificate", func() (bool, error) {
 			var err error
@@ -83,7 +85,7 @@ func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
 	s.line("")
 	s.holds(true, "both services present another serial number after each rotation")
 	s.holds(before.byStorefront > rotations && before.byCheckout > rotations,
-		"and so do their callers: checkout was shown %d certificates of storefront, payments %d of checkout",
+		"so do their callers: storefront has shown checkout %d of them, checkout %d to payments",
 		before.byStorefront, before.byCheckout)
 	return nil
 }
