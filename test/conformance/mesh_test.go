@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
@@ -50,6 +51,8 @@ spec:
 // A mesh is one hop: client, outbound sidecar, mutual TLS, inbound sidecar, app.
 type mesh struct {
 	CA *identitytest.CA
+	// Server is the identity of payments.
+	Server *identitytest.StaticSource
 	// In and Out are the sidecars; Out is nil where a test has no use for it.
 	In, Out *testkit.Sidecar
 	// Front is where a client of the outbound sidecar connects, Port where the
@@ -65,22 +68,30 @@ type meshOptions struct {
 	Protocol string
 	// Policies are added to the rule that checkout may do anything.
 	Policies string
+	// Calling is added to the spec of the outbound sidecar.
+	Calling string
 }
 
 func startMesh(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
 	m := startInbound(t, opts)
-	m.Out = m.outbound(t, m.Port, opts.Protocol)
+	m.Out = m.outbound(t, m.Port, opts.Protocol, opts.Calling)
 	m.Front = m.Out.Address(t, "front")
 	return m
+}
+
+func newCA(t *testing.T) *identitytest.CA {
+	t.Helper()
+	return identitytest.NewCA(t, "example.org")
 }
 
 // startInbound starts the receiving half of a mesh only.
 func startInbound(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
-	m := &mesh{CA: identitytest.NewCA(t, "example.org")}
+	m := &mesh{CA: newCA(t)}
+	m.Server = m.CA.Source(t, payments)
 	m.In = testkit.Start(t, testkit.Options{
-		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.CA.Source(t, payments),
+		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.Server,
 		Policies: allowCheckout + opts.Policies,
 		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + `}]`,
 	})
@@ -90,12 +101,12 @@ func startInbound(t *testing.T, opts meshOptions) *mesh {
 
 // outbound starts a calling sidecar with the identity of checkout. The
 // destination must prove that it is payments.
-func (m *mesh) outbound(t *testing.T, destination, protocol string) *testkit.Sidecar {
+func (m *mesh) outbound(t *testing.T, destination, protocol, spec string) *testkit.Sidecar {
 	t.Helper()
 	return testkit.Start(t, testkit.Options{
 		Name: "checkout", Source: m.CA.Source(t, checkout),
 		YAML: `  outbound: [{name: front, listen: "127.0.0.1:0", destination: payments` + protocolField(protocol) + `}]
-  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]}]`,
+  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]}]` + "\n" + spec,
 	})
 }
 
@@ -170,4 +181,25 @@ func listen(t *testing.T) *net.TCPListener {
 	}
 	t.Cleanup(func() { ln.Close() })
 	return ln.(*net.TCPListener)
+}
+
+// newTLSServer is a Go server with a TLS configuration of somebody else's.
+func newTLSServer(app http.Handler, config *tls.Config, protos []string) *httptest.Server {
+	config.NextProtos = protos
+	s := httptest.NewUnstartedServer(app)
+	s.Listener = tls.NewListener(s.Listener, config)
+	s.Start()
+	return s
+}
+
+// dial connects until the test ends. Reads and writes end after patience.
+func dial(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(patience))
+	return nc.(*net.TCPConn)
 }
