@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/config"
@@ -25,10 +26,12 @@ type traffic struct {
 
 	mu    sync.Mutex
 	open  map[string]*openListener // by name
-	ways  map[string]*way          // by destination name, or "app:" and listener name
 	limit *config.Limits           // those the listeners were made with
 	// closed: nothing is opened any more.
 	closed bool
+	// ways are by destination name, or "app:" and listener name. The map is
+	// replaced as a whole.
+	ways atomic.Pointer[map[string]*way]
 	// ended collects the accept loops, those of listeners that are gone included.
 	ended sync.WaitGroup
 }
@@ -49,7 +52,9 @@ type openListener struct {
 }
 
 func newTraffic(s *Sidecar) *traffic {
-	return &traffic{s: s, open: map[string]*openListener{}, ways: map[string]*way{}}
+	t := &traffic{s: s, open: map[string]*openListener{}}
+	t.ways.Store(&map[string]*way{})
+	return t
 }
 
 // run opens the listeners once identity and policies are there, and drains them
@@ -111,9 +116,7 @@ func (t *traffic) drain(ctx context.Context, force <-chan struct{}) {
 		p.CloseIf(func(net.Conn) bool { return true })
 	})
 	<-ended
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, w := range t.ways {
+	for _, w := range *t.ways.Load() {
 		w.close()
 	}
 }
@@ -158,8 +161,7 @@ func (t *traffic) configure(c *config.Sidecar) error {
 	same := t.limit != nil && *t.limit == c.Spec.Limits
 	t.limit = &c.Spec.Limits
 	t.s.gate.SetLimit(effectiveLimits(c.Spec.Limits).Connections)
-	old := t.ways
-	t.ways = ways
+	old := t.ways.Swap(&ways)
 	t.closeRemoved(c)
 	for _, in := range c.Spec.Inbound {
 		t.place(in.Name, in, same, sockets, func(s accept.Listener) server { return t.inbound(c, in, s) })
@@ -167,7 +169,7 @@ func (t *traffic) configure(c *config.Sidecar) error {
 	for _, out := range c.Spec.Outbound {
 		t.place(out.Name, out, same, sockets, func(s accept.Listener) server { return t.outbound(c, out, s) })
 	}
-	for key, w := range old {
+	for key, w := range *old {
 		if ways[key] != w {
 			w.close() // exchanges under way are finished
 		}
@@ -302,13 +304,7 @@ func addressOf(a net.Addr) string {
 
 // eachPool calls f with the connection pools of all destinations.
 func (t *traffic) eachPool(f func(*http1.Pool)) {
-	t.mu.Lock()
-	ways := make([]*way, 0, len(t.ways))
-	for _, w := range t.ways {
-		ways = append(ways, w)
-	}
-	t.mu.Unlock()
-	for _, w := range ways {
+	for _, w := range *t.ways.Load() {
 		w.eachPool(f)
 	}
 }

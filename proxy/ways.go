@@ -69,7 +69,7 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 }
 
 func (t *traffic) unchanged(key string, spec any, c *config.Sidecar) *way {
-	if w := t.ways[key]; w != nil && reflect.DeepEqual(w.spec, spec) && w.limits == c.Spec.Limits {
+	if w := (*t.ways.Load())[key]; w != nil && reflect.DeepEqual(w.spec, spec) && w.limits == c.Spec.Limits {
 		return w
 	}
 	return nil
@@ -128,7 +128,7 @@ func (t *traffic) inbound(c *config.Sidecar, in config.Inbound, socket accept.Li
 		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol),
 		Strict:       func() bool { return s.strict(in.MTLS) },
 		AllowConnect: in.Connect == config.ConnectForward,
-		App:          t.ways[appKey(in.Name)].forwarder,
+		App:          func() *forward.Forwarder { return t.forwarder(appKey(in.Name)) },
 		Base:         t.base,
 		Source:       s.source, TLS: mtls.ServerConfig(s.source, mtls.ServerOptions{NextProtos: hop.ServerProtocols()}),
 		Enforcer: &s.enforcer, Inspector: &s.inspector, Tracker: &s.tracker, Gate: s.gate,
@@ -143,6 +143,7 @@ func (t *traffic) outbound(c *config.Sidecar, out config.Outbound, socket accept
 	return outbound.New(outbound.Options{
 		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol),
 		AllowConnect: out.Connect == config.ConnectForward,
+		Service:      out.Destination,
 		Forward:      func() *forward.Forwarder { return t.forwarder(out.Destination) },
 		Base:         t.base, Tracker: &s.tracker, Gate: s.gate,
 		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, Buffers: &s.buffers,
@@ -150,11 +151,13 @@ func (t *traffic) outbound(c *config.Sidecar, out config.Outbound, socket accept
 	})
 }
 
-// forwarder is the present way to a destination.
-func (t *traffic) forwarder(name string) *forward.Forwarder {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.ways[name].forwarder
+// forwarder is the present way to a destination or application; nil if there is
+// none.
+func (t *traffic) forwarder(key string) *forward.Forwarder {
+	if w := (*t.ways.Load())[key]; w != nil {
+		return w.forwarder
+	}
+	return nil
 }
 
 func protocolOf(p config.Protocol) flow.Protocol {

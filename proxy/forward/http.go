@@ -44,10 +44,10 @@ func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request
 	defer endpoint.Done()
 	upgraded, failure := x.Forward(up, e)
 	if failure != nil && x.Retryable(failure) {
+		x.Rewind()
 		if up, refusal = f.fresh(ctx, q, endpoint); up == nil {
 			return refusal
 		}
-		x.Rewind()
 		upgraded, failure = x.Forward(up, e)
 	}
 	switch {
@@ -69,6 +69,9 @@ func (f *Forwarder) connect(ctx context.Context, q *flow.Request) (*http1.Client
 	for range min(maxTries, f.Destination.Len()) {
 		endpoint = f.Destination.Pick(start, endpoint)
 		up, err := endpoint.Pool.Get(ctx, start)
+		if err == nil {
+			err = revalidate(endpoint, up)
+		}
 		if err == nil {
 			f.connected(q, endpoint, up, start)
 			return up, endpoint, flow.Refusal{}
@@ -99,10 +102,27 @@ func describe(q *flow.Request, e *balance.Endpoint, up *http1.ClientConn) {
 	}
 }
 
+// revalidate looks again at the peer of a new hop, now that the pool knows it: a
+// root may have gone during the handshake.
+func revalidate(e *balance.Endpoint, up *http1.ClientConn) error {
+	h, ok := up.NetConn().(*hop.Conn)
+	if !ok || up.Reused() {
+		return nil
+	}
+	if err := h.Revalidate(); err != nil {
+		up.Close()
+		return &HandshakeError{Addr: e.Addr, Err: err}
+	}
+	return nil
+}
+
 // failed counts a connection that could not be had, and says why. An endpoint is
 // left alone for a while only if the fault was its own.
 func (f *Forwarder) failed(e *balance.Endpoint, err error) flow.Refusal {
 	refusal := connectRefusal(err)
+	if refusal.Reason == flow.Draining {
+		return refusal // nobody failed
+	}
 	f.Metrics.Upstream(f.Direction, telemetry.UpstreamFailed)
 	switch refusal.Reason { //nolint:exhaustive // all others are our own
 	case flow.ConnectFailed, flow.ConnectTimeout, flow.UpstreamTLSFailed:
@@ -115,6 +135,9 @@ func (f *Forwarder) failed(e *balance.Endpoint, err error) flow.Refusal {
 // stale.
 func (f *Forwarder) fresh(ctx context.Context, q *flow.Request, e *balance.Endpoint) (*http1.ClientConn, flow.Refusal) {
 	up, err := e.Pool.Fresh(ctx)
+	if err == nil {
+		err = revalidate(e, up)
+	}
 	if err != nil {
 		return nil, f.failed(e, err)
 	}

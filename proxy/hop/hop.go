@@ -70,6 +70,9 @@ type Conn struct {
 	ALPN string
 	// Took is how long the handshake took.
 	Took time.Duration
+
+	source identity.Source
+	before *identity.Snapshot // current when the handshake began
 }
 
 // Accept is the server's handshake. The error is one of package mtls, or of TLS.
@@ -84,7 +87,8 @@ func Dial(ctx context.Context, nc net.Conn, src identity.Source, cfg *tls.Config
 
 func handshake(ctx context.Context, tc *tls.Conn, src identity.Source) (*Conn, error) {
 	start := time.Now()
-	local := src.Current()
+	before := src.Current()
+	local := before
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
@@ -101,7 +105,20 @@ func handshake(ctx context.Context, tc *tls.Conn, src identity.Source) (*Conn, e
 	return &Conn{
 		Conn: tc, Peer: peer, ALPN: cs.NegotiatedProtocol, Took: time.Since(start),
 		Local: local.SVID.ID, LocalNotAfter: local.SVID.Certificates[0].NotAfter,
+		source: src, before: before,
 	}, nil
+}
+
+// Revalidate verifies the peer once more if the identities of its source have
+// changed since the handshake began. Call it when the connection has been
+// registered with whoever ends connections on such a change: one of the two then
+// sees a root that went away in between. It costs nothing if nothing changed.
+func (c *Conn) Revalidate() error {
+	now := c.source.Current()
+	if now == c.before {
+		return nil
+	}
+	return mtls.Verify(c.Peer, now, time.Now())
 }
 
 // RetireAt is when a client stops using the connection: when 9/10 of what is

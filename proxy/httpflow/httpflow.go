@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"time"
+	"unsafe"
 
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
@@ -26,7 +27,7 @@ type Recorder struct {
 	IDs     *accesslog.IDs
 
 	request flow.Request
-	trace   []byte
+	trace   [traceLine]byte
 }
 
 // Begin describes the request of x. The value is valid until the next Begin.
@@ -44,7 +45,8 @@ func (r *Recorder) Begin(x *http1.Exchange) *flow.Request {
 }
 
 // Traceparent returns the field line to add so that the request carries a W3C
-// trace context; nil if it does. It is valid until the next call.
+// trace context, and notes its value; nil if the request has one. It is valid
+// until the next Begin.
 func (r *Recorder) Traceparent() []byte {
 	if r.request.Trace != "" {
 		return nil
@@ -57,9 +59,13 @@ func (r *Recorder) Traceparent() []byte {
 	b = append(b, '-')
 	b = appendHex(b, rand.Uint64()|1)
 	b = append(b, flags...)
-	r.trace = append(b, "\r\n"...)
-	return r.trace
+	// The note is valid as long as the request is, which spares a copy.
+	r.request.Trace = unsafe.String(&b[len(field)], len(b)-len(field)) //nolint:gosec // see above
+	return append(b, "\r\n"...)
 }
+
+// traceLine is the length of a traceparent field line, CRLF included.
+const traceLine = 70
 
 func appendHex(b []byte, n uint64) []byte {
 	const digits = "0123456789abcdef"

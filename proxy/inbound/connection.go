@@ -16,20 +16,21 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
+	"github.com/outrider-mesh/outrider/proxy/socket"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
-
-// timeZero stands for "no matter when".
-var timeZero time.Time
 
 // conn is one accepted connection on its way through the stages.
 type conn struct {
 	l       *Listener
-	raw     net.Conn // as accepted
-	nc      net.Conn // as it is read from now: replayed, or the inside of TLS
+	raw     net.Conn  // as accepted
+	nc      net.Conn  // as it is read from now: replayed, or the inside of TLS
+	hop     *hop.Conn // nil for plaintext
+	to      forward.Route
 	flow    flow.Connection
 	tracked *drain.Conn
 	about   drain.About // of the connection as such
@@ -47,7 +48,7 @@ type conn struct {
 
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
-	c := &conn{l: l, raw: raw, nc: raw, flow: l.app}
+	c := &conn{l: l, raw: raw, nc: raw, flow: l.app, to: forward.Route{Latest: l.opts.App}}
 	c.flow.Opened = time.Now()
 	c.flow.Remote = httpflow.AddrPortOf(raw.RemoteAddr())
 	c.tracked = l.opts.Tracker.Add(c) // before it is judged, so that no change is missed
@@ -113,7 +114,7 @@ func (c *conn) authenticate() bool {
 	if err != nil {
 		return c.refuseHandshake(err)
 	}
-	c.nc = tc
+	c.nc, c.hop = tc, tc
 	c.flow.Security = flow.MutualTLS
 	c.flow.Protocol = hop.Declared(tc.ALPN)
 	c.flow.Local, c.flow.Peer, c.flow.PeerID = tc.Local, tc.Peer, tc.Peer.ID.String()
@@ -131,7 +132,9 @@ func (c *conn) refuseHandshake(err error) bool {
 	case errors.As(err, &plain) && plain.Conn != nil:
 		c.answerPlaintext(plain)
 		return c.refuse(flow.PlaintextRefused, "plaintext where mutual TLS is required")
-	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return c.refuse(flow.RequestTimeout, "handshake: "+err.Error())
+	case errors.Is(err, io.EOF):
 		return c.refuse(flow.ClientClosed, "handshake: "+err.Error())
 	}
 	return c.refuse(flow.TLSFailed, err.Error())
@@ -237,6 +240,11 @@ func (c *conn) authorize() bool {
 		about.StillAllowed = c.judgeOpaque()
 	}
 	c.tracked.Describe(&about)
+	if c.hop != nil {
+		if err := c.hop.Revalidate(); err != nil { // the bundles changed during the handshake
+			return c.refuse(flow.CertificateRevoked, err.Error())
+		}
+	}
 	c.metrics = c.l.opts.Metrics.Connection(&c.flow)
 	allowed := c.l.opts.Enforcer.Connection(&c.flow)
 	if c.flow.Protocol == flow.HTTP1 {
@@ -281,18 +289,23 @@ func (c *conn) AbandonIfGone() {
 }
 
 // Abort implements [drain.Ender].
-func (c *conn) Abort() { _ = c.raw.Close() } // without close_notify; it may be closed already
+func (c *conn) Abort() { socket.Abort(c.raw) }
 
 // serveTCP forwards opaque bytes.
 func (c *conn) serveTCP() {
-	up, endpoint, refusal := c.l.opts.App.Dial(c.l.opts.Base, &c.flow)
+	app := c.to.Forwarder()
+	if app == nil {
+		c.refuse(flow.NoDestination, "the listener was taken out of the configuration")
+		return
+	}
+	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.flow)
 	if up == nil {
 		c.flow.Refusal = refusal
 		return
 	}
 	endpoint.Begin()
 	defer endpoint.Done()
-	c.l.opts.App.TCP(&c.flow, c.nc, up)
+	app.TCP(&c.flow, c.nc, up)
 }
 
 // overloaded writes down a connection that found no room.

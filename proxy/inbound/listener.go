@@ -9,6 +9,7 @@ import (
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
+	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/flow"
@@ -32,9 +33,10 @@ type Options struct {
 	Strict func() bool
 	// AllowConnect lets CONNECT through to the application.
 	AllowConnect bool
-	// App is the way to the application; its one endpoint's port is the one
-	// that policies speak of.
-	App *forward.Forwarder
+	// App returns the way to the application, which a reload may replace; nil
+	// once there is none. Its one endpoint's port is the one that policies
+	// speak of.
+	App func() *forward.Forwarder
 
 	// Base ends when every connection must end.
 	Base      context.Context //nolint:containedctx // the parent of every connection's
@@ -68,8 +70,8 @@ func New(opts Options) *Listener {
 		Limits: opts.Limits, Buffers: opts.Buffers, AllowConnect: opts.AllowConnect,
 	})
 	l.app = flow.Connection{Direction: flow.Inbound, Listener: opts.Name}
-	if e := opts.App.Destination.Pick(timeZero, nil); e != nil {
-		l.app.Destination = e.Addr
+	if app := opts.App(); app != nil {
+		app.Destination.Each(func(e *balance.Endpoint) { l.app.Destination = e.Addr })
 	}
 	l.loop = &accept.Loop{
 		Listener: opts.Listener, Gate: opts.Gate, Serve: l.serve, Refuse: l.overloaded,

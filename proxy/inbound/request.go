@@ -149,6 +149,6 @@ func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
 	if trace := c.rec.Traceparent(); trace != nil {
 		c.edits.Fields = append(c.edits.Fields, trace)
 	}
-	q.Refusal = c.l.opts.App.HTTP(c.l.opts.Base, x, q, &c.edits)
+	q.Refusal = c.to.HTTP(c.l.opts.Base, x, q, &c.edits)
 	return q.Refusal.Reason == flow.None || x.Status != 0
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
+	"github.com/outrider-mesh/outrider/proxy/socket"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -20,7 +21,7 @@ type conn struct {
 	l       *Listener
 	raw     net.Conn // as accepted
 	nc      net.Conn // as it is read from now
-	to      *forward.Forwarder
+	to      forward.Route
 	flow    flow.Connection
 	tracked *drain.Conn
 	metrics *telemetry.ConnectionMetrics
@@ -35,10 +36,10 @@ type conn struct {
 
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
-	c := &conn{l: l, raw: raw, nc: raw, to: l.opts.Forward()}
+	c := &conn{l: l, raw: raw, nc: raw, to: forward.Route{Latest: l.opts.Forward}}
 	c.flow = flow.Connection{
 		Direction: flow.Outbound, Listener: l.opts.Name, Opened: time.Now(),
-		Remote: httpflow.AddrPortOf(raw.RemoteAddr()), Service: c.to.Destination.Name(),
+		Remote: httpflow.AddrPortOf(raw.RemoteAddr()), Service: l.opts.Service,
 	}
 	c.tracked = l.opts.Tracker.Add(c)
 	c.flow.ID = c.tracked.ID()
@@ -143,24 +144,37 @@ func (c *conn) AbandonIfGone() {
 }
 
 // Abort implements [drain.Ender].
-func (c *conn) Abort() { _ = c.raw.Close() } // it may be closed already
+func (c *conn) Abort() { socket.Abort(c.raw) }
 
 // serveTCP forwards opaque bytes over a hop of their own.
 func (c *conn) serveTCP() {
-	up, endpoint, refusal := c.to.Dial(c.l.opts.Base, &c.flow)
+	to := c.to.Forwarder()
+	if to == nil {
+		c.flow.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "it was taken out of the configuration"}
+		return
+	}
+	up, endpoint, refusal := to.Dial(c.l.opts.Base, &c.flow)
 	if up == nil {
 		c.flow.Refusal = refusal
 		return
 	}
 	endpoint.Begin()
 	defer endpoint.Done()
-	if h, ok := up.(*hop.Conn); ok {
+	h, mesh := up.(*hop.Conn)
+	if mesh {
 		c.flow.Security = flow.MutualTLS
 		c.flow.Local, c.flow.Peer, c.flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
 		c.flow.Times.TLS = h.Took
 	}
 	c.describe()
-	c.to.TCP(&c.flow, c.nc, up)
+	if mesh {
+		if err := h.Revalidate(); err != nil { // the bundles changed during the handshake
+			c.flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}
+			socket.Abort(up)
+			return
+		}
+	}
+	to.TCP(&c.flow, c.nc, up)
 }
 
 // serveHTTP reads requests one after the other.

@@ -26,8 +26,10 @@ type Options struct {
 	Protocol flow.Protocol
 	// AllowConnect lets CONNECT through to the destination.
 	AllowConnect bool
-	// Forward is asked for every connection for the way to the destination, so
-	// that a reload reaches new connections.
+	// Service is the name of the destination.
+	Service string
+	// Forward returns the way to the destination, which a reload may replace;
+	// nil once there is none.
 	Forward func() *forward.Forwarder
 	// Base ends when every connection must end.
 	Base    context.Context //nolint:containedctx // the parent of every connection's

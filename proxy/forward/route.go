@@ -1,0 +1,42 @@
+package forward
+
+import (
+	"context"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/http1"
+)
+
+// A Route is the way of one connection, which a reload may replace between two of
+// its requests. It belongs to the goroutine that serves the connection.
+type Route struct {
+	// Latest returns the way in force; nil when there is none any more.
+	Latest func() *Forwarder
+
+	now *Forwarder
+}
+
+// Forwarder is the way taken; nil when there is none.
+func (r *Route) Forwarder() *Forwarder {
+	if r.now == nil {
+		r.now = r.Latest()
+	}
+	return r.now
+}
+
+// HTTP is [Forwarder].HTTP by the way in force.
+func (r *Route) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *http1.Edits) flow.Refusal {
+	for {
+		f := r.Forwarder()
+		if f == nil {
+			return flow.Refusal{Reason: flow.NoDestination, Detail: "the way was taken out of the configuration"}
+		}
+		refusal := f.HTTP(ctx, x, q, e)
+		if refusal.Reason != flow.Draining { // else nothing was sent, or it may be sent again
+			return refusal
+		}
+		if r.now = r.Latest(); r.now == f {
+			return refusal
+		}
+	}
+}
