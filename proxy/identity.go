@@ -12,7 +12,6 @@ import (
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	"github.com/outrider-mesh/outrider/identity/workload"
 	"github.com/outrider-mesh/outrider/proxy/drain"
-	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 )
@@ -136,13 +135,7 @@ func (s *Sidecar) connections() any {
 		if a == nil {
 			return
 		}
-		v := connection{ID: c.ID(), Direction: "inbound", Listener: a.Listener, Remote: a.Remote, Protocol: "tcp", Opened: a.Opened}
-		if a.Direction == flow.Outbound {
-			v.Direction = "outbound"
-		}
-		if a.Protocol == flow.HTTP1 {
-			v.Protocol = "http/1.1"
-		}
+		v := connection{ID: c.ID(), Direction: a.Direction.String(), Listener: a.Listener, Remote: a.Remote, Protocol: a.Protocol.String(), Opened: a.Opened}
 		if a.Peer.Authenticated() {
 			v.Peer = a.Peer.ID.String()
 		}

@@ -90,7 +90,7 @@ func (r *recorder) head(o *object, kind string, at time.Time, conn *flow.Connect
 	}
 	o.buf = append(o.buf, '"')
 	o.number("connection", int64(conn.ID)) //nolint:gosec // a count from 1
-	o.word("direction", directionName(conn.Direction))
+	o.word("direction", conn.Direction.String())
 	o.text("listener", conn.Listener, maxName)
 
 	// The mesh peer is the caller inbound and the server outbound.
@@ -110,8 +110,8 @@ func (r *recorder) head(o *object, kind string, at time.Time, conn *flow.Connect
 }
 
 func protocol(o *object, conn *flow.Connection) {
-	o.word("protocol", protocolName(conn.Protocol))
-	o.word("security", securityName(conn.Security))
+	o.word("protocol", conn.Protocol.String())
+	o.word("security", conn.Security.String())
 }
 
 func refusal(o *object, r flow.Refusal) {

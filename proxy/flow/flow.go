@@ -25,6 +25,17 @@ const (
 	Outbound
 )
 
+// String returns the name used in logs and metrics.
+func (d Direction) String() string {
+	switch d {
+	case Inbound:
+		return "inbound"
+	case Outbound:
+		return "outbound"
+	}
+	return "unknown"
+}
+
 // Protocol is what a connection carries inside of TLS.
 type Protocol uint8
 
@@ -38,6 +49,18 @@ const (
 	TCP
 )
 
+// String returns the name used in logs and metrics; "unknown" for Undetected.
+func (p Protocol) String() string {
+	switch p {
+	case HTTP1:
+		return "http1"
+	case TCP:
+		return "tcp"
+	case Undetected:
+	}
+	return "unknown"
+}
+
 // Security is how the mesh side of the connection is protected.
 type Security uint8
 
@@ -48,6 +71,17 @@ const (
 	// MutualTLS: both ends proved a SPIFFE ID.
 	MutualTLS
 )
+
+// String returns the name used in logs and metrics.
+func (s Security) String() string {
+	switch s {
+	case Plaintext:
+		return "plaintext"
+	case MutualTLS:
+		return "mutual_tls"
+	}
+	return "unknown"
+}
 
 // A Connection is what is known of one accepted connection.
 type Connection struct {

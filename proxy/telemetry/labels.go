@@ -57,29 +57,11 @@ func classOf(status int) int {
 // Directions index arrays from 0, so that those need no empty first row.
 const directionCount = 2
 
-var directionNames = [directionCount]string{"inbound", "outbound"}
+var directions = [directionCount]flow.Direction{flow.Inbound, flow.Outbound}
 
 func directionOf(d flow.Direction) int {
 	if d == flow.Outbound {
 		return 1
 	}
 	return 0
-}
-
-func protocolName(p flow.Protocol) string {
-	switch p {
-	case flow.HTTP1:
-		return "http1"
-	case flow.TCP:
-		return "tcp"
-	case flow.Undetected:
-	}
-	return "unknown"
-}
-
-func securityName(s flow.Security) string {
-	if s == flow.MutualTLS {
-		return "mutual_tls"
-	}
-	return "plaintext"
 }

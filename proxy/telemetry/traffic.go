@@ -77,7 +77,8 @@ func (t *traffic) define(c *catalogue) {
 		"Connections counted under peer=\"other\" because the cap on distinct peers was reached.").WithLabelValues()
 
 	t.series = make(map[seriesKey]*series)
-	for d, direction := range directionNames {
+	for d := range directions {
+		direction := directions[d].String()
 		for o, outcome := range outcomeNames {
 			t.durations[d][o] = durations.WithLabelValues(direction, outcome)
 		}
@@ -141,7 +142,7 @@ func (t *traffic) lookup(conn *flow.Connection) *series {
 
 func (t *traffic) resolve(key seriesKey) *series {
 	d := directionOf(key.direction)
-	direction, protocol, security := directionNames[d], protocolName(key.protocol), securityName(key.security)
+	direction, protocol, security := directions[d].String(), key.protocol.String(), key.security.String()
 	reasons := flow.Reasons()
 	return &series{
 		direction: d,
