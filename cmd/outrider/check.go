@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
@@ -55,7 +56,7 @@ type report struct {
 func (r *report) add(warnings []config.Problem, err error) {
 	for _, w := range warnings {
 		r.warnings++
-		fmt.Fprintln(r.out, "warning:", w)
+		fmt.Fprintln(r.out, w) // begins with its severity
 	}
 	var invalid *config.Invalid
 	switch {
@@ -64,7 +65,7 @@ func (r *report) add(warnings []config.Problem, err error) {
 		for _, p := range invalid.Problems {
 			if p.Severity == config.Warning {
 				r.warnings++
-				fmt.Fprintln(r.out, "warning:", p)
+				fmt.Fprintln(r.out, p)
 				continue
 			}
 			r.errors++
@@ -99,10 +100,17 @@ func (r *report) policies(ctx context.Context, dir string, w authz.Workload) {
 }
 
 func (r *report) end() error {
-	fmt.Fprintf(r.out, "%d errors, %d warnings\n", r.errors, r.warnings)
+	fmt.Fprintf(r.out, "%s, %s\n", count(r.errors, "error"), count(r.warnings, "warning"))
 	if r.errors > 0 {
 		return statusFailed
 	}
 	return nil
 }
 
+// count is a number and what it counts.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}

@@ -38,7 +38,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"run", "--config FILE", "run the sidecar", runSidecar},
-		{"check", "[--config FILE] [--policies DIR]", "check a configuration and policies, all problems at once", check},
+		{"check", "[--config FILE] [--policies DIR]", "check a configuration and policies", check},
 		{"demo", "[--keep] [--no-color]", "see it work: a small mesh on this machine, without root", showDemo},
 		{"version", "", "print the version", version},
 	}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/identity/devca"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files in the sessions")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"outrider": main})
+}
+
+// TestScripts runs the sessions in testdata/script, each a command line user's
+// point of view.
+func TestScripts(t *testing.T) {
+	const dir, least = "testdata/script", 9
+	sessions, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sessions) < least {
+		t.Errorf("only %d sessions", len(sessions))
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: dir,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+	})
+}
+
+// exits STATUS COMMAND... runs a command and compares its exit status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits status command [arg...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		got = failed.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// svid ID writes an SVID of a development CA to svid.pem, key.pem and
+// bundle.pem.
+func svid(ts *testscript.TestScript, _ bool, args []string) {
+	id, err := spiffeid.FromString(strings.Join(args, " "))
+	ts.Check(err)
+	ca, err := devca.New(devca.Options{TrustDomain: id.TrustDomain(), Warn: io.Discard})
+	ts.Check(err)
+	issued, err := ca.Issue(id, devca.IssueOptions{})
+	ts.Check(err)
+	chain, key, err := issued.Marshal()
+	ts.Check(err)
+	var bundle []byte
+	for _, root := range ca.Bundle().X509Authorities() {
+		bundle = append(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw})...)
+	}
+	for name, data := range map[string][]byte{"svid.pem": chain, "key.pem": key, "bundle.pem": bundle} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600))
+	}
+}
+
+// port VARIABLE... sets variables to ports that are free at the moment.
+func port(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		_, p, err := net.SplitHostPort(l.Addr().String())
+		ts.Check(err)
+		ts.Setenv(name, p)
+	}
+}
+
+// expand FILE... replaces $VARIABLE in files.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// terminate sends SIGTERM to what runs in the background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// await URL STATUS asks until the answer has the status.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: await url status")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	last := ""
+	for last != args[1] {
+		select {
+		case <-tick.C:
+			last = statusOf(ctx, client, args[0])
+		case <-ctx.Done():
+			ts.Fatalf("%s is answered with %s, want %s", args[0], last, args[1])
+		}
+	}
+}
+
+func statusOf(ctx context.Context, client *http.Client, url string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err.Error()
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return err.Error()
+	}
+	defer res.Body.Close()
+	return fmt.Sprint(res.StatusCode)
+}
