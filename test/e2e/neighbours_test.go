@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/mtls"
@@ -78,7 +80,7 @@ func serveMesh(t testing.TB, src identity.Source, h http.HandlerFunc) *meshServe
 	}
 	m := &meshServer{addr: l.Addr().String(), conns: map[net.Conn]bool{}}
 	cfg := mtls.ServerConfig(src, mtls.ServerOptions{NextProtos: []string{hop.ALPNPlainHTTP1}})
-	s := &http.Server{Handler: h, ConnState: m.changed, ErrorLog: nil, ReadHeaderTimeout: patience}
+	s := &http.Server{Handler: h, ConnState: m.changed, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -122,4 +124,10 @@ func configDump(t testing.TB, s *testkit.Sidecar) map[string]any {
 		t.Fatal(err)
 	}
 	return dump
+}
+
+// tick is a pause between the bytes of a slow peer.
+func tick(t testing.TB) <-chan time.Time {
+	t.Helper()
+	return time.After(20 * time.Millisecond)
 }
