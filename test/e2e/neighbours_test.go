@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"log"
@@ -130,4 +132,9 @@ func configDump(t testing.TB, s *testkit.Sidecar) map[string]any {
 func tick(t testing.TB) <-chan time.Time {
 	t.Helper()
 	return time.After(20 * time.Millisecond)
+}
+
+func identityHash(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }

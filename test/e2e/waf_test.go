@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -62,13 +63,11 @@ func chunked(body string) string {
 	var b strings.Builder
 	for len(body) > 0 {
 		n := min(len(body), 15)
-		b.WriteString(hex(n) + "\r\n" + body[:n] + "\r\n")
+		fmt.Fprintf(&b, "%x\r\n%s\r\n", n, body[:n])
 		body = body[n:]
 	}
 	return b.String() + "0\r\n\r\n"
 }
-
-func hex(n int) string { return string("0123456789abcdef"[n]) }
 
 // wafOverload fills the inspection slots with bodies that are dear to inspect.
 func wafOverload(t *testing.T) {
