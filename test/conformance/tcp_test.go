@@ -1,0 +1,138 @@
+package conformance_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/outrider-mesh/outrider/internal/testkit"
+)
+
+// A stream is an end of a TCP connection, or of TLS over one.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// A tcpCase is a conversation. Both halves run at the same time, each over its
+// end of the connection, and both must come to an end.
+type tcpCase struct {
+	name           string
+	server, client func(t *testing.T, c stream)
+	// times is how many clients there are at once; 0 is one.
+	times int
+	// unheard: the client may be gone before the server hears of it.
+	unheard bool
+	// declared: where the protocol is to be detected, a client that ends
+	// without a byte has nothing to be detected by, and is let go.
+	declared bool
+}
+
+// acceptAll serves every connection until the test ends, and then waits for
+// those who serve.
+func acceptAll(t *testing.T, handle func(stream)) (addr string) {
+	t.Helper()
+	ln := listen(t)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			nc, err := ln.AcceptTCP()
+			if err != nil {
+				return // the test is over
+			}
+			serving.Go(func() {
+				defer nc.Close()
+				nc.SetDeadline(time.Now().Add(patience))
+				handle(nc)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		serving.Wait()
+	})
+	return ln.Addr().String()
+}
+
+func TestTCP(t *testing.T) {
+	for _, mode := range []struct {
+		name, protocol string
+		connect        func(t *testing.T, app, protocol string) func() (stream, error)
+	}{
+		{"declared", "TCP", throughTwo},
+		{"detected", "", throughTwo},
+		{"a SPIFFE client without a sidecar", "TCP", throughOne},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			ran := 0
+			for _, c := range tcpCases(t) {
+				if c.declared && mode.protocol == "" {
+					continue
+				}
+				ran++
+				t.Run(c.name, func(t *testing.T) { c.run(t, mode.protocol, mode.connect) })
+			}
+			atLeast(t, "conversations over TCP", ran, 21)
+		})
+	}
+}
+
+// run holds the conversation and waits until both halves are over: a sidecar
+// that is stopped before has every right to cut them off.
+func (c tcpCase) run(t *testing.T, protocol string, reach func(t *testing.T, app, protocol string) func() (stream, error)) {
+	times := max(c.times, 1)
+	var served counter
+	app := acceptAll(t, func(s stream) {
+		defer served.Add(1)
+		c.server(t, s)
+	})
+	connect := reach(t, app, protocol)
+	var clients sync.WaitGroup
+	for range times {
+		clients.Go(func() {
+			s, err := connect()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			s.SetDeadline(time.Now().Add(patience))
+			c.client(t, s)
+		})
+	}
+	clients.Wait()
+	if !c.unheard {
+		testkit.Eventually(t, "every connection was served to its end", func() bool { return int(served.Load()) == times })
+	}
+}
+
+// throughTwo returns how a client reaches the application with two sidecars in
+// between.
+func throughTwo(t *testing.T, app, protocol string) func() (stream, error) {
+	t.Helper()
+	m := startMesh(t, meshOptions{App: app, Protocol: protocol, Calling: "  limits: {detectTimeout: 20ms}"})
+	return func() (stream, error) {
+		nc, err := net.Dial("tcp", m.Front)
+		if err != nil {
+			return nil, err
+		}
+		return nc.(*net.TCPConn), nil
+	}
+}
+
+// throughOne is the same for a client that speaks mutual TLS itself.
+func throughOne(t *testing.T, app, protocol string) func() (stream, error) {
+	t.Helper()
+	m := startInbound(t, meshOptions{App: app, Protocol: protocol})
+	config := m.clientTLS(t, checkout)
+	return func() (stream, error) {
+		c, err := tls.Dial("tcp", m.Port, config)
+		if err != nil {
+			return nil, fmt.Errorf("mutual TLS: %w", err)
+		}
+		return c, nil
+	}
+}
