@@ -37,7 +37,7 @@ func (e *Enforcer) Connection(c *flow.Connection) bool {
 	return false
 }
 
-// StillAllows judges an opaque connection again, and changes nothing.
+// StillAllows judges a connection of opaque bytes again, and changes nothing.
 func (e *Enforcer) StillAllows(c *flow.Connection) bool {
 	r := requestOf(c)
 	return e.set.Load().Authorize(&r).Allowed
@@ -56,8 +56,12 @@ func (e *Enforcer) Request(q *flow.Request) bool {
 	return false
 }
 
+// requestOf is what a policy may know of a connection. That it carries HTTP
+// matters to the explanation: its requests would have brought more.
 func requestOf(c *flow.Connection) authz.Request {
-	return authz.Request{Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port()}
+	return authz.Request{
+		Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port(), HTTP: c.Protocol == flow.HTTP1,
+	}
 }
 
 // explain says which policy decided and, where an Allow was missing, which one

@@ -68,19 +68,24 @@ func AnswerTo(reason flow.Reason, decisionID string) (a Answer, ok bool) {
 		return Answer{}, false
 	}
 	name := reason.String()
+	var more string
+	switch status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		more = "retry-after: 1\r\n" // seconds, RFC 9110 §10.2.3
+	case http.StatusMethodNotAllowed:
+		// RFC 9110 §15.5.6 wants the list; only CONNECT is missing from it.
+		more = "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE\r\n"
+	}
 	fields := "content-type: text/plain; charset=utf-8\r\n" +
 		"cache-control: no-store\r\n" +
 		"proxy-status: outrider; error=" + proxyError + "; details=\"" + name + "\"\r\n" +
-		"x-outrider-decision: " + decisionID + "\r\n"
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		fields += "retry-after: 1\r\n" // seconds, RFC 9110 §10.2.3
-	}
-	body := "outrider: " + sentences(reason) + " (" + name + ", decision " + decisionID + ")\n"
+		"x-outrider-decision: " + decisionID + "\r\n" + more
+	body := "outrider: " + sentence(reason) + " (" + name + ", decision " + decisionID + ")\n"
 	return Answer{Status: status, Fields: []byte(fields), Body: []byte(body)}, true
 }
 
-// sentences are what a caller may know.
-func sentences(r flow.Reason) string { //nolint:cyclop,exhaustive // those without an answer need no sentence
+// sentence is what a caller may know.
+func sentence(r flow.Reason) string { //nolint:cyclop,exhaustive // those without an answer need no sentence
 	switch r {
 	case flow.AccessDenied, flow.PolicyChanged:
 		return "this caller may not make this request"
