@@ -48,6 +48,7 @@ func newClientConn(d Dialed, opts *ClientOptions, pool *Pool) *ClientConn {
 		body:     bodyLimits{trailerBytes: l.TrailerBytes, headerCount: l.HeaderCount, within: l.BodyTimeout},
 		retireAt: d.RetireAt, cleanCloseUnprocessed: d.CleanCloseMeansUnprocessed,
 	}
+	c.resp.fromSidecar = d.FromSidecar
 	c.raw = rawConn(d.Conn)
 	c.peek = func(fd uintptr) { c.alive = quiet(fd) }
 	return c

@@ -27,6 +27,9 @@ const (
 	hopField
 	// reservedField: only a sidecar may set it; stripped from either side.
 	reservedField
+	// decisionField: names the record of a refusal; it passes only if a sidecar
+	// has sent it.
+	decisionField
 	// confusingField: a framing field spelled so that another server might
 	// take it for the real one.
 	confusingField
@@ -91,6 +94,9 @@ func kindOf[T text](name T) fieldKind { //nolint:cyclop // one flat table
 		}
 	}
 	if len(name) >= len(ownPrefix) && looksLike(name[:len(ownPrefix)], ownPrefix) {
+		if equalFold(name, decision) {
+			return decisionField
+		}
 		return reservedField
 	}
 	return plainField
@@ -100,6 +106,7 @@ func kindOf[T text](name T) fieldKind { //nolint:cyclop // one flat table
 const (
 	xfcc      = "x-forwarded-client-cert"
 	ownPrefix = "x-outrider-"
+	decision  = "x-outrider-decision"
 )
 
 func kindIf(is bool, kind fieldKind) fieldKind {
@@ -130,6 +137,7 @@ type head struct {
 	trailersWanted bool // TE: trailers
 	expects        bool // an Expect field, whatever it asks for
 	expectsOther   bool // Expect: something other than 100-continue
+	fromSidecar    bool // see [Dialed]
 	traced         bool
 	trace          span
 }
@@ -226,7 +234,7 @@ func (h *head) note(raw []byte, f *field) *ProtocolError {
 		h.trace = f.value
 	case confusingField:
 		return malformed("a framing field is spelled with an underscore")
-	case plainField, hopField, reservedField:
+	case plainField, hopField, reservedField, decisionField:
 	}
 	return nil
 }

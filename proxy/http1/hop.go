@@ -62,6 +62,8 @@ func dropped[T text](h *head, src T, f *field) bool {
 	switch f.kind {
 	case connectionField, hopField, reservedField, teField, upgradeField, transferEncodingField:
 		return true
+	case decisionField:
+		return !h.fromSidecar
 	case plainField, traceparentField:
 		for _, n := range h.nominated {
 			if sameName(cut(src, n), cut(src, f.name)) {

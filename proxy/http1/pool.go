@@ -20,6 +20,10 @@ type Dialed struct {
 	// it. A request that meets such an end may be sent again, whatever its
 	// method.
 	CleanCloseMeansUnprocessed bool
+	// FromSidecar: the other end is one of us, so that the x-outrider-decision
+	// of its refusals can be believed and is passed on. From anybody else it is
+	// stripped like all that begins with x-outrider-.
+	FromSidecar bool
 }
 
 // PoolOptions configure a [Pool].

@@ -12,7 +12,7 @@ type response struct {
 
 // parse reads a complete head.
 func (r *response) parse(raw []byte, ends []int32) *ProtocolError {
-	*r = response{head: head{fields: r.fields[:0], nominated: r.nominated[:0]}, raw: raw}
+	*r = response{head: head{fields: r.fields[:0], nominated: r.nominated[:0], fromSidecar: r.fromSidecar}, raw: raw}
 	if err := r.parseLine(raw[:ends[0]-2]); err != nil {
 		return err
 	}

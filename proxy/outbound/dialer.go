@@ -39,6 +39,7 @@ func (d *Dialer) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Diale
 	}
 	return http1.Dialed{
 		Conn: c, RetireAt: c.RetireAt(time.Now()), CleanCloseMeansUnprocessed: hop.CleanClose(c.ALPN),
+		FromSidecar: c.ALPN == hop.ALPNHTTP1,
 	}, nil
 }
 
