@@ -127,7 +127,7 @@ func (a *app) callNext(r *http.Request) (behind *answer, refused *reply, err err
 
 // relay hands a refusal on to whoever called us.
 func relay(w http.ResponseWriter, got *reply) {
-	for _, name := range []string{"Content-Type", "Proxy-Status"} {
+	for _, name := range []string{"Content-Type", "Proxy-Status", decisionHeader} {
 		if v := got.header.Get(name); v != "" {
 			w.Header().Set(name, v)
 		}
@@ -181,12 +181,10 @@ type reply struct {
 	body   []byte
 }
 
-// decision is the id that a refusal ends with: "(waf_blocked, decision ID)".
-// Whoever is refused can read it there, whatever lies between.
-func (r *reply) decision() string {
-	_, id, _ := strings.Cut(r.text(), ", decision ")
-	return strings.TrimSuffix(id, ")")
-}
+// decisionHeader names the record of a refusal.
+const decisionHeader = "X-Outrider-Decision"
+
+func (r *reply) decision() string { return r.header.Get(decisionHeader) }
 
 // text is the body on one line.
 func (r *reply) text() string { return strings.TrimSpace(string(r.body)) }

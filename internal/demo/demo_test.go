@@ -108,7 +108,6 @@ func golden(t *testing.T, name, got string) {
 func with(spoil func(*plan), steps ...step) plan {
 	p := asShipped()
 	p.steps = steps
-	p.patience = 5 * time.Second
 	spoil(&p)
 	return p
 }

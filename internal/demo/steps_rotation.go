@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	workloadapi "github.com/outrider-mesh/outrider/identity/workload"
@@ -21,8 +22,10 @@ const (
 	callers = 8
 	// rotations is how often everybody gets a new certificate.
 	rotations = 3
-	// callsPerRotation is how many calls there are at least between two.
+	// callsPerRotation is how many calls there are between two rotations, on a
+	// machine that manages so many within longestRound.
 	callsPerRotation = 500
+	longestRound     = 2 * time.Second
 )
 
 func rotationStep() step {
@@ -58,6 +61,12 @@ func rotationStep() step {
 // rotateUnder replaces all certificates a number of times. A round ends when the
 // new ones are in use.
 func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
+	// The first certificates have to be in use before the second can be told
+	// from them.
+	err := s.await(ctx, "the first calls are answered", func() (bool, error) { return l.done.Load() >= 2*callers, nil })
+	if err != nil {
+		return err
+	}
 	before, err := s.usage(ctx, eye)
 	if err != nil {
 		return err
@@ -66,7 +75,7 @@ func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
 	s.line("   %-12s %-19s %-19s %s", "", "serial of checkout", "serial of payments", "calls so far")
 	s.line("   %-12s %-19s %-19s %d", "at first", before.checkout, before.payments, l.done.Load())
 	for round := 1; round <= rotations; round++ {
-		enough := l.done.Load() + callsPerRotation
+		enough, since := l.done.Load()+callsPerRotation, time.Now()
 		if err := s.plan.rotate(ctx, s.mesh); err != nil {
 			return err
 		}
@@ -74,7 +83,7 @@ func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
 		err := s.await(ctx, "every workload uses its new certificate", func() (bool, error) {
 			var err error
 			now, err = s.usage(ctx, eye)
-			return now.allNew(before) && l.done.Load() >= enough, err
+			return now.allNew(before) && (l.done.Load() >= enough || time.Since(since) > longestRound), err
 		})
 		if err != nil {
 			return err
