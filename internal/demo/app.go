@@ -127,7 +127,7 @@ func (a *app) callNext(r *http.Request) (behind *answer, refused *reply, err err
 
 // relay hands a refusal on to whoever called us.
 func relay(w http.ResponseWriter, got *reply) {
-	for _, name := range []string{"Content-Type", "Proxy-Status", decisionHeader} {
+	for _, name := range []string{"Content-Type", "Proxy-Status"} {
 		if v := got.header.Get(name); v != "" {
 			w.Header().Set(name, v)
 		}
@@ -181,10 +181,16 @@ type reply struct {
 	body   []byte
 }
 
-// decisionHeader names the record of a refusal.
+// decisionHeader names the record of a refusal. No application can send it: it
+// comes from the nearest sidecar that refused, or not at all.
 const decisionHeader = "X-Outrider-Decision"
 
-func (r *reply) decision() string { return r.header.Get(decisionHeader) }
+// decision is the id that the text of a refusal ends with, "(waf_blocked,
+// decision ID)", which applications that hand it on leave alone.
+func (r *reply) decision() string {
+	_, id, _ := strings.Cut(r.text(), ", decision ")
+	return strings.TrimSuffix(id, ")")
+}
 
 // text is the body on one line.
 func (r *reply) text() string { return strings.TrimSpace(string(r.body)) }
