@@ -96,11 +96,11 @@ func (c *conn) detect() bool {
 	if c.flow.Protocol = c.l.opts.Protocol; c.flow.Protocol != flow.Undetected {
 		return true
 	}
-	if c.l.learned.silent.Load() {
-		c.flow.Protocol = flow.TCP
-		return true
+	wait := c.l.opts.Limits.DetectTimeout
+	if c.l.learned.silent.Load() && !c.l.learned.http.Load() {
+		wait = min(wait, briefly)
 	}
-	kind, replay, err := detect.Peek(c.raw, c.l.opts.Limits.DetectTimeout)
+	kind, replay, err := detect.Peek(c.raw, wait)
 	c.nc = replay
 	if err != nil {
 		c.flow.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
@@ -128,6 +128,12 @@ func (c *conn) detect() bool {
 
 // learned is what earlier connections told about the port.
 type learned struct{ http, silent atomic.Bool }
+
+// briefly is how long a connection is looked at where an earlier client waited
+// for the server to speak. That client may have been one of HTTP that connected
+// ahead of need, which must not decide about the port for good: the application
+// is on this machine, and a request that it has is here within this time.
+const briefly = 5 * time.Millisecond
 
 // CloseGracefully implements [drain.Ender]. Opaque bytes know no graceful end.
 func (c *conn) CloseGracefully() {
