@@ -150,6 +150,7 @@ func TestAStrictPortRefusesPlaintextReadably(t *testing.T) {
 		if !a.Close {
 			t.Errorf("%.10q: the connection is to go on", request)
 		}
+		w.Close()
 		id := decisionID(t, a)
 		s.Log.Await(t, "that decision", func(r map[string]any) bool {
 			return r["decision_id"] == id && r["reason"] == "plaintext_refused"
