@@ -21,7 +21,7 @@ func showDemo(ctx context.Context, args []string, env environment) error {
 	}
 	stop := lifecycle.Signals(ctx)
 	defer stop.Release()
-	err := demo.Run(stop.Graceful, demo.Options{
+	err := demo.Run(stop.Graceful, demo.Options{ //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
 		Stdout: env.stdout, Stderr: env.stderr, Keep: *keep,
 		// https://no-color.org: set and not empty.
 		Color: !*noColor && env.getenv("NO_COLOR") == "" && env.getenv("TERM") != "dumb" && isTerminal(env.stdout),

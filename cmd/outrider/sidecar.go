@@ -34,7 +34,7 @@ func runSidecar(ctx context.Context, args []string, env environment) error {
 	}
 	stop := lifecycle.Signals(ctx)
 	defer stop.Release()
-	s, err := proxy.New(stop.Graceful, proxy.Options{
+	s, err := proxy.New(stop.Graceful, proxy.Options{ //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
 		Config: c, ConfigPath: *path, EndpointSocket: env.getenv("SPIFFE_ENDPOINT_SOCKET"),
 		Stdout: env.stdout, Stderr: env.stderr, Log: log,
 	})
@@ -42,7 +42,7 @@ func runSidecar(ctx context.Context, args []string, env environment) error {
 		return err
 	}
 	log.Info("starting", "version", buildinfo.Version(), "config", *path)
-	if err := s.Run(stop.Graceful, stop.Force.Done()); err != nil {
+	if err := s.Run(stop.Graceful, stop.Force.Done()); err != nil { //nolint:contextcheck // as above
 		return fmt.Errorf("sidecar: %w", err)
 	}
 	log.Info("stopped")

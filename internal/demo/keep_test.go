@@ -86,7 +86,7 @@ func tryAll(t *testing.T, text string) {
 			t.Errorf("command %d was answered with %d, want %d:\n%s", i+1, got[i], want[i], text)
 		}
 	}
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		pattern, ok := strings.CutPrefix(line, "   ls ")
 		if !ok {
 			continue
