@@ -88,6 +88,7 @@ func (c *check) holds(f *facts, deny bool) bool {
 			return deny
 		}
 		return c.headerHolds(f, deny)
+	default: // known as soon as the request is
 	}
 	return c.not != c.matchesValue(f)
 }
@@ -107,6 +108,7 @@ func (c *check) matchesValue(f *facts) bool {
 		return c.values.matchHost(f.host, f.hostPort)
 	case methods:
 		return c.values.match(f.req.Method, f.req.Method)
+	default: // paths; the others have no text to match
 	}
 	return c.values.matchPath(f.req.Path, f.escaped)
 }

@@ -56,6 +56,7 @@ func (p *pattern) match(s, tail string) bool {
 		return strings.HasPrefix(s, p.text)
 	case suffix:
 		return strings.HasSuffix(tail, p.text)
+	default: // present
 	}
 	return s != ""
 }
@@ -74,6 +75,7 @@ func (p *pattern) matchHost(host, port string) bool {
 		return extra >= 0 && equalFold(host[:len(p.text)], p.text)
 	case suffix:
 		return extra >= 0 && equalFold(host[extra:], p.text)
+	default: // present
 	}
 	return host != ""
 }

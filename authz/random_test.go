@@ -182,6 +182,7 @@ func differences(t testing.TB, m maker, n int) (decisions, allowed int) {
 			got.by = "default"
 		case authz.NoAllowMatched:
 			got.by = "none"
+		default: // a policy decided, and is named
 		}
 		if want := (reference{policies: policies, opts: opts}).decide(r); got != want {
 			t.Fatalf("Authorize: %v, the reference says %v\nrequest %+v\npolicies %+v", d, want, r, policies)

@@ -1,27 +1,18 @@
 package proxy_test
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/outrider-mesh/outrider/identity/identitytest"
-	"github.com/outrider-mesh/outrider/proxy"
-	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,58 +22,7 @@ const (
 	payments = "spiffe://example.org/ns/shop/sa/payments"
 )
 
-// buffer is a concurrent log sink.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// start runs a sidecar until the test ends.
-func start(t *testing.T, yaml string, id *identitytest.StaticSource) (*proxy.Sidecar, *buffer) {
-	t.Helper()
-	c, _, err := config.ParseSidecar(filepath.Join(t.TempDir(), "sidecar.yaml"), []byte(yaml))
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := new(buffer)
-	s, err := proxy.New(t.Context(), proxy.Options{
-		Config: c, Source: id, Stdout: log, Stderr: log, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	force := make(chan struct{})
-	go func() { done <- s.Run(ctx, force) }()
-	t.Cleanup(func() {
-		stop()
-		close(force)
-		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
-	select {
-	case <-s.Ready():
-	case err := <-done:
-		t.Fatal(err)
-	}
-	return s, log
-}
-
-const policy = `
+const policies = `
 apiVersion: outrider.dev/v1alpha1
 kind: AccessPolicy
 metadata: {name: payments-callers, namespace: shop}
@@ -91,81 +31,86 @@ spec:
   action: Allow
   rules:
   - from: [{principals: ["` + checkout + `"]}]
-    to: [{ports: [%s], methods: [GET, POST], paths: ["/v1/{**}"]}]
+    to: [{ports: [PORT], methods: [GET, POST], paths: ["/v1/{**}"]}]
 ---
 apiVersion: outrider.dev/v1alpha1
 kind: InspectionPolicy
 metadata: {name: payments-waf, namespace: shop}
 spec:
   selector: {matchLabels: {app: payments}}
-  mode: %s
+  mode: Block
 `
 
-const off = "  admin: {listen: off}\n  metrics: {listen: off}\n  health: {listen: off}\n"
-
-func pair(t *testing.T, app http.Handler, waf string) (addr string, in, out *buffer) {
+// pair puts a sidecar before app and another before its caller, and returns where
+// the caller connects to.
+func pair(t *testing.T, app http.Handler) string {
+	t.Helper()
 	ca := identitytest.NewCA(t, "example.org")
 	server := httptest.NewServer(app)
 	t.Cleanup(server.Close)
-	appAddr := server.Listener.Addr().String()
-	_, port, _ := net.SplitHostPort(appAddr)
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "p.yaml"), []byte(fmt.Sprintf(policy, port, waf)), 0o600); err != nil {
+	addr := server.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
 		t.Fatal(err)
 	}
-	inbound, inLog := start(t, `
-apiVersion: outrider.dev/v1alpha1
-kind: Sidecar
-metadata: {name: payments, namespace: shop, labels: {app: payments}}
-spec:
-  identity: {workloadAPI: {socket: "unix:///unused"}}
-  policies: {directory: `+dir+`}
-  inbound: [{name: http, listen: "127.0.0.1:0", forward: "`+appAddr+`"}]
-`+off, ca.Source(t, payments))
-	outbound, outLog := start(t, `
-apiVersion: outrider.dev/v1alpha1
-kind: Sidecar
-metadata: {name: checkout, namespace: shop, labels: {app: checkout}}
-spec:
-  identity: {workloadAPI: {socket: "unix:///unused"}}
-  policies: {denyAll: true}
-  outbound: [{name: payments, listen: "127.0.0.1:0", destination: payments}]
-  destinations: [{name: payments, addresses: ["`+inbound.Addresses()["http"]+`"], spiffeIDs: ["`+payments+`"]}]
-`+off, ca.Source(t, checkout))
-	return outbound.Addresses()["payments"], inLog, outLog
+	in := testkit.Start(t, testkit.Options{
+		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: ca.Source(t, payments),
+		Policies: strings.ReplaceAll(policies, "PORT", port),
+		YAML:     `  inbound: [{name: http, listen: "127.0.0.1:0", forward: "` + addr + `"}]`,
+	})
+	out := testkit.Start(t, testkit.Options{
+		Name: "checkout", Source: ca.Source(t, checkout),
+		YAML: `  outbound: [{name: payments, listen: "127.0.0.1:0", destination: payments}]
+  destinations: [{name: payments, addresses: ["` + in.Address(t, "http") + `"], spiffeIDs: ["` + payments + `"]}]`,
+	})
+	return out.Address(t, "payments")
 }
 
-func TestCallThroughTwoSidecars(t *testing.T) {
-	addr, in, out := pair(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s peer=%s xfcc=%s body=%d", r.Method, r.URL, r.Header.Get("x-outrider-peer"), r.Header.Get("x-forwarded-client-cert"), len(body))
-	}), "Block")
-	client := &http.Client{Transport: &http.Transport{}}
+func TestEveryStageHasItsSay(t *testing.T) {
+	addr := pair(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(w, "%s %s from %s, %d bytes", r.Method, r.URL, r.Header.Get("X-Outrider-Peer"), n)
+	}))
+	client := &http.Client{Transport: new(http.Transport)}
 	defer client.CloseIdleConnections()
-	get := func(method, path, body string) string {
-		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+addr+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("X-Outrider-Peer", "spiffe://evil")
-		req.Header.Set("Content-Type", "application/json")
-		res, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(bufio.NewReader(res.Body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprintf("%d %s", res.StatusCode, b)
+	cases := []struct {
+		name, method, target, body string
+		status                     int
+		says                       string
+	}{
+		{"an allowed call arrives with its caller's name", "GET", "/v1/a?q=1", "", 200, "GET /v1/a?q=1 from " + checkout + ", 0 bytes"},
+		{"so does a body", "POST", "/v1/a", `{"a":1}`, 200, "POST /v1/a from " + checkout + ", 7 bytes"},
+		{"and one longer than what is inspected", "POST", "/v1/a", `{"a":"` + strings.Repeat("x", 30000) + `"}`, 200, "30008 bytes"},
+		{"the path is forwarded as it was judged", "GET", "/v1/./%61//b", "", 200, "GET /v1/a/b from"},
+		{"a path with two readings is refused", "GET", "/v1/a%2Fb", "", 400, "bad_request"},
+		{"another method is refused", "DELETE", "/v1/a", "", 403, "access_denied"},
+		{"another path is refused", "GET", "/v2/a", "", 403, "access_denied"},
+		{"an attack is refused", "GET", "/v1/a?q=1'%20OR%20'1'='1'--", "", 403, "waf_blocked"},
 	}
-	t.Log(get("GET", "/v1/a?q=1", ""))
-	t.Log(get("POST", "/v1/a", `{"a":1}`))
-	t.Log(get("POST", "/v1/a", `{"a":"`+strings.Repeat("x", 30000)+`"}`))
-	t.Log(get("DELETE", "/v1/a", ""))
-	t.Log(get("GET", "/v2/a", ""))
-	t.Log(get("GET", "/v1/a?q=1'%20OR%20'1'='1'--", ""))
-	client.CloseIdleConnections()
-	time.Sleep(300*time.Millisecond); t.Log(in.String()); t.Log(out.String())
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+addr+c.target, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.URL.Opaque, req.URL.RawQuery = c.target, "" // as it is written here
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("X-Outrider-Peer", "spiffe://example.org/ns/shop/sa/somebody-else")
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.StatusCode != c.status || !strings.Contains(string(body), c.says) {
+				t.Errorf("%d %q, want %d and %q", res.StatusCode, body, c.status, c.says)
+			}
+		})
+	}
 }

@@ -146,7 +146,7 @@ func (s *Sidecar) openLog(context.Context) error {
 	case "stderr":
 		out = s.opts.Stderr
 	default:
-		f, err := os.OpenFile(l.Output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		f, err := os.OpenFile(l.Output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("spec.accessLog.output: %w", err)
 		}

@@ -285,14 +285,13 @@ func (s *Sidecar) Addresses() map[string]string {
 	return m
 }
 
-// AdminAddress, MetricsAddress and HealthAddress are where the sidecar's own
-// ports are bound; empty where one is off.
+// AdminAddress is where the administration port is bound; empty if it is off.
 func (s *Sidecar) AdminAddress() string { return addressOf(s.admin.AdminAddr()) }
 
-// MetricsAddress: see AdminAddress.
+// MetricsAddress is where metrics are served; empty if they are off.
 func (s *Sidecar) MetricsAddress() string { return addressOf(s.admin.MetricsAddr()) }
 
-// HealthAddress: see AdminAddress.
+// HealthAddress is where health is served; empty if it is off.
 func (s *Sidecar) HealthAddress() string { return addressOf(s.admin.HealthAddr()) }
 
 func addressOf(a net.Addr) string {

@@ -46,7 +46,7 @@ func newCA(t *testing.T, lifetime time.Duration) *devca.CA {
 // shortDir is short because a socket's path is limited to 107 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ca")
+	dir, err := os.MkdirTemp("", "ca") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,8 +238,10 @@ func TestASocketIsPrivateGoesAwayAndComesBack(t *testing.T) {
 			}
 		}
 		verifies(t, watch(t, e).next(t))
-		if e.Close() != nil || e.Close() != nil {
-			t.Error("closing fails")
+		for range 2 {
+			if err := e.Close(); err != nil {
+				t.Errorf("closing: %v", err)
+			}
 		}
 		if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
 			t.Errorf("closing leaves %v behind (%v)", left, err)
@@ -283,8 +285,10 @@ func TestTheEndOfTheContextAndOfTheCAEndServing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ca.Close() != nil || ca.Close() != nil || again.Close() != nil {
-		t.Error("closing fails")
+	for _, close := range []func() error{ca.Close, ca.Close, again.Close} {
+		if err := close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
 	}
 	if _, err := ca.Serve(t.Context(), path, checkout); err == nil {
 		t.Error("a closed CA serves")

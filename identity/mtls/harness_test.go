@@ -207,7 +207,7 @@ func wantError(t testing.TB, err, want error) {
 		t.Errorf("the handshake ends with %v, want %v", err, want)
 	}
 	for _, s := range sentinels {
-		if s != want && errors.Is(err, s) {
+		if s != want && errors.Is(err, s) { //nolint:errorlint // which sentinel it is, not what it wraps
 			t.Errorf("%v is also %v", err, s)
 		}
 	}

@@ -97,7 +97,7 @@ func (l *Loop) accept(ctx context.Context) error {
 			backoff = firstBackoff
 			l.start(socket.Wrap(nc))
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // Accept was woken for this
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accepting on %s: %w", l.Listener.Addr(), err)
 		default:

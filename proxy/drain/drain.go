@@ -104,9 +104,9 @@ func (t *Tracker) Add(end Ender) *Conn {
 		t.conns = make(map[uint64]*Conn)
 	}
 	t.conns[c.id] = c
-	ending := t.ending
+	now := t.ending
 	t.mu.Unlock()
-	switch ending {
+	switch now {
 	case welcome:
 	case gracefully:
 		c.CloseGracefully(flow.Draining)

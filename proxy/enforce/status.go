@@ -85,7 +85,7 @@ func AnswerTo(reason flow.Reason, decisionID string) (a Answer, ok bool) {
 }
 
 // sentence is what a caller may know.
-func sentence(r flow.Reason) string { //nolint:cyclop,exhaustive // those without an answer need no sentence
+func sentence(r flow.Reason) string {
 	switch r {
 	case flow.AccessDenied, flow.PolicyChanged:
 		return "this caller may not make this request"
@@ -123,6 +123,7 @@ func sentence(r flow.Reason) string { //nolint:cyclop,exhaustive // those withou
 		return "a limit of this sidecar is reached"
 	case flow.Draining:
 		return "this sidecar is shutting down"
+	default: // nobody is answered, or there is nothing to explain
 	}
 	return "internal error"
 }

@@ -13,10 +13,6 @@ const (
 	// defaultBudget bounds what may pass before the second phase, the
 	// expensive one, is entered. Coraza cannot be stopped inside of a phase.
 	defaultBudget = time.Second
-	// defaultInspectBytes is how much of a body is inspected where the policy
-	// does not say. Coraza's cost grows with every JSON leaf, up to 0.1 s for
-	// 10 KB of small objects, so this bounds CPU rather than memory.
-	defaultInspectBytes = 16 << 10
 	// maxInspectBytes bounds what a policy may ask for: at this size one
 	// hostile body costs the engine seconds.
 	maxInspectBytes = 1 << 20

@@ -216,10 +216,11 @@ func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
 		own.CA = bundle(t, own.CA, issue(t, "server").CA)
 		o.Client = own
 		h, err := launch(o)
-		defer h.Close()
 		if err != nil {
+			h.Close()
 			t.Fatal(err)
 		}
+		defer h.Close()
 		// It must start, and refuse.
 		for {
 			switch err := probe(t.Context(), h.Addr); {
