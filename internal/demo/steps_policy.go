@@ -67,7 +67,7 @@ func (s *scene) edit(ctx context.Context, c *canceller, text string, status int)
 		return nil, err
 	}
 	s.returned(got)
-	s.holds(true, "in force after %d ms, without a restart", time.Since(edited).Milliseconds())
+	s.holds(got.status == status, "in force after %d ms, without a restart", time.Since(edited).Milliseconds())
 	return got, nil
 }
 
@@ -160,11 +160,11 @@ func (s *scene) mend(ctx context.Context) error {
 	if err := removePolicy(s.policies(), mistypedFile); err != nil {
 		return err
 	}
-	_, err := s.awaitPolicies(ctx, "payments' sidecar has nothing to complain of", func(d *dump) bool { return d.Policies.Problem == "" })
+	d, err := s.awaitPolicies(ctx, "payments' sidecar has nothing to complain of", func(d *dump) bool { return d.Policies.Problem == "" })
 	if err != nil {
 		return err
 	}
-	s.holds(true, "with the file removed, the problem is gone")
+	s.holds(d.Policies.Problem == "", "with the file removed, the problem is gone")
 	return nil
 }
 
