@@ -137,7 +137,7 @@ func meaning(t *testing.T, path string) (stack []string) {
 		t.Fatalf("%q was accepted: %v", path, err)
 	}
 	directory := false
-	for _, segment := range strings.Split(decoded, "/") {
+	for segment := range strings.SplitSeq(decoded, "/") {
 		directory = segment == "" || segment == "." || segment == ".."
 		switch {
 		case segment == "..":

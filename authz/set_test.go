@@ -176,7 +176,8 @@ func TestCompileRefuses(t *testing.T) {
 		want []string
 	}{
 		{
-			"every problem, also of policies for others", bad, authz.Options{Workload: authztest.Workload()},
+			"every problem, also of policies for others", bad,
+			authz.Options{Workload: authztest.Workload()},
 			[]string{"compile access policies: ", "to[0].ports[0]", "to[0].ports[2]"},
 		},
 		{"a default that is none", authztest.Allow("a"), authz.Options{Default: "allow"}, []string{`default access "allow"`}},

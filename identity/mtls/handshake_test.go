@@ -173,8 +173,7 @@ func TestTheServerRefusesLessThanMutualTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := tls.Server(far, w.serverConfig()).Handshake()
-		var header tls.RecordHeaderError
-		if !errors.As(err, &header) {
+		if header, ok := errors.AsType[tls.RecordHeaderError](err); !ok {
 			t.Errorf("the handshake ends with %v, want %T", err, header)
 		}
 	})

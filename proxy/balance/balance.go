@@ -79,7 +79,7 @@ func (d *Destination) Pick(now time.Time, not *Endpoint) *Endpoint {
 	case 1:
 		return d.endpoints[0]
 	}
-	first := rand.IntN(n)                       //nolint:gosec // spreading load needs no secret
+	first := rand.IntN(n)                      //nolint:gosec // spreading load needs no secret
 	second := (first + 1 + rand.IntN(n-1)) % n //nolint:gosec // another one; see above
 	a, b := d.candidate(now, first, not), d.candidate(now, second, not)
 	if b.pending.Load() < a.pending.Load() {

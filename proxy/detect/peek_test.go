@@ -91,7 +91,7 @@ func TestPeekWaitsNoLongerThanItMay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
 				defer client.Close()
-				go client.Write([]byte(c.sent)) //nolint:errcheck // Peek reads all of it
+				go client.Write([]byte(c.sent))
 				start := time.Now()
 				kind, replay, err := detect.Peek(server, patience)
 				if kind != c.kind || err != nil {

@@ -9,9 +9,10 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/identity"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
 // Direction is seen from the workload that the sidecar serves.

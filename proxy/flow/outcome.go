@@ -111,7 +111,7 @@ func (r Reason) String() string {
 func Reasons() []Reason {
 	all := make([]Reason, reasonCount)
 	for i := range all {
-		all[i] = Reason(i) //nolint:gosec // i < reasonCount, which is a uint8
+		all[i] = Reason(i)
 	}
 	return all
 }

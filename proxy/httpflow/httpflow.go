@@ -105,8 +105,7 @@ func (r *Recorder) End(x *http1.Exchange) {
 
 // RefusalOf says why no request could be read from the client.
 func RefusalOf(err error) flow.Refusal {
-	var broken *http1.ProtocolError
-	if errors.As(err, &broken) {
+	if broken, ok := errors.AsType[*http1.ProtocolError](err); ok {
 		return flow.Refusal{Reason: reasonOf(broken.Kind), Detail: broken.Rule}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

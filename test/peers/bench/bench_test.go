@@ -150,10 +150,24 @@ func nothingLeft(t *testing.T, dir string) {
 
 func TestCommandLinesThatAreRefused(t *testing.T) {
 	cases := [][]string{
-		{"--connections", "0"}, {"--connections", "1,,2"}, {"--connections", "many"}, {"--connections", "5000"},
-		{"--size", "-1"}, {"--size", "1e9"}, {"--rounds", "0"}, {"--block", "0s"}, {"--warmup", "-1s"},
-		{"--workers", "-1"}, {"--only", ""}, {"--only", "apache"}, {"extra"}, {"--nonsense"},
-		{"--only", "outrider", "--outrider", "/nonexistent"}, {"app"}, {"generate", "a", "b"}, {"generate", "{}"},
+		{"--connections", "0"},
+		{"--connections", "1,,2"},
+		{"--connections", "many"},
+		{"--connections", "5000"},
+		{"--size", "-1"},
+		{"--size", "1e9"},
+		{"--rounds", "0"},
+		{"--block", "0s"},
+		{"--warmup", "-1s"},
+		{"--workers", "-1"},
+		{"--only", ""},
+		{"--only", "apache"},
+		{"extra"},
+		{"--nonsense"},
+		{"--only", "outrider", "--outrider", "/nonexistent"},
+		{"app"},
+		{"generate", "a", "b"},
+		{"generate", "{}"},
 	}
 	if len(cases) < 18 {
 		t.Fatalf("only %d cases", len(cases))

@@ -121,8 +121,10 @@ func (s *session) generate(ctx context.Context, job loadgen.Job) (loadgen.Result
 // newSample turns clocks and counts into figures per request. A block in which
 // nothing completed is void even if no connection broke.
 func newSample(b block, r loadgen.Result) report.Sample {
-	s := report.Sample{Load: b.Load, Round: b.round, Peer: b.peer,
-		Requests: r.Requests, Errors: r.Errors, FirstError: r.FirstError}
+	s := report.Sample{
+		Load: b.Load, Round: b.round, Peer: b.peer,
+		Requests: r.Requests, Errors: r.Errors, FirstError: r.FirstError,
+	}
 	if r.Requests == 0 && s.Errors == 0 {
 		s.Errors, s.FirstError = 1, "no request completed"
 	}

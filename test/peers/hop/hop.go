@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/outrider-mesh/outrider/test/peers/child"
@@ -134,8 +136,8 @@ func (h *Hop) Alive() error {
 
 // Close ends both proxies and waits for them, the caller's side first.
 func (h *Hop) Close() {
-	for i := len(h.children) - 1; i >= 0; i-- {
-		h.children[i].Close()
+	for _, v := range slices.Backward(h.children) {
+		v.Close()
 	}
 }
 
@@ -161,11 +163,11 @@ func (h *Hop) ready(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			var said string
+			var said strings.Builder
 			for _, c := range h.children {
-				said += c.Output()
+				said.WriteString(c.Output())
 			}
-			return fmt.Errorf("wait for a request to pass: %w (last: %w) %s", ctx.Err(), last, said)
+			return fmt.Errorf("wait for a request to pass: %w (last: %w) %s", ctx.Err(), last, said.String())
 		}
 	}
 }

@@ -43,8 +43,10 @@ func TestMedian(t *testing.T) {
 
 // cpu is a sample of which only CPU time matters.
 func cpu(peer string, round int, micros float64) Sample {
-	return Sample{Load: Load{32, 1024}, Peer: peer, Round: round, Requests: 1,
-		Figures: Figures{CPUMicros: micros, Throughput: 1000 / micros, P99Micros: 10 * micros}}
+	return Sample{
+		Load: Load{32, 1024}, Peer: peer, Round: round, Requests: 1,
+		Figures: Figures{CPUMicros: micros, Throughput: 1000 / micros, P99Micros: 10 * micros},
+	}
 }
 
 func broken(s Sample) Sample {
@@ -60,21 +62,28 @@ func TestRatios(t *testing.T) {
 		ratio   float64 // of outrider
 	}{
 		{"the rival with the lower median is the mark", []Sample{
-			cpu("outrider", 0, 20), cpu("nginx", 0, 50), cpu("haproxy", 0, 40)}, "haproxy", 0.5},
+			cpu("outrider", 0, 20), cpu("nginx", 0, 50), cpu("haproxy", 0, 40),
+		}, "haproxy", 0.5},
 		{"rounds are paired before the median is taken", []Sample{
 			cpu("outrider", 0, 10), cpu("outrider", 1, 90), cpu("outrider", 2, 30),
-			cpu("nginx", 2, 30), cpu("nginx", 0, 20), cpu("nginx", 1, 100)}, "nginx", 0.9},
+			cpu("nginx", 2, 30), cpu("nginx", 0, 20), cpu("nginx", 1, 100),
+		}, "nginx", 0.9},
 		{"a round that one of them lacks is left out", []Sample{
-			cpu("outrider", 0, 10), cpu("outrider", 7, 99), cpu("nginx", 0, 20)}, "nginx", 0.5},
+			cpu("outrider", 0, 10), cpu("outrider", 7, 99), cpu("nginx", 0, 20),
+		}, "nginx", 0.5},
 		{"a rival with errors is no mark", []Sample{
-			cpu("outrider", 0, 20), broken(cpu("nginx", 0, 10)), cpu("haproxy", 0, 40)}, "haproxy", 0.5},
+			cpu("outrider", 0, 20), broken(cpu("nginx", 0, 10)), cpu("haproxy", 0, 40),
+		}, "haproxy", 0.5},
 		{"envoy is no mark", []Sample{
-			cpu("outrider", 0, 20), cpu("envoy", 0, 10), cpu("nginx", 0, 40)}, "nginx", 0.5},
+			cpu("outrider", 0, 20), cpu("envoy", 0, 10), cpu("nginx", 0, 40),
+		}, "nginx", 0.5},
 		{"without a rival there is no ratio", []Sample{cpu("outrider", 0, 20), cpu("envoy", 0, 10)}, "", 0},
 		{"errors of our own void the ratio", []Sample{
-			broken(cpu("outrider", 0, 20)), cpu("nginx", 0, 40)}, "nginx", 0},
+			broken(cpu("outrider", 0, 20)), cpu("nginx", 0, 40),
+		}, "nginx", 0},
 		{"a rival that measured nothing is no mark", []Sample{
-			cpu("outrider", 0, 20), cpu("nginx", 0, 0), cpu("haproxy", 0, 40)}, "haproxy", 0.5},
+			cpu("outrider", 0, 20), cpu("nginx", 0, 0), cpu("haproxy", 0, 40),
+		}, "haproxy", 0.5},
 	}
 	if len(cases) < 8 {
 		t.Fatalf("only %d cases", len(cases))
