@@ -65,7 +65,7 @@ func (t *traffic) run(ctx context.Context, force <-chan struct{}) error {
 	if !t.s.awaitIdentity(ctx) || !t.s.awaitPolicies(ctx) {
 		return nil
 	}
-	if err := t.configure(t.s.config.Load()); err != nil {
+	if err := t.configure(t.s.config.Load()); err != nil { //nolint:contextcheck // connections outlive ctx: they are drained
 		t.closeAll()
 		return err
 	}
@@ -214,14 +214,14 @@ func (t *traffic) bind(c *config.Sidecar) (map[string]accept.Listener, error) {
 		if l := t.open[name]; l != nil && listenOf(l.spec) == address {
 			continue
 		}
-		ln, err := net.Listen("tcp", address)
+		ln, err := new(net.ListenConfig).Listen(t.base, "tcp", address)
 		if err != nil {
 			for _, s := range bound {
 				_ = s.Close() // bound a moment ago
 			}
 			return nil, fmt.Errorf("listener %q: %w", name, err)
 		}
-		bound[name] = ln.(*net.TCPListener) //nolint:forcetypeassert // net.Listen("tcp") returns nothing else
+		bound[name] = ln.(*net.TCPListener) //nolint:forcetypeassert // Listen("tcp") returns nothing else
 	}
 	return bound, nil
 }

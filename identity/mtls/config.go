@@ -61,7 +61,7 @@ func ClientConfig(src identity.Source, opts ClientOptions) *tls.Config {
 	// crypto/tls can only verify against one set of roots and a host name. An
 	// SVID has no host name, and its roots are those of the trust domain in
 	// its ID, so VerifyConnection does all of the verification.
-	c.InsecureSkipVerify = true //nolint:gosec,forbidigo // VerifyConnection verifies chain and identity of every connection.
+	c.InsecureSkipVerify = true //nolint:forbidigo // VerifyConnection verifies chain and identity of every connection.
 	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return e.certificate() }
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
 		peer, err := e.verify(cs, x509.ExtKeyUsageServerAuth)
