@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate,
+			"exits": exits, "svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate, "cling": cling,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -107,6 +107,22 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+// cling ADDRESS makes a plaintext call and keeps its connection open after the
+// answer.
+func cling(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := net.Dial("tcp", strings.Join(args, " ")) //nolint:noctx // scripts have no context
+	ts.Check(err)
+	ts.Defer(func() { conn.Close() })
+	ts.Check(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	ts.Check(err)
+	answer, err := io.ReadAll(conn)
+	ts.Check(err)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 403 ") {
+		ts.Fatalf("the answer is %q", answer)
 	}
 }
 

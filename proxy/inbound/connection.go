@@ -72,7 +72,8 @@ func (l *Listener) serve(raw net.Conn) {
 // end closes the connection and writes it down.
 func (c *conn) end() {
 	c.l.opts.Tracker.Remove(c.tracked)
-	if r := c.tracked.Reason(); r != flow.None && c.flow.Refusal.Reason != flow.AccessDenied {
+	decided := c.flow.Refusal.Reason == flow.AccessDenied || c.flow.Refusal.Reason == flow.PlaintextRefused
+	if r := c.tracked.Reason(); r != flow.None && !decided {
 		c.flow.Refusal = flow.Refusal{Reason: r}
 	}
 	if c.panicked {
