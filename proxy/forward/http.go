@@ -40,24 +40,30 @@ func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request
 	if up == nil {
 		return refusal
 	}
-	endpoint.Begin()
-	defer endpoint.Done()
-	upgraded, failure := x.Forward(up, e)
+	upgraded, failure := exchange(x, endpoint, up, e)
 	if failure != nil && x.Retryable(failure) {
 		x.Rewind()
-		if up, refusal = f.fresh(ctx, q, endpoint); up == nil {
+		if up, endpoint, refusal = f.again(ctx, q, endpoint); up == nil {
 			return refusal
 		}
-		upgraded, failure = x.Forward(up, e)
+		upgraded, failure = exchange(x, endpoint, up, e)
 	}
 	switch {
 	case failure != nil:
 		return refusalOf(failure)
 	case upgraded:
+		endpoint.Begin()
+		defer endpoint.Done()
 		q.Upgraded = true
 		return f.tunnelHTTP(x, q, up)
 	}
 	return flow.Refusal{}
+}
+
+func exchange(x *http1.Exchange, to *balance.Endpoint, up *http1.ClientConn, e *http1.Edits) (bool, *http1.Failure) {
+	to.Begin()
+	defer to.Done()
+	return x.Forward(up, e)
 }
 
 // connect gets a connection to an endpoint. As nothing was sent yet, another
@@ -79,6 +85,28 @@ func (f *Forwarder) connect(ctx context.Context, q *flow.Request) (*http1.Client
 		refusal = f.failed(endpoint, err)
 	}
 	q.Times.Connect = time.Since(start)
+	return nil, nil, refusal
+}
+
+// again gets a connection for a request that met a stale one on e: a new one,
+// since all that are pooled may be stale, and to another endpoint if e is gone.
+func (f *Forwarder) again(ctx context.Context, q *flow.Request, e *balance.Endpoint) (*http1.ClientConn, *balance.Endpoint, flow.Refusal) {
+	q.Retried = true
+	f.Metrics.Upstream(f.Direction, telemetry.UpstreamStaleRetry)
+	var refusal flow.Refusal
+	for range min(maxTries, f.Destination.Len()) {
+		up, err := e.Pool.Fresh(ctx)
+		if err == nil {
+			err = revalidate(e, up)
+		}
+		if err == nil {
+			describe(q, e, up)
+			e.Succeeded()
+			return up, e, flow.Refusal{}
+		}
+		refusal = f.failed(e, err)
+		e = f.Destination.Pick(time.Now(), e)
+	}
 	return nil, nil, refusal
 }
 
@@ -129,23 +157,6 @@ func (f *Forwarder) failed(e *balance.Endpoint, err error) flow.Refusal {
 		e.Failed(time.Now())
 	}
 	return refusal
-}
-
-// fresh gets a new connection to the same endpoint: the one before had gone
-// stale.
-func (f *Forwarder) fresh(ctx context.Context, q *flow.Request, e *balance.Endpoint) (*http1.ClientConn, flow.Refusal) {
-	up, err := e.Pool.Fresh(ctx)
-	if err == nil {
-		err = revalidate(e, up)
-	}
-	if err != nil {
-		return nil, f.failed(e, err)
-	}
-	q.Retried = true
-	describe(q, e, up)
-	e.Succeeded()
-	f.Metrics.Upstream(f.Direction, telemetry.UpstreamStaleRetry)
-	return up, flow.Refusal{}
 }
 
 // connectRefusal says why no connection could be had.
