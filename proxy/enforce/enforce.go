@@ -3,6 +3,7 @@
 package enforce
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/outrider-mesh/outrider/authz"
@@ -10,7 +11,12 @@ import (
 )
 
 // An Enforcer holds the policy set in force. Its zero value denies everything.
-type Enforcer struct{ set atomic.Pointer[authz.Set] }
+type Enforcer struct {
+	set atomic.Pointer[authz.Set]
+	// questions holds *authz.Request: one made for every request of a busy
+	// sidecar would be most of what it allocates.
+	questions sync.Pool
+}
 
 // Publish puts a set in force. Requests are judged by it from now on; open
 // opaque connections are the caller's to judge again.
@@ -33,7 +39,7 @@ func (e *Enforcer) Connection(c *flow.Connection) bool {
 	if c.Decision.Allowed {
 		return true
 	}
-	c.Refusal = flow.Refusal{Reason: flow.AccessDenied, Detail: explain(set, c.Decision, r)}
+	c.Refusal = flow.Refusal{Reason: flow.AccessDenied, Detail: explain(set, c.Decision, &r)}
 	return false
 }
 
@@ -45,15 +51,21 @@ func (e *Enforcer) StillAllows(c *flow.Connection) bool {
 
 // Request judges one request and tells whether it may go on.
 func (e *Enforcer) Request(q *flow.Request) bool {
-	set, r := e.set.Load(), requestOf(q.Conn)
+	r, ok := e.questions.Get().(*authz.Request)
+	if !ok {
+		r = new(authz.Request)
+	}
+	*r = requestOf(q.Conn)
 	r.HTTP = true
 	r.Method, r.Host, r.Path, r.Header = q.Method, q.Host, q.Path, q.Header
-	q.Decision = set.Authorize(&r)
-	if q.Decision.Allowed {
-		return true
+	set := e.set.Load()
+	q.Decision = set.Authorize(r)
+	if !q.Decision.Allowed {
+		q.Refusal = flow.Refusal{Reason: flow.AccessDenied, Detail: explain(set, q.Decision, r)}
 	}
-	q.Refusal = flow.Refusal{Reason: flow.AccessDenied, Detail: explain(set, q.Decision, r)}
-	return false
+	*r = authz.Request{} // keeps nothing of the request alive
+	e.questions.Put(r)
+	return q.Decision.Allowed
 }
 
 // requestOf is what a policy may know of a connection. That it carries HTTP
@@ -65,12 +77,11 @@ func requestOf(c *flow.Connection) authz.Request {
 }
 
 // explain says which policy decided and, where an Allow was missing, which one
-// came nearest. It is for our own log. It takes the request by value: what Nearest
-// looks at would otherwise be allocated for every request that is allowed.
-func explain(set *authz.Set, d authz.Decision, r authz.Request) string {
+// came nearest. It is for our own log.
+func explain(set *authz.Set, d authz.Decision, r *authz.Request) string {
 	text := d.String()
 	if d.Basis == authz.NoAllowMatched {
-		if n, ok := set.Nearest(&r); ok {
+		if n, ok := set.Nearest(r); ok {
 			text += "; " + n.String()
 		}
 	}
