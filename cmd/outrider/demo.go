@@ -23,13 +23,18 @@ func showDemo(ctx context.Context, args []string, env environment) error {
 	defer stop.Release()
 	err := demo.Run(stop.Graceful, demo.Options{ //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
 		Stdout: env.stdout, Stderr: env.stderr, Keep: *keep,
-		// https://no-color.org: set and not empty.
-		Color: !*noColor && env.getenv("NO_COLOR") == "" && env.getenv("TERM") != "dumb" && isTerminal(env.stdout),
+		Color: !*noColor && colorful(env.getenv) && isTerminal(env.stdout),
 	})
 	if errors.Is(err, demo.ErrFailed) {
 		return statusFailed // the page has said so
 	}
 	return err
+}
+
+// colorful tells whether the environment lets programs use colours: NO_COLOR is
+// not set, or empty (https://no-color.org), and the terminal can show them.
+func colorful(getenv func(string) string) bool {
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 // isTerminal tells whether somebody is likely to read what is written to w as it

@@ -113,7 +113,7 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 // cling ADDRESS makes a plaintext call and keeps its connection open after the
 // answer.
 func cling(ts *testscript.TestScript, _ bool, args []string) {
-	conn, err := net.Dial("tcp", strings.Join(args, " ")) //nolint:noctx // scripts have no context
+	conn, err := net.Dial("tcp", strings.Join(args, " "))
 	ts.Check(err)
 	ts.Defer(func() { conn.Close() })
 	ts.Check(conn.SetDeadline(time.Now().Add(20 * time.Second)))
