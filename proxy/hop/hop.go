@@ -82,6 +82,15 @@ func Accept(ctx context.Context, nc net.Conn, src identity.Source, cfg *tls.Conf
 
 // Dial is the client's handshake, on a connection that is already open.
 func Dial(ctx context.Context, nc net.Conn, src identity.Source, cfg *tls.Config) (*Conn, error) {
+	// Without bundles of our own the handshake would fail too, but seem to be
+	// the server's fault.
+	switch snap := src.Current(); {
+	case snap.Ready():
+	case snap.Err != nil:
+		return nil, fmt.Errorf("%w: %w", mtls.ErrNoSVID, snap.Err)
+	default:
+		return nil, mtls.ErrNoSVID
+	}
 	return handshake(ctx, tls.Client(nc, cfg), src)
 }
 
