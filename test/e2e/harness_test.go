@@ -24,7 +24,12 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/hop"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(crowdEnv) != "" {
+		os.Exit(crowd(os.Stdin, os.Stdout))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // The workloads of these tests.
 const (

@@ -1,0 +1,6 @@
+//go:build !race
+
+package e2e
+
+// raceDetector: see the other file.
+const raceDetector = false
