@@ -39,8 +39,10 @@ func TestOpenSSL(t *testing.T) {
 		has   []string // all of these are said
 		lacks []string // and none of these
 	}{
-		{name: "TLS 1.3 with an SVID", args: append([]string{"-verify_return_error", "-tls1_3"}, own...),
-			has: []string{"New, TLSv1.3", "Verify return code: 0 (ok)", "HTTP/1.1 200 OK", greeting}},
+		{
+			name: "TLS 1.3 with an SVID", args: append([]string{"-verify_return_error", "-tls1_3"}, own...),
+			has: []string{"New, TLSv1.3", "Verify return code: 0 (ok)", "HTTP/1.1 200 OK", greeting},
+		},
 		{name: "HTTP/1.1 is declared", args: append([]string{"-alpn", "http/1.1"}, own...), has: []string{"ALPN protocol: http/1.1", "HTTP/1.1 200 OK"}},
 		{name: "HTTP/1.1 is chosen", args: append([]string{"-alpn", "h2,http/1.1"}, own...), has: []string{"ALPN protocol: http/1.1", "HTTP/1.1 200 OK"}},
 		{name: "nothing is declared", args: own, has: []string{"No ALPN negotiated", "HTTP/1.1 200 OK"}},

@@ -204,8 +204,10 @@ func tcpEnds() []tcpCase {
 			closeWrite(t, s)
 			wantEnd(t, s)
 		}},
-		{name: "the client closes at once", times: 20, unheard: true, server: func(_ *testing.T, s stream) { _, _ = io.Copy(io.Discard, s) },
-			client: func(*testing.T, stream) {}},
+		{
+			name: "the client closes at once", times: 20, unheard: true, server: func(_ *testing.T, s stream) { _, _ = io.Copy(io.Discard, s) },
+			client: func(*testing.T, stream) {},
+		},
 		{name: "the client ends its direction at once", declared: true, server: func(t *testing.T, s stream) {
 			wantEnd(t, s)
 			say(t, s, "nothing was asked")

@@ -81,23 +81,29 @@ func wsCompressed() []wsCase {
 		must(t, "close", c.Close(websocket.StatusNormalClosure, ""))
 	}
 	return []wsCase{
-		{name: "compressed, each message alone", path: "/echo", talk: talk,
-			opts: websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover}},
-		{name: "compressed with context", path: "/echo", talk: talk,
-			opts: websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover}},
+		{
+			name: "compressed, each message alone", path: "/echo", talk: talk,
+			opts: websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover},
+		},
+		{
+			name: "compressed with context", path: "/echo", talk: talk,
+			opts: websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover},
+		},
 	}
 }
 
 func wsServerTalk() []wsCase {
 	return []wsCase{
-		{name: "the server speaks first and knows who listens", path: "/first",
+		{
+			name: "the server speaks first and knows who listens", path: "/first",
 			opts: websocket.DialOptions{HTTPHeader: http.Header{"X-Outrider-Peer": {"spiffe://evil"}}},
 			talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) {
 				if _, got, err := c.Read(ctx); err != nil || string(got) != checkout {
 					t.Errorf("the server took us for %q, %v", got, err)
 				}
 				roundTrip(t, ctx, c, websocket.MessageText, []byte("and back"))
-			}},
+			},
+		},
 		{name: "many messages of the server", path: "/many?n=3000", talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) {
 			inOrder(t, ctx, c, 3000)
 			closedWith(t, ctx, c, websocket.StatusNormalClosure, "")
@@ -117,13 +123,15 @@ func wsServerTalk() []wsCase {
 			c.CloseNow()
 			<-reading.Done()
 		}},
-		{name: "a subprotocol", path: "/echo", opts: websocket.DialOptions{Subprotocols: []string{"chat.v1", "chat.v3"}},
+		{
+			name: "a subprotocol", path: "/echo", opts: websocket.DialOptions{Subprotocols: []string{"chat.v1", "chat.v3"}},
 			talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) {
 				if got := c.Subprotocol(); got != "chat.v1" {
 					t.Errorf("subprotocol %q", got)
 				}
 				roundTrip(t, ctx, c, websocket.MessageText, []byte("hello"))
-			}},
+			},
+		},
 		{name: "the server cuts the connection", path: "/cut", talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) {
 			must(t, "write", c.Write(ctx, websocket.MessageText, []byte("bye")))
 			if _, _, err := c.Read(ctx); err == nil || websocket.CloseStatus(err) != -1 {
@@ -140,20 +148,26 @@ func wsServerTalk() []wsCase {
 func wsCloses() (cases []wsCase) {
 	for _, code := range []websocket.StatusCode{1000, 1001, 1008, 1011, 3000, 4999} {
 		cases = append(cases,
-			wsCase{name: fmt.Sprintf("the client closes with %d", code), path: "/echo",
+			wsCase{
+				name: fmt.Sprintf("the client closes with %d", code), path: "/echo",
 				talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) {
 					roundTrip(t, ctx, c, websocket.MessageText, []byte("hello"))
 					// Close waits for the server's own close frame.
 					must(t, "close", c.Close(code, "enough"))
-				}},
-			wsCase{name: fmt.Sprintf("the server closes with %d", code), path: fmt.Sprintf("/close?code=%d&reason=enough", code),
+				},
+			},
+			wsCase{
+				name: fmt.Sprintf("the server closes with %d", code), path: fmt.Sprintf("/close?code=%d&reason=enough", code),
 				talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) {
 					closedWith(t, ctx, c, code, "enough")
-				}})
+				},
+			})
 	}
 	long := strings.Repeat("y", 123) // the most a close frame holds, RFC 6455 §5.5
-	return append(cases, wsCase{name: "the longest reason", path: "/close?code=4000&reason=" + long,
-		talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) { closedWith(t, ctx, c, 4000, long) }})
+	return append(cases, wsCase{
+		name: "the longest reason", path: "/close?code=4000&reason=" + long,
+		talk: func(t *testing.T, ctx context.Context, c *websocket.Conn) { closedWith(t, ctx, c, 4000, long) },
+	})
 }
 
 // closedWith reads the server's close frame.

@@ -125,7 +125,7 @@ func frame(kind websocket.MessageType, payload string) []byte {
 type wsCase struct {
 	name, path string
 	opts       websocket.DialOptions
-	talk       func(t *testing.T, ctx context.Context, c *websocket.Conn) //nolint:revive // t comes first in tests
+	talk       func(t *testing.T, ctx context.Context, c *websocket.Conn)
 }
 
 func TestWebSocket(t *testing.T) {
