@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"time"
-	"unsafe"
 
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
@@ -59,8 +58,7 @@ func (r *Recorder) Traceparent() []byte {
 	b = append(b, '-')
 	b = appendHex(b, rand.Uint64()|1) //nolint:gosec // nor is a span id
 	b = append(b, flags...)
-	// The note is valid as long as the request is, which spares a copy.
-	r.request.Trace = unsafe.String(&b[len(field)], len(b)-len(field)) //nolint:gosec // see above
+	r.request.Trace = string(b[len(field):]) // a copy: what is kept of a request may be kept for good
 	return append(b, "\r\n"...)
 }
 
