@@ -20,7 +20,7 @@ ARG TARGETARCH
 ENV CGO_ENABLED=0
 # The Makefile says what the tags leave out, and why.
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
-    -tags grpcnotrace,coraza.disabled_operators.validateSchema \
+    -tags grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access \
     -ldflags="-s -w" -o out/ ./cmd/...
 
 # The sidecar. The UID is the one that traffic capture exempts.

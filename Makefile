@@ -33,8 +33,9 @@ TOOL := go tool -modfile=tools/go.mod
 # What our dependencies leave out when told to; together a quarter of the
 # binary. gRPC's tracing pages use html/template, which calls methods by name
 # and so keeps the linker from removing any; no rule of ours validates schemas,
-# which takes a JSON schema library. The Dockerfile has the same list.
-TAGS := grpcnotrace,coraza.disabled_operators.validateSchema
+# which takes a JSON schema library; inspection never touches a disk, which may
+# be read-only. The Dockerfile has the same list.
+TAGS := grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access
 
 BUILD := CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "-s -w"
 
