@@ -21,10 +21,15 @@ func (s *Sidecar) followConfig(ctx context.Context) error {
 	})
 	select {
 	case <-s.ready:
-		return file.Run(ctx)
 	case <-ctx.Done():
 		return nil
 	}
+	// It may have changed after Options.Config was read and before it was
+	// watched. What can't be read is reported when it changes.
+	if c, _, err := config.LoadSidecar(s.opts.ConfigPath); err == nil && !reflect.DeepEqual(c, s.config.Load()) {
+		s.reload()
+	}
+	return file.Run(ctx)
 }
 
 func (s *Sidecar) reload() {

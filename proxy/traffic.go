@@ -71,7 +71,7 @@ func (t *traffic) run(ctx context.Context, force <-chan struct{}) error {
 	}
 	t.s.readiness.Set(conditionListeners, nil)
 	close(t.s.ready)
-	t.s.opts.Log.Info("ready", "spiffe_id", t.s.source.Current().SVID.ID.String(), "listeners", len(t.open))
+	t.s.opts.Log.Info("ready", "spiffe_id", t.s.source.Current().SVID.ID.String(), "listeners", len(t.s.Addresses()))
 
 	<-ctx.Done()
 	t.s.readiness.Set(conditionListeners, errDraining)
