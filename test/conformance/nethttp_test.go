@@ -214,9 +214,9 @@ func TestNetHTTPThroughTwoSidecars(t *testing.T) {
 		mesh     meshOptions
 		requests int
 	}{
-		{"declared", meshOptions{Protocol: "HTTP"}, 40},
-		{"detected", meshOptions{}, 40},
-		{"detected and inspected", meshOptions{Policies: inspecting}, 10},
+		{"declared", meshOptions{Protocol: "HTTP"}, 30},
+		{"detected", meshOptions{}, 30},
+		{"detected and inspected", meshOptions{Policies: inspecting}, 5},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			mode.mesh.App = serve(t, http.HandlerFunc(fulfil))
@@ -232,7 +232,7 @@ func TestGoSPIFFECallsASidecar(t *testing.T) {
 	for _, protos := range [][]string{{"http/1.1"}, {"h2", "http/1.1"}, nil} {
 		ran++
 		t.Run(fmt.Sprintf("offering %q", protos), func(t *testing.T) {
-			flood(t, m.spiffeClient(t, checkout, protos...), "https://"+m.Port, 20)
+			flood(t, m.spiffeClient(t, checkout, protos...), "https://"+m.Port, 12)
 		})
 	}
 	t.Run("without permission", func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestASidecarCallsGoSPIFFE(t *testing.T) {
 	for _, protos := range [][]string{{"http/1.1"}, nil} {
 		ran++
 		t.Run(fmt.Sprintf("accepting %q", protos), func(t *testing.T) {
-			flood(t, newClient(t), serveTLS(t, payments, checkout, protos...), 20)
+			flood(t, newClient(t), serveTLS(t, payments, checkout, protos...), 12)
 		})
 	}
 	for _, x := range []struct{ name, id, caller string }{
@@ -319,12 +319,16 @@ func TestConnectionsOpenedAhead(t *testing.T) {
 // The server answers before the upload is over. The client gets the answer, and
 // no request after it suffers.
 func TestAnswerDuringUpload(t *testing.T) {
-	for _, mode := range []struct{ name, policies string }{{"not inspected", ""}, {"inspected", inspecting}} {
+	for _, mode := range []struct {
+		name, policies string
+		tries          int
+	}{{"not inspected", "", 20}, {"inspected", inspecting, 5}} {
 		t.Run(mode.name, func(t *testing.T) {
 			m := startMesh(t, meshOptions{App: serve(t, app()), Policies: mode.policies})
 			client := newClient(t)
-			const tries = 20
-			for i := range tries {
+			ran := 0
+			for i := range mode.tries {
+				ran++
 				body, feed := io.Pipe()
 				fed := make(chan struct{})
 				go func() { // ends when the body is closed
@@ -351,7 +355,7 @@ func TestAnswerDuringUpload(t *testing.T) {
 				<-fed
 				exchange{path: "/greeting", status: 200, want: []byte(greeting)}.run(t, client, "http://"+m.Front)
 			}
-			atLeast(t, "uploads without end", tries, 20)
+			atLeast(t, "uploads without end", ran, 5)
 		})
 	}
 }
