@@ -89,14 +89,21 @@ func (s *Sidecar) workload(mesh config.MeshSpec) authz.Workload {
 	return w
 }
 
-// strict tells whether a listener refuses plaintext at the moment.
-func (s *Sidecar) strict(own config.MTLSMode) bool {
-	if own == "" {
-		if mesh := s.mesh.Load(); mesh != nil {
-			own = mesh.MTLS
+// strictAt tells whether a listener refuses plaintext at the moment, as it is
+// configured now or, if it is gone, was.
+func (s *Sidecar) strictAt(in config.Inbound) bool {
+	mode := in.MTLS
+	for _, now := range s.config.Load().Spec.Inbound {
+		if now.Name == in.Name {
+			mode = now.MTLS
 		}
 	}
-	return own != config.Permissive
+	if mode == "" {
+		if mesh := s.mesh.Load(); mesh != nil {
+			mode = mesh.MTLS
+		}
+	}
+	return mode != config.Permissive
 }
 
 // dump is what /config_dump shows. The types it shows hold no secrets.

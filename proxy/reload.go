@@ -55,6 +55,7 @@ func (s *Sidecar) Reconfigure(c *config.Sidecar) error {
 		return err
 	}
 	s.config.Store(c)
+	s.tracker.Reauthorize() // a listener may have become strict
 	return nil
 }
 

@@ -123,12 +123,12 @@ func (d *appDialer) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn,
 
 // inbound makes an inbound listener.
 func (t *traffic) inbound(c *config.Sidecar, in config.Inbound, socket accept.Listener) server {
-	s := t.s
+	s, key := t.s, appKey(in.Name)
 	return inbound.New(inbound.Options{
 		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol),
-		Strict:       func() bool { return s.strict(in.MTLS) },
+		Strict:       func() bool { return s.strictAt(in) },
 		AllowConnect: in.Connect == config.ConnectForward,
-		App:          func() *forward.Forwarder { return t.forwarder(appKey(in.Name)) },
+		App:          func() *forward.Forwarder { return t.forwarder(key) },
 		Base:         t.base,
 		Source:       s.source, TLS: mtls.ServerConfig(s.source, mtls.ServerOptions{NextProtos: hop.ServerProtocols()}),
 		Enforcer: &s.enforcer, Inspector: &s.inspector, Tracker: &s.tracker, Gate: s.gate,

@@ -12,8 +12,18 @@ import (
 type Route struct {
 	// Latest returns the way in force; nil when there is none any more.
 	Latest func() *Forwarder
+	// Takes tells whether a request that was judged already may go by a way
+	// that came into force since; nil: by any.
+	Takes func(*Forwarder) bool
 
 	now *Forwarder
+}
+
+// Refresh makes the way in force the one taken and returns it; nil when there is
+// none.
+func (r *Route) Refresh() *Forwarder {
+	r.now = r.Latest()
+	return r.now
 }
 
 // Forwarder is the way taken; nil when there is none.
@@ -35,7 +45,7 @@ func (r *Route) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e 
 		if refusal.Reason != flow.Draining { // else nothing was sent, or it may be sent again
 			return refusal
 		}
-		if r.now = r.Latest(); r.now == f {
+		if r.now = r.Latest(); r.now == f || r.now != nil && r.Takes != nil && !r.Takes(r.now) {
 			return refusal
 		}
 	}

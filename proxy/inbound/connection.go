@@ -49,6 +49,7 @@ type conn struct {
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
 	c := &conn{l: l, raw: raw, nc: raw, flow: l.app, to: forward.Route{Latest: l.opts.App}}
+	c.to.Takes = c.leadsTo
 	c.flow.Opened = time.Now()
 	c.flow.Remote = httpflow.AddrPortOf(raw.RemoteAddr())
 	c.tracked = l.opts.Tracker.Add(c) // before it is judged, so that no change is missed
@@ -292,11 +293,14 @@ func (c *conn) AbandonIfGone() {
 // Abort implements [drain.Ender].
 func (c *conn) Abort() { socket.Abort(c.raw) }
 
+// leadsTo tells whether app is where the flow was judged to go.
+func (c *conn) leadsTo(app *forward.Forwarder) bool { return destinationOf(app) == c.flow.Destination }
+
 // serveTCP forwards opaque bytes.
 func (c *conn) serveTCP() {
 	app := c.to.Forwarder()
-	if app == nil {
-		c.refuse(flow.NoDestination, "the listener was taken out of the configuration")
+	if app == nil || !c.leadsTo(app) {
+		c.refuse(flow.NoDestination, "the listener was taken out of the configuration, or leads elsewhere now")
 		return
 	}
 	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.flow)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/proxy/accept"
@@ -71,13 +72,19 @@ func New(opts Options) *Listener {
 	})
 	l.app = flow.Connection{Direction: flow.Inbound, Listener: opts.Name}
 	if app := opts.App(); app != nil {
-		app.Destination.Each(func(e *balance.Endpoint) { l.app.Destination = e.Addr })
+		l.app.Destination = destinationOf(app)
 	}
 	l.loop = &accept.Loop{
 		Listener: opts.Listener, Gate: opts.Gate, Serve: l.serve, Refuse: l.overloaded,
 		Panicked: opts.Metrics.Panic, Log: opts.Log,
 	}
 	return l
+}
+
+// destinationOf is the application's one endpoint.
+func destinationOf(app *forward.Forwarder) (addr netip.AddrPort) {
+	app.Destination.Each(func(e *balance.Endpoint) { addr = e.Addr })
+	return addr
 }
 
 // Addr is where the listener is bound.

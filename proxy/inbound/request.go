@@ -39,6 +39,7 @@ func (c *conn) request(x *http1.Exchange) {
 	defer c.rec.End(x)
 
 	ok := c.wellFormed(x, q) && // is it HTTP?
+		c.route(q) && // where does it go?
 		c.normalise(q) && // do all of us read the same path?
 		c.authorizeRequest(q) && // may this caller do that?
 		c.inspect(x, q) && // is it an attack?
@@ -54,6 +55,18 @@ func (c *conn) wellFormed(x *http1.Exchange, q *flow.Request) bool {
 	}
 	q.Refusal = httpflow.RefusalOf(x.Err)
 	return false
+}
+
+// route finds the application as the configuration has it now. A reload may have
+// moved it to another port, and policies speak of ports.
+func (c *conn) route(q *flow.Request) bool {
+	app := c.to.Refresh()
+	if app == nil {
+		q.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "the listener was taken out of the configuration"}
+		return false
+	}
+	c.flow.Destination = destinationOf(app)
+	return true
 }
 
 // normalise gives policy, inspection and the application one reading of the
