@@ -46,13 +46,18 @@ func (w *watched) write(t *testing.T, spec string) {
 	}
 }
 
+func (w *watched) policies(t *testing.T, documents string) {
+	t.Helper()
+	testkit.WritePolicies(t, filepath.Join(filepath.Dir(w.path), "policies"), documents)
+}
+
 // watch starts a sidecar from a file; it runs until the test ends.
 func watch(t *testing.T, source *identitytest.StaticSource, spec string) *watched {
 	t.Helper()
 	dir := t.TempDir()
-	testkit.WritePolicies(t, filepath.Join(dir, "policies"), allowMesh)
 	w := &watched{path: filepath.Join(dir, "sidecar.yaml"), log: new(testkit.Log)}
 	w.write(t, spec)
+	w.policies(t, allowMesh)
 	c, _, err := config.LoadSidecar(w.path)
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +179,8 @@ func finishes(t *testing.T, name string, w *wire) {
 		t.Logf("%s: ended in good order", name)
 	case err != nil:
 		t.Errorf("%s: the old connection broke: %v", name, err)
+	case a.StatusCode == 503 && strings.Contains(a.body, "no_destination"):
+		t.Logf("%s: was told that there is nothing any more", name)
 	case a.StatusCode != 200:
 		t.Errorf("%s: the old connection got %d: %s", name, a.StatusCode, a.body)
 	}
@@ -246,7 +253,50 @@ func TestADestinationThatChangesIsFollowedByOpenConnections(t *testing.T) {
 	finishes(t, "after a change of limits", app)
 	w.write(t, "  policies: {directory: policies}\n")
 	w.taken(t, 3)
-	finishes(t, "after the listener is gone", app)
+	app.get("/").refused(t, 503, "no_destination")
+}
+
+func TestAnApplicationThatMovesIsJudgedByItsNewPort(t *testing.T) {
+	t.Parallel()
+	ca := identitytest.NewCA(t, "example.org")
+	public, private := serveApp(t, says("public")), serveApp(t, says("private"))
+	w := watch(t, ca.Source(t, payments), listeners("in="+public))
+	_, port, _ := net.SplitHostPort(public)
+	w.policies(t, access("Allow", `{to: [{ports: [`+port+`]}]}`))
+	peer := ca.Source(t, checkout)
+	open := dialMesh(t, w.Addresses()["in"], peer, h1)
+	testkit.Eventually(t, "the policy is in force", func() bool {
+		_, dump := httpGet(t, "http://"+w.AdminAddress()+"/config_dump")
+		return strings.Contains(dump, "allow-callers")
+	})
+	open.get("/").wants(t, 200)
+	w.write(t, listeners("in="+private))
+	w.taken(t, 1)
+	dialMesh(t, w.Addresses()["in"], peer, h1).get("/").refused(t, 403, "access_denied")
+	open.send("GET / HTTP/1.1\r\nHost: payments\r\n\r\n")
+	if a, err := open.tryAnswer(); err == nil && a.StatusCode == 200 && a.body != "public" {
+		t.Errorf("a connection that was open got to the %s application, at a port that nobody allowed", a.body)
+	}
+}
+
+func TestAListenerThatBecomesStrictEndsPlaintextThatIsOpen(t *testing.T) {
+	t.Parallel()
+	ca := identitytest.NewCA(t, "example.org")
+	app, tcp := serveApp(t, hello), serveTCP(t, echo)
+	w := watch(t, ca.Source(t, payments), listeners("web="+app+",mtls: Permissive", "raw="+tcp+",mtls: Permissive"))
+	w.policies(t, allowAll)
+	var web *wire
+	testkit.Eventually(t, "plaintext is let in", func() bool {
+		web = dial(t, w.Addresses()["web"]) // a caller that may do nothing is let go
+		return web.get("/").StatusCode == 200
+	})
+	raw := dial(t, w.Addresses()["raw"])
+	raw.send("\x00ping")
+	raw.reads("\x00ping")
+	w.write(t, listeners("web="+app+",mtls: Strict", "raw="+tcp+",mtls: Strict"))
+	w.taken(t, 1)
+	web.get("/").refused(t, 403, "plaintext_refused")
+	raw.ended()
 }
 
 func TestAChangeDuringADrainOpensNothing(t *testing.T) {
