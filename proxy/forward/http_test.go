@@ -101,14 +101,14 @@ type front struct {
 	requests chan flow.Request
 }
 
-func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exchange, *flow.Request, *http1.Edits) flow.Refusal, close func()) *front {
+func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exchange, *flow.Request, *http1.Edits) flow.Refusal, release func()) *front {
 	t.Helper()
 	client, ours := connected(t)
 	fr := &front{nc: client, br: bufio.NewReader(client), requests: make(chan flow.Request, 100)}
 	c := http1.NewServer(http1.ServerOptions{Limits: limits.Default(), Buffers: new(http1.Buffers)}).NewConn(ours)
 	done := make(chan struct{})
 	go func() {
-		defer close()
+		defer release()
 		defer func() { done <- struct{}{} }()
 		_ = c.Serve(func(x *http1.Exchange) {
 			q := &flow.Request{Conn: new(flow.Connection)}
