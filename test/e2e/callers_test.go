@@ -135,7 +135,7 @@ func TestAStrictPortRefusesPlaintextReadably(t *testing.T) {
 	t.Parallel()
 	ca := identitytest.NewCA(t, "example.org")
 	reached := make(chan struct{}, 8)
-	app := serveTCP(t, func(c *netConn) { reached <- struct{}{} })
+	app := serveTCP(t, func(*netConn) { reached <- struct{}{} })
 	s := side{source: ca.Source(t, payments), forward: app, policies: allowAll}.start(t)
 	requests := []string{
 		"GET / HTTP/1.1\r\nHost: payments\r\n\r\n",

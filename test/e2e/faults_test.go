@@ -15,7 +15,7 @@ import (
 func TestAnApplicationThatIsSlowIsAnsweredFor(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})
-	app := serveTCP(t, func(c *netConn) { <-over })
+	app := serveTCP(t, func(*netConn) { <-over })
 	p := newPair(t,
 		side{forward: app, spec: "  limits: {upstreamResponseTimeout: 300ms}"},
 		side{},

@@ -37,7 +37,7 @@ func newCA(t testing.TB, domain string) *devca.CA {
 // it is limited to 107 bytes, and t.TempDir holds the name of the test.
 func workloadAPI(t testing.TB, ca *devca.CA, id string) (path string, e *devca.Endpoint) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "o")
+	dir, err := os.MkdirTemp("", "o") //nolint:usetesting // t.TempDir is too long
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -82,7 +82,7 @@ func serveMesh(t testing.TB, src identity.Source, h http.HandlerFunc) *meshServe
 	}
 	m := &meshServer{addr: l.Addr().String(), conns: map[net.Conn]bool{}}
 	cfg := mtls.ServerConfig(src, mtls.ServerOptions{NextProtos: []string{hop.ALPNPlainHTTP1}})
-	s := &http.Server{Handler: h, ConnState: m.changed, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
+	s := &http.Server{Handler: h, ConnState: m.changed, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: patience}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
