@@ -29,8 +29,8 @@ type traffic struct {
 	limit *config.Limits           // those the listeners were made with
 	// closed: nothing is opened any more.
 	closed bool
-	// ways are by destination name, or "app:" and listener name. The map is
-	// replaced as a whole.
+	// ways are by destination name, or by listener: see appKey and outKey. The
+	// map is replaced as a whole.
 	ways atomic.Pointer[map[string]*way]
 	// ended collects the accept loops, those of listeners that are gone included.
 	ended sync.WaitGroup
@@ -169,12 +169,22 @@ func (t *traffic) configure(c *config.Sidecar) error {
 	for _, out := range c.Spec.Outbound {
 		t.place(out.Name, out, same, sockets, func(s accept.Listener) server { return t.outbound(c, out, s) })
 	}
-	for key, w := range *old {
-		if ways[key] != w {
-			w.close() // exchanges under way are finished
+	closeUnused(*old, ways)
+	return nil
+}
+
+// closeUnused closes the ways of old that are not among ways, under whatever
+// key. Exchanges under way are finished.
+func closeUnused(old, ways map[string]*way) {
+	used := make(map[*way]bool, len(ways))
+	for _, w := range ways {
+		used[w] = true
+	}
+	for _, w := range old {
+		if !used[w] {
+			w.close()
 		}
 	}
-	return nil
 }
 
 // place starts a listener, unless it runs and is unchanged.

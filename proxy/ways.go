@@ -38,6 +38,10 @@ func (w *way) eachPool(f func(*http1.Pool)) {
 // appKey is the key of the way to the application behind an inbound listener.
 func appKey(listener string) string { return "app:" + listener }
 
+// outKey is the key of the way that an outbound listener leads to; it is also
+// there under the name of its destination.
+func outKey(listener string) string { return "out:" + listener }
+
 // makeWays makes what is new and keeps what did not change.
 func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 	ways := make(map[string]*way)
@@ -52,6 +56,9 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 		}
 		dial := outbound.NewDialer(t.s.source, expected)
 		ways[d.Name] = t.newWay(c, d, flow.Outbound, d.Name, d.AddrPorts(), dial)
+	}
+	for _, out := range c.Spec.Outbound {
+		ways[outKey(out.Name)] = ways[out.Destination]
 	}
 	for _, in := range c.Spec.Inbound {
 		key := appKey(in.Name)
@@ -140,11 +147,12 @@ func (t *traffic) inbound(c *config.Sidecar, in config.Inbound, socket accept.Li
 // outbound makes an outbound listener.
 func (t *traffic) outbound(c *config.Sidecar, out config.Outbound, socket accept.Listener) server {
 	s := t.s
+	key := outKey(out.Name)
 	return outbound.New(outbound.Options{
 		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol),
 		AllowConnect: out.Connect == config.ConnectForward,
 		Service:      out.Destination,
-		Forward:      func() *forward.Forwarder { return t.forwarder(out.Destination) },
+		Forward:      func() *forward.Forwarder { return t.forwarder(key) },
 		Base:         t.base, Tracker: &s.tracker, Gate: s.gate,
 		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, Buffers: &s.buffers,
 		Limits: effectiveLimits(c.Spec.Limits), Log: s.opts.Log,

@@ -12,23 +12,17 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
+	"github.com/outrider-mesh/outrider/proxy/ledger"
 	"github.com/outrider-mesh/outrider/proxy/socket"
-	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
 // conn is one connection of the application on its way through the stages.
 type conn struct {
-	l       *Listener
-	raw     net.Conn // as accepted
-	nc      net.Conn // as it is read from now
-	to      forward.Route
-	flow    flow.Connection
-	tracked *drain.Conn
-	metrics *telemetry.ConnectionMetrics
-	// http is set while HTTP is served, for a graceful end.
-	http atomic.Pointer[http1.ServerConn]
-	// panicked is true until the last stage has returned.
-	panicked bool
+	ledger.Entry
+
+	l  *Listener
+	nc net.Conn // as it is read from now: as accepted, or replayed
+	to forward.Route
 
 	rec   httpflow.Recorder
 	edits http1.Edits
@@ -36,80 +30,54 @@ type conn struct {
 
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
-	c := &conn{l: l, raw: raw, nc: raw, to: forward.Route{Latest: l.opts.Forward}}
-	c.flow = flow.Connection{
-		Direction: flow.Outbound, Listener: l.opts.Name, Opened: time.Now(),
-		Remote: httpflow.AddrPortOf(raw.RemoteAddr()), Service: l.opts.Service,
-	}
-	c.tracked = l.opts.Tracker.Add(c)
-	c.flow.ID = c.tracked.ID()
-	c.panicked = true
-	defer c.end()
+	c := &conn{l: l, nc: raw, to: forward.Route{Latest: l.opts.Forward}}
+	l.books.Open(&c.Entry, raw, l.app)
+	defer c.Close()
 
 	ok := c.detect() // what does it speak?
 	switch {
 	case !ok:
-	case c.flow.Protocol == flow.HTTP1:
+	case c.Flow.Protocol == flow.HTTP1:
 		c.serveHTTP() // each request: endpoint, mutual TLS, forward
 	default:
 		c.serveTCP() // endpoint, mutual TLS, forward
 	}
-	c.panicked = false
-}
-
-// end closes the connection and writes it down.
-func (c *conn) end() {
-	c.l.opts.Tracker.Remove(c.tracked)
-	if r := c.tracked.Reason(); r != flow.None {
-		c.flow.Refusal = flow.Refusal{Reason: r}
-	}
-	if c.panicked {
-		c.flow.Refusal = flow.Refusal{Reason: flow.Internal, Detail: "panic; the process log has its stack"}
-	}
-	_ = c.raw.Close() // closed already where it ended in good order
-	if c.metrics == nil {
-		c.metrics = c.l.opts.Metrics.Connection(&c.flow)
-	}
-	c.metrics.Closed(&c.flow)
-	c.flow.Times.Total = time.Since(c.flow.Opened)
-	if c.l.opts.AccessLog != nil {
-		c.l.opts.AccessLog.Connection(&c.flow)
-	}
+	c.Finish()
 }
 
 // describe publishes what is known now, and counts the connection as open.
 func (c *conn) describe() {
 	about := &drain.About{
-		Direction: flow.Outbound, Listener: c.flow.Listener, Remote: c.flow.Remote.String(),
-		Opened: c.flow.Opened, Protocol: c.flow.Protocol,
+		Direction: flow.Outbound, Listener: c.Flow.Listener, Remote: c.Flow.Remote.String(),
+		Opened: c.Flow.Opened, Protocol: c.Flow.Protocol,
 	}
-	if c.flow.Protocol == flow.TCP {
-		about.Peer = c.flow.Peer // HTTP has a pool of hops, which looks after them
+	if c.Flow.Protocol == flow.TCP {
+		about.Peer = c.Flow.Peer // HTTP has a pool of hops, which looks after them
 	}
-	c.tracked.Describe(about)
-	c.metrics = c.l.opts.Metrics.Connection(&c.flow)
+	c.Tracked.Describe(about)
+	c.Count()
 }
 
 // detect settles the protocol: declared by the listener, or by the first bytes.
 // A listener whose clients wait for the server to speak makes them wait once.
 func (c *conn) detect() bool {
-	if c.flow.Protocol = c.l.opts.Protocol; c.flow.Protocol != flow.Undetected {
+	if c.Flow.Protocol = c.l.opts.Protocol; c.Flow.Protocol != flow.Undetected {
 		return true
 	}
 	wait := c.l.opts.Limits.DetectTimeout
 	if c.l.learned.silent.Load() && !c.l.learned.http.Load() {
 		wait = min(wait, briefly)
 	}
-	kind, replay, err := detect.Peek(c.raw, wait)
+	kind, replay, err := detect.Peek(c.nc, wait)
 	c.nc = replay
 	if err != nil {
-		c.flow.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
+		c.Flow.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
 		return false
 	}
-	c.flow.Protocol = flow.TCP
+	c.Flow.Protocol = flow.TCP
 	switch kind {
 	case detect.HTTP1:
-		c.flow.Protocol = flow.HTTP1
+		c.Flow.Protocol = flow.HTTP1
 		c.l.learned.http.Store(true)
 	case detect.Silent:
 		// Only a port that has never carried HTTP is taken for one whose
@@ -117,7 +85,7 @@ func (c *conn) detect() bool {
 		// later: as opaque bytes, a request would escape what is decided and
 		// recorded for each of them.
 		if c.l.learned.http.Load() {
-			c.flow.Protocol = flow.HTTP1
+			c.Flow.Protocol = flow.HTTP1
 		} else {
 			c.l.learned.silent.Store(true)
 		}
@@ -135,65 +103,45 @@ type learned struct{ http, silent atomic.Bool }
 // is on this machine, and a request that it has is here within this time.
 const briefly = 5 * time.Millisecond
 
-// CloseGracefully implements [drain.Ender]. Opaque bytes know no graceful end.
-func (c *conn) CloseGracefully() {
-	if h := c.http.Load(); h != nil {
-		h.CloseGracefully()
-	}
-}
-
-// AbandonIfGone implements [drain.Abandoner].
-func (c *conn) AbandonIfGone() {
-	if h := c.http.Load(); h != nil {
-		h.AbandonIfGone()
-	}
-}
-
-// Abort implements [drain.Ender].
-func (c *conn) Abort() { socket.Abort(c.raw) }
-
 // serveTCP forwards opaque bytes over a hop of their own.
 func (c *conn) serveTCP() {
 	to := c.to.Forwarder()
 	if to == nil {
-		c.flow.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "it was taken out of the configuration"}
+		c.Flow.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "it was taken out of the configuration"}
 		return
 	}
-	up, endpoint, refusal := to.Dial(c.l.opts.Base, &c.flow)
+	up, endpoint, refusal := to.Dial(c.l.opts.Base, &c.Flow)
 	if up == nil {
-		c.flow.Refusal = refusal
+		c.Flow.Refusal = refusal
 		return
 	}
 	endpoint.Begin()
 	defer endpoint.Done()
 	h, mesh := up.(*hop.Conn)
 	if mesh {
-		c.flow.Security = flow.MutualTLS
-		c.flow.Local, c.flow.Peer, c.flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
-		c.flow.Times.TLS = h.Took
+		c.Flow.Security = flow.MutualTLS
+		c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
+		c.Flow.Times.TLS = h.Took
 	}
 	c.describe()
 	if mesh {
 		if err := h.Revalidate(); err != nil { // the bundles changed during the handshake
-			c.flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}
+			c.Flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}
 			socket.Abort(up)
 			return
 		}
 	}
-	to.TCP(&c.flow, c.nc, up)
+	to.TCP(&c.Flow, c.nc, up)
 }
 
 // serveHTTP reads requests one after the other.
 func (c *conn) serveHTTP() {
 	h := c.l.http.NewConn(c.nc)
-	c.http.Store(h)
-	if c.tracked.Reason() != flow.None { // told to end before there was an h
-		h.CloseGracefully()
-	}
-	c.rec = httpflow.Recorder{Conn: &c.flow, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
-	c.edits = http1.Edits{DefaultHost: c.flow.Service, Fields: make([][]byte, 0, 1)}
+	c.Serve(h)
+	c.rec = httpflow.Recorder{Conn: &c.Flow, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
+	c.edits = http1.Edits{DefaultHost: c.Flow.Service, Fields: make([][]byte, 0, 1)}
 	if err := h.Serve(c.request); err != nil {
-		c.flow.Refusal = httpflow.RefusalOf(err)
+		c.Flow.Refusal = httpflow.RefusalOf(err)
 	}
 }
 
@@ -210,9 +158,9 @@ func (c *conn) request(x *http1.Exchange) {
 
 // record writes the request down. Only now is it known who the peer is.
 func (c *conn) record(x *http1.Exchange) {
-	if c.metrics == nil {
+	if c.Metrics == nil {
 		c.describe()
-		c.rec.Metrics = c.metrics
+		c.rec.Metrics = c.Metrics
 	}
 	c.rec.End(x)
 }
@@ -233,18 +181,13 @@ func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
 		c.edits.Fields = append(c.edits.Fields, trace)
 	}
 	q.Refusal = c.to.HTTP(c.l.opts.Base, x, q, &c.edits)
+	if to := c.to.Forwarder(); to != nil {
+		c.Flow.Service = to.Destination.Name() // a reload may have changed it
+	}
 	return q.Refusal.Reason == flow.None || x.Status != 0
 }
 
 // overloaded writes down a connection that found no room.
 func (l *Listener) overloaded(nc net.Conn) {
-	c := flow.Connection{
-		Direction: flow.Outbound, Listener: l.opts.Name, Opened: time.Now(),
-		Remote:  httpflow.AddrPortOf(nc.RemoteAddr()),
-		Refusal: flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"},
-	}
-	l.opts.Metrics.Connection(&c).Closed(&c)
-	if l.opts.AccessLog != nil {
-		l.opts.AccessLog.Connection(&c)
-	}
+	l.books.Refused(nc, l.app, flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"})
 }
