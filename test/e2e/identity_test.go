@@ -79,38 +79,10 @@ func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 		between   = 100 // requests at least
 		least     = rotations * between
 	)
-	var served, failed atomic.Int64
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	transport := &http.Transport{MaxIdleConnsPerHost: callers}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: patience}
-	url := "http://" + out.Address(t, "out") + "/"
-	for range callers {
-		load.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if err := callOnce(client, url); err != nil {
-					failed.Add(1)
-					t.Errorf("request %d: %v", served.Load(), err)
-					return
-				}
-				served.Add(1)
-			}
-		})
-	}
-	finish := sync.OnceFunc(func() {
-		close(stop)
-		load.Wait()
-	})
-	defer finish()
+	l := startLoad(t, out.Address(t, "out"), callers)
 
 	for i := range rotations {
-		was, wasIn, wasOut := served.Load(), generation(t, in), generation(t, out)
+		was, wasIn, wasOut := l.served.Load(), generation(t, in), generation(t, out)
 		if i == rotations/2 { // a new root in the middle, with an overlap
 			if err := ca.RotateRoot(); err != nil {
 				t.Fatal(err)
@@ -122,15 +94,58 @@ func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 		}
 		ca.Rotate()
 		testkit.Eventually(t, "both have a new SVID and some more requests were served", func() bool {
-			return generation(t, in) > wasIn && generation(t, out) > wasOut && served.Load() >= was+between || failed.Load() > 0
+			return generation(t, in) > wasIn && generation(t, out) > wasOut && l.reached(was+between)
 		})
 	}
-	finish()
-	t.Logf("%d requests over %d rotations, %d failed", served.Load(), rotations, failed.Load())
-	if served.Load() < least {
-		t.Errorf("%d requests were served, want %d at least", served.Load(), least)
+	l.finish()
+	t.Logf("%d requests over %d rotations, %d failed", l.served.Load(), rotations, l.failed.Load())
+	if l.served.Load() < least {
+		t.Errorf("%d requests were served, want %d at least", l.served.Load(), least)
 	}
 }
+
+// A load is callers that ask again and again over connections that they keep.
+// A request that fails fails the test.
+type load struct {
+	served, failed atomic.Int64
+	finish         func()
+}
+
+func startLoad(t *testing.T, addr string, callers int) *load {
+	t.Helper()
+	l := new(load)
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	transport := &http.Transport{MaxIdleConnsPerHost: callers}
+	client := &http.Client{Transport: transport, Timeout: patience}
+	for range callers {
+		running.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := callOnce(client, "http://"+addr+"/"); err != nil {
+					l.failed.Add(1)
+					t.Errorf("request %d: %v", l.served.Load(), err)
+					return
+				}
+				l.served.Add(1)
+			}
+		})
+	}
+	l.finish = sync.OnceFunc(func() {
+		close(stop)
+		running.Wait()
+		transport.CloseIdleConnections()
+	})
+	t.Cleanup(l.finish)
+	return l
+}
+
+// reached tells whether that many were served, or there is no use in waiting.
+func (l *load) reached(n int64) bool { return l.served.Load() >= n || l.failed.Load() > 0 }
 
 func callOnce(c *http.Client, url string) error {
 	res, err := c.Get(url)

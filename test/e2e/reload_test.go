@@ -279,6 +279,58 @@ func TestAnApplicationThatMovesIsJudgedByItsNewPort(t *testing.T) {
 	}
 }
 
+func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
+	t.Parallel()
+	ca := identitytest.NewCA(t, "example.org")
+	app, again := serveApp(t, hello), serveApp(t, hello)
+	in := watch(t, ca.Source(t, payments), listeners("in="+app))
+	spec := func(destination, more string) string {
+		return "  policies: {directory: policies}\n" +
+			"  outbound: [{name: out, listen: \"127.0.0.1:0\", destination: " + destination + "}]\n" +
+			"  destinations: [{name: " + destination + ", addresses: [\"" + in.Addresses()["in"] + "\"], spiffeIDs: [\"" + payments + "\"]}]\n" + more
+	}
+	out := watch(t, ca.Source(t, checkout), spec("a", ""))
+	l := startLoad(t, out.Addresses()["out"], 4)
+	const between = 50 // requests at least
+	steps := []struct {
+		name     string
+		w        *watched
+		spec     string
+		policies string
+	}{
+		{"the caller's limits change", out, spec("a", "  limits: {headBytes: 8192}\n"), ""},
+		{"the destination is another", out, spec("b", "  limits: {headBytes: 8192}\n"), ""},
+		{"the application moves", in, listeners("in=" + again), ""},
+		{"the application's limits change", in, listeners("in="+again) + "  limits: {headBytes: 8192}\n", ""},
+		{"inspection is turned on", in, "", allowMesh + next + inspection("mode: Block")},
+		{"inspection changes", in, "", allowMesh + next + inspection("mode: Block, paranoia: 2")},
+		{"inspection is turned off", in, "", allowMesh},
+		{"a rule is added", in, "", allowMesh + next + access("Allow", `{from: [{principals: ["`+checkout+`"]}], to: [{methods: [GET]}]}`)},
+		{"a listener is added", in, listeners("in="+again, "second="+app) + "  limits: {headBytes: 8192}\n", ""},
+	}
+	const least = 9
+	if len(steps) < least {
+		t.Errorf("%d steps, want %d", len(steps), least)
+	}
+	taken := map[*watched]int{}
+	for _, s := range steps {
+		was := l.served.Load()
+		if s.spec != "" {
+			taken[s.w]++
+			s.w.write(t, s.spec)
+			s.w.taken(t, taken[s.w])
+		} else {
+			s.w.policies(t, s.policies)
+		}
+		testkit.Eventually(t, "requests are served although "+s.name, func() bool { return l.reached(was + between) })
+		if l.failed.Load() > 0 {
+			t.Fatalf("requests failed when %s", s.name)
+		}
+	}
+	l.finish()
+	t.Logf("%d requests", l.served.Load())
+}
+
 func TestAListenerThatBecomesStrictEndsPlaintextThatIsOpen(t *testing.T) {
 	t.Parallel()
 	ca := identitytest.NewCA(t, "example.org")

@@ -113,8 +113,7 @@ func TestAPortWhoseFirstClientWasSilentStillServesHTTP(t *testing.T) {
 	t.Parallel()
 	l7 := access("Allow", `{from: [{principals: ["`+checkout+`"]}], to: [{methods: [GET]}]}`)
 	p := newPair(t, side{forward: serveApp(t, hello), policies: l7}, side{})
-	idle := dial(t, p.out.Address(t, "out")) // a client that connects ahead of need
-	idle.t.Helper()
+	dial(t, p.out.Address(t, "out"))    // a client that connects ahead of need
 	p.in.Log.AwaitReason(t, "not_http") // the sidecar has taken it for one that waits
 	testkit.Eventually(t, "HTTP is served", func() bool {
 		w := dial(t, p.out.Address(t, "out"))
