@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/outrider-mesh/outrider/identity/mtls"
@@ -20,27 +19,20 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
-	"github.com/outrider-mesh/outrider/proxy/socket"
-	"github.com/outrider-mesh/outrider/proxy/telemetry"
+	"github.com/outrider-mesh/outrider/proxy/ledger"
 )
 
 // conn is one accepted connection on its way through the stages.
 type conn struct {
-	l       *Listener
-	raw     net.Conn  // as accepted
-	nc      net.Conn  // as it is read from now: replayed, or the inside of TLS
-	hop     *hop.Conn // nil for plaintext
-	to      forward.Route
-	flow    flow.Connection
-	tracked *drain.Conn
-	about   drain.About // of the connection as such
-	metrics *telemetry.ConnectionMetrics
-	// http is set while HTTP is served, for a graceful end.
-	http atomic.Pointer[http1.ServerConn]
+	ledger.Entry
+
+	l     *Listener
+	nc    net.Conn  // as it is read from now: as accepted, replayed, or the inside of TLS
+	hop   *hop.Conn // nil for plaintext
+	to    forward.Route
+	about drain.About // of the connection as such
 	// denied: no request on this connection can be allowed.
 	denied bool
-	// panicked is true until the last stage has returned.
-	panicked bool
 
 	rec   httpflow.Recorder
 	edits http1.Edits // identity headers towards the application
@@ -48,52 +40,27 @@ type conn struct {
 
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
-	c := &conn{l: l, raw: raw, nc: raw, flow: l.app, to: forward.Route{Latest: l.opts.App}}
+	c := &conn{l: l, nc: raw, to: forward.Route{Latest: l.opts.App}}
 	c.to.Takes = c.leadsTo
-	c.flow.Opened = time.Now()
-	c.flow.Remote = httpflow.AddrPortOf(raw.RemoteAddr())
-	c.tracked = l.opts.Tracker.Add(c) // before it is judged, so that no change is missed
-	c.flow.ID = c.tracked.ID()
-	c.panicked = true
-	defer c.end()
+	l.books.Open(&c.Entry, raw, l.app)
+	defer c.Close()
 
 	ok := c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
 	switch {
 	case !ok:
-	case c.flow.Protocol == flow.HTTP1:
+	case c.Flow.Protocol == flow.HTTP1:
 		c.serveHTTP() // each request: authorize, inspect, forward
 	default:
 		c.serveTCP()
 	}
-	c.panicked = false
-}
-
-// end closes the connection and writes it down.
-func (c *conn) end() {
-	c.l.opts.Tracker.Remove(c.tracked)
-	decided := c.flow.Refusal.Reason == flow.AccessDenied || c.flow.Refusal.Reason == flow.PlaintextRefused
-	if r := c.tracked.Reason(); r != flow.None && !decided {
-		c.flow.Refusal = flow.Refusal{Reason: r}
-	}
-	if c.panicked {
-		c.flow.Refusal = flow.Refusal{Reason: flow.Internal, Detail: "panic; the process log has its stack"}
-	}
-	_ = c.raw.Close() // closed already where it ended in good order
-	if c.metrics == nil {
-		c.metrics = c.l.opts.Metrics.Connection(&c.flow)
-	}
-	c.metrics.Closed(&c.flow)
-	c.flow.Times.Total = time.Since(c.flow.Opened)
-	if c.l.opts.AccessLog != nil {
-		c.l.opts.AccessLog.Connection(&c.flow)
-	}
+	c.Finish()
 }
 
 // refuse notes why the connection goes no further.
 func (c *conn) refuse(r flow.Reason, detail string) bool {
-	c.flow.Refusal = flow.Refusal{Reason: r, Detail: detail}
+	c.Flow.Refusal = flow.Refusal{Reason: r, Detail: detail}
 	return false
 }
 
@@ -101,7 +68,7 @@ func (c *conn) refuse(r flow.Reason, detail string) bool {
 // passes without an identity.
 func (c *conn) authenticate() bool {
 	if !c.l.opts.Strict() {
-		kind, replay, err := detect.Peek(c.raw, c.l.opts.Limits.DetectTimeout)
+		kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
 		c.nc = replay
 		if err != nil {
 			return c.refuse(flow.ClientClosed, err.Error())
@@ -117,10 +84,10 @@ func (c *conn) authenticate() bool {
 		return c.refuseHandshake(err)
 	}
 	c.nc, c.hop = tc, tc
-	c.flow.Security = flow.MutualTLS
-	c.flow.Protocol = hop.Declared(tc.ALPN)
-	c.flow.Local, c.flow.Peer, c.flow.PeerID = tc.Local, tc.Peer, tc.Peer.ID.String()
-	c.flow.Times.TLS = tc.Took
+	c.Flow.Security = flow.MutualTLS
+	c.Flow.Protocol = hop.Declared(tc.ALPN)
+	c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = tc.Local, tc.Peer, tc.Peer.ID.String()
+	c.Flow.Times.TLS = tc.Took
 	return true
 }
 
@@ -147,8 +114,8 @@ func (c *conn) answerPlaintext(plain tls.RecordHeaderError) {
 		!bytes.ContainsAny(plain.RecordHeader[:], " ") && !isUpper(plain.RecordHeader[:]) {
 		return // not HTTP: an answer would mean nothing
 	}
-	c.flow.DecisionID = c.l.opts.IDs.Next()
-	a, ok := enforce.AnswerTo(flow.PlaintextRefused, c.flow.DecisionID)
+	c.Flow.DecisionID = c.l.opts.IDs.Next()
+	a, ok := enforce.AnswerTo(flow.PlaintextRefused, c.Flow.DecisionID)
 	if !ok {
 		return
 	}
@@ -183,20 +150,20 @@ func isUpper(b []byte) bool {
 // detect settles the protocol: declared by the listener, else by ALPN, else by
 // the first bytes. Where policy speaks of HTTP nothing else may pass.
 func (c *conn) detect() bool {
-	declared, needsHTTP := c.l.opts.Protocol, c.l.needsHTTP(&c.flow)
+	declared, needsHTTP := c.l.opts.Protocol, c.l.needsHTTP(&c.Flow)
 	switch {
 	case declared == flow.TCP:
-		c.flow.Protocol = flow.TCP // by the operator's word; policy still decides
+		c.Flow.Protocol = flow.TCP // by the operator's word; policy still decides
 		return true
 	case declared == flow.HTTP1 || needsHTTP:
-		if c.flow.Protocol == flow.TCP {
+		if c.Flow.Protocol == flow.TCP {
 			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
 		}
-		if c.flow.Protocol == flow.Undetected {
+		if c.Flow.Protocol == flow.Undetected {
 			return c.requireHTTP()
 		}
 		return true
-	case c.flow.Protocol != flow.Undetected:
+	case c.Flow.Protocol != flow.Undetected:
 		return true
 	}
 	kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
@@ -204,9 +171,9 @@ func (c *conn) detect() bool {
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
 	}
-	c.flow.Protocol = flow.TCP
+	c.Flow.Protocol = flow.TCP
 	if kind == detect.HTTP1 {
-		c.flow.Protocol = flow.HTTP1
+		c.Flow.Protocol = flow.HTTP1
 	}
 	return true
 }
@@ -216,7 +183,7 @@ func (c *conn) detect() bool {
 // HTTP, and nothing of it is forwarded before it is.
 func (c *conn) requireHTTP() bool {
 	kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
-	c.nc, c.flow.Protocol = replay, flow.HTTP1
+	c.nc, c.Flow.Protocol = replay, flow.HTTP1
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
 	}
@@ -234,26 +201,26 @@ func (l *Listener) needsHTTP(f *flow.Connection) bool {
 // authorize asks the policy about the connection, and counts it as open.
 func (c *conn) authorize() bool {
 	c.about = drain.About{
-		Direction: flow.Inbound, Listener: c.flow.Listener, Remote: c.flow.Remote.String(),
-		Opened: c.flow.Opened, Protocol: c.flow.Protocol, Peer: c.flow.Peer,
+		Direction: flow.Inbound, Listener: c.Flow.Listener, Remote: c.Flow.Remote.String(),
+		Opened: c.Flow.Opened, Protocol: c.Flow.Protocol, Peer: c.Flow.Peer,
 	}
 	about := c.about
-	if c.flow.Protocol == flow.TCP {
+	if c.Flow.Protocol == flow.TCP {
 		about.StillAllowed = c.judgeOpaque()
 	}
-	c.tracked.Describe(&about)
+	c.Tracked.Describe(&about)
 	if c.hop != nil {
 		if err := c.hop.Revalidate(); err != nil { // the bundles changed during the handshake
 			return c.refuse(flow.CertificateRevoked, err.Error())
 		}
 	}
-	c.metrics = c.l.opts.Metrics.Connection(&c.flow)
-	allowed := c.l.opts.Enforcer.Connection(&c.flow)
-	if c.flow.Protocol == flow.HTTP1 {
+	c.Count()
+	allowed := c.l.opts.Enforcer.Connection(&c.Flow)
+	if c.Flow.Protocol == flow.HTTP1 {
 		// The caller is told in answer to its first request, which is then
 		// the last one.
 		c.denied = !allowed
-		c.flow.Refusal = flow.Refusal{}
+		c.Flow.Refusal = flow.Refusal{}
 		return true
 	}
 	if allowed && !about.StillAllowed() {
@@ -264,7 +231,7 @@ func (c *conn) authorize() bool {
 
 // judgeOpaque judges the connection of opaque bytes by whatever is then in force.
 func (c *conn) judgeOpaque() func() bool {
-	l, judged := c.l, c.flow // a copy: the flow belongs to this goroutine
+	l, judged := c.l, c.Flow // a copy: the flow belongs to this goroutine
 	return func() bool {
 		if judged.Security == flow.Plaintext && l.opts.Strict() {
 			return false
@@ -276,25 +243,8 @@ func (c *conn) judgeOpaque() func() bool {
 	}
 }
 
-// CloseGracefully implements [drain.Ender]. Opaque bytes know no graceful end.
-func (c *conn) CloseGracefully() {
-	if h := c.http.Load(); h != nil {
-		h.CloseGracefully()
-	}
-}
-
-// AbandonIfGone implements [drain.Abandoner].
-func (c *conn) AbandonIfGone() {
-	if h := c.http.Load(); h != nil {
-		h.AbandonIfGone()
-	}
-}
-
-// Abort implements [drain.Ender].
-func (c *conn) Abort() { socket.Abort(c.raw) }
-
 // leadsTo tells whether app is where the flow was judged to go.
-func (c *conn) leadsTo(app *forward.Forwarder) bool { return destinationOf(app) == c.flow.Destination }
+func (c *conn) leadsTo(app *forward.Forwarder) bool { return destinationOf(app) == c.Flow.Destination }
 
 // serveTCP forwards opaque bytes.
 func (c *conn) serveTCP() {
@@ -303,25 +253,17 @@ func (c *conn) serveTCP() {
 		c.refuse(flow.NoDestination, "the listener was taken out of the configuration, or leads elsewhere now")
 		return
 	}
-	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.flow)
+	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.Flow)
 	if up == nil {
-		c.flow.Refusal = refusal
+		c.Flow.Refusal = refusal
 		return
 	}
 	endpoint.Begin()
 	defer endpoint.Done()
-	app.TCP(&c.flow, c.nc, up)
+	app.TCP(&c.Flow, c.nc, up)
 }
 
 // overloaded writes down a connection that found no room.
 func (l *Listener) overloaded(nc net.Conn) {
-	c := flow.Connection{
-		Direction: flow.Inbound, Listener: l.opts.Name, Opened: time.Now(),
-		Remote: httpflow.AddrPortOf(nc.RemoteAddr()), Destination: l.app.Destination,
-		Refusal: flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"},
-	}
-	l.opts.Metrics.Connection(&c).Closed(&c)
-	if l.opts.AccessLog != nil {
-		l.opts.AccessLog.Connection(&c)
-	}
+	l.books.Refused(nc, l.app, flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"})
 }

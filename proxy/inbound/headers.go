@@ -7,12 +7,12 @@ package inbound
 // The first is one element of x-forwarded-client-cert as Envoy defines it. The
 // values need no quotes: a SPIFFE ID holds none of the characters that do.
 func (c *conn) identityFields() [][]byte {
-	if !c.flow.Peer.Authenticated() {
+	if !c.Flow.Peer.Authenticated() {
 		return nil
 	}
 	return [][]byte{
-		[]byte("x-forwarded-client-cert: By=" + c.flow.Local.String() +
-			";Hash=" + c.flow.Peer.LeafHash() + ";URI=" + c.flow.PeerID + "\r\n"),
-		[]byte("x-outrider-peer: " + c.flow.PeerID + "\r\n"),
+		[]byte("x-forwarded-client-cert: By=" + c.Flow.Local.String() +
+			";Hash=" + c.Flow.Peer.LeafHash() + ";URI=" + c.Flow.PeerID + "\r\n"),
+		[]byte("x-outrider-peer: " + c.Flow.PeerID + "\r\n"),
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
+	"github.com/outrider-mesh/outrider/proxy/ledger"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -62,11 +63,13 @@ type Listener struct {
 	http *http1.Server
 	loop *accept.Loop
 	app  flow.Connection // what every connection starts with
+
+	books ledger.Books
 }
 
 // New returns a listener that does not accept yet.
 func New(opts Options) *Listener {
-	l := &Listener{opts: opts}
+	l := &Listener{opts: opts, books: ledger.Books{Tracker: opts.Tracker, Metrics: opts.Metrics, AccessLog: opts.AccessLog}}
 	l.http = http1.NewServer(http1.ServerOptions{
 		Limits: opts.Limits, Buffers: opts.Buffers, AllowConnect: opts.AllowConnect,
 	})

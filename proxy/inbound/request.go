@@ -14,13 +14,10 @@ import (
 // serveHTTP reads requests one after the other.
 func (c *conn) serveHTTP() {
 	h := c.l.http.NewConn(c.nc)
-	c.http.Store(h)
-	if c.tracked.Reason() != flow.None { // told to end before there was an h
-		h.CloseGracefully()
-	}
-	c.rec = httpflow.Recorder{Conn: &c.flow, Metrics: c.metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
+	c.Serve(h)
+	c.rec = httpflow.Recorder{Conn: &c.Flow, Metrics: c.Metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
 	identity := c.identityFields()
-	c.edits = http1.Edits{DefaultHost: c.flow.Destination.String(), Fields: make([][]byte, 0, len(identity)+1)}
+	c.edits = http1.Edits{DefaultHost: c.Flow.Destination.String(), Fields: make([][]byte, 0, len(identity)+1)}
 	err := h.Serve(func(x *http1.Exchange) {
 		c.edits.Path, c.edits.Fields = "", append(c.edits.Fields[:0], identity...)
 		c.request(x)
@@ -29,7 +26,7 @@ func (c *conn) serveHTTP() {
 		}
 	})
 	if err != nil {
-		c.flow.Refusal = httpflow.RefusalOf(err)
+		c.Flow.Refusal = httpflow.RefusalOf(err)
 	}
 }
 
@@ -65,7 +62,7 @@ func (c *conn) route(q *flow.Request) bool {
 		q.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "the listener was taken out of the configuration"}
 		return false
 	}
-	c.flow.Destination = destinationOf(app)
+	c.Flow.Destination = destinationOf(app)
 	return true
 }
 
@@ -78,7 +75,7 @@ func (c *conn) normalise(q *flow.Request) bool {
 	}
 	path, err := authz.NormalizePath(q.Path)
 	if err != nil {
-		if !c.l.needsHTTP(&c.flow) {
+		if !c.l.needsHTTP(&c.Flow) {
 			return true
 		}
 		q.Refusal = flow.Refusal{Reason: flow.BadRequest, Detail: err.Error()}
@@ -90,7 +87,7 @@ func (c *conn) normalise(q *flow.Request) bool {
 }
 
 func (c *conn) authorizeRequest(q *flow.Request) bool {
-	if c.flow.Security == flow.Plaintext && c.l.opts.Strict() { // since the connection was accepted
+	if c.Flow.Security == flow.Plaintext && c.l.opts.Strict() { // since the connection was accepted
 		q.Refusal = flow.Refusal{Reason: flow.PlaintextRefused, Detail: "the port has become strict"}
 		c.denied = true
 		return false
@@ -157,7 +154,7 @@ func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
 		if !c.watchTunnel(q) {
 			return false
 		}
-		defer c.tracked.Describe(&c.about) // of an answer that was no tunnel
+		defer c.Tracked.Describe(&c.about) // of an answer that was no tunnel
 	}
 	if trace := c.rec.Traceparent(); trace != nil {
 		c.edits.Fields = append(c.edits.Fields, trace)

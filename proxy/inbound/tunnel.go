@@ -9,14 +9,14 @@ import (
 // watchTunnel has what may become a tunnel judged again when policies change: it
 // can live for days, and no request follows that could be judged instead.
 func (c *conn) watchTunnel(q *flow.Request) bool {
-	l, conn, judged := c.l, c.flow, *q // copies: the originals belong to this goroutine
+	l, conn, judged := c.l, c.Flow, *q // copies: the originals belong to this goroutine
 	judged.Conn, judged.Header = &conn, copyOf(q.Header)
 	about := c.about
 	about.StillAllowed = func() bool {
 		again := judged
 		return (conn.Security == flow.MutualTLS || !l.opts.Strict()) && l.opts.Enforcer.Request(&again)
 	}
-	c.tracked.Describe(&about)
+	c.Tracked.Describe(&about)
 	if about.StillAllowed() {
 		return true
 	}

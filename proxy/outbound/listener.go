@@ -11,6 +11,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/ledger"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -50,11 +51,17 @@ type Listener struct {
 	http    *http1.Server
 	loop    *accept.Loop
 	learned learned
+	app     flow.Connection // what every connection starts with
+	books   ledger.Books
 }
 
 // New returns a listener that does not accept yet.
 func New(opts Options) *Listener {
-	l := &Listener{opts: opts}
+	l := &Listener{
+		opts:  opts,
+		app:   flow.Connection{Direction: flow.Outbound, Listener: opts.Name, Service: opts.Service},
+		books: ledger.Books{Tracker: opts.Tracker, Metrics: opts.Metrics, AccessLog: opts.AccessLog},
+	}
 	l.http = http1.NewServer(http1.ServerOptions{
 		Limits: opts.Limits, Buffers: opts.Buffers, AllowConnect: opts.AllowConnect,
 	})
