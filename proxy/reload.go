@@ -27,7 +27,7 @@ func (s *Sidecar) followConfig(ctx context.Context) error {
 	// It may have changed after Options.Config was read and before it was
 	// watched. What can't be read is reported when it changes.
 	if c, _, err := config.LoadSidecar(s.opts.ConfigPath); err == nil && !reflect.DeepEqual(c, s.config.Load()) {
-		s.reload()
+		s.reload() //nolint:contextcheck // connections outlive ctx: they are drained
 	}
 	return file.Run(ctx)
 }
