@@ -151,7 +151,7 @@ func (t *tunnel) refusal() flow.Refusal {
 		{t.toUp.writeErr, flow.UpstreamClosed, "upstream"},
 	} {
 		switch {
-		case end.err == nil, errors.Is(end.err, net.ErrClosed):
+		case end.err == nil, errors.Is(end.err, net.ErrClosed), errors.Is(end.err, io.ErrClosedPipe):
 		case errors.Is(end.err, os.ErrDeadlineExceeded):
 			return flow.Refusal{Reason: idleReason(end.reason), Detail: end.who + ": idle for too long"}
 		default:

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/outrider-mesh/outrider/identity/identitytest"
@@ -253,53 +254,81 @@ func TestAStreamThatWasCutOffGetsNoCloseNotify(t *testing.T) {
 	e.check(t, flow.ClientClosed, 4, 0)
 }
 
+// piped is a tunnel in fake time. Pipes know no half-close and no reset.
+func piped(idle time.Duration) *ends {
+	client, fromClient := net.Pipe()
+	toServer, server := net.Pipe()
+	e := &ends{client: client, server: server, done: make(chan struct{})}
+	f := &Forwarder{TCPIdleTimeout: idle}
+	go func() {
+		defer close(e.done)
+		f.TCP(&e.flow, fromClient, toServer)
+	}()
+	return e
+}
+
 // A tunnel of which one direction is silent is not idle.
 func TestATunnelIsIdleOnlyIfBothDirectionsAre(t *testing.T) {
-	const idle = 300 * time.Millisecond
-	e := tunnelled(t, idle)
-	tick := time.NewTicker(idle / 10)
-	defer tick.Stop()
-	sent := int64(0)
-	for range 30 { // three times as long as the client may be silent
-		<-tick.C
-		send(t, e.server, "x")
-		expect(t, e.client, "x")
-		sent++
-	}
-	select {
-	case <-e.done:
-		t.Fatalf("cut off after %d bytes: %+v", sent, e.flow.Refusal)
-	default:
-	}
-	<-e.done // now both are silent
-	if r := e.flow.Refusal; r.Reason != flow.RequestTimeout && r.Reason != flow.UpstreamTimeout || !strings.Contains(r.Detail, "idle") {
-		t.Errorf("refusal %+v", r)
-	}
-	if e.flow.Sent != sent {
-		t.Errorf("%d bytes were counted, %d sent", e.flow.Sent, sent)
-	}
-	for _, nc := range []net.Conn{e.client, e.server} {
-		if _, err := nc.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("an end reads %v", err)
-		}
+	const idle = time.Minute
+	for _, c := range []struct {
+		name     string
+		from, to func(*ends) net.Conn
+	}{
+		{"the client is silent", (*ends).serverEnd, (*ends).clientEnd},
+		{"the server is silent", (*ends).clientEnd, (*ends).serverEnd},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := piped(idle)
+				for range 50 { // almost as long as both may be silent, each time
+					time.Sleep(idle - time.Second) //nolint:forbidigo // fake time
+					send(t, c.from(e), "x")
+					expect(t, c.to(e), "x")
+				}
+				start := time.Now()
+				<-e.done // now both are silent
+				if took := time.Since(start); took != idle {
+					t.Errorf("it was idle for %v", took) // fake time
+				}
+				if r := e.flow.Refusal; r.Reason != flow.RequestTimeout && r.Reason != flow.UpstreamTimeout || !strings.Contains(r.Detail, "idle") {
+					t.Errorf("refusal %+v", r)
+				}
+				if e.flow.Sent+e.flow.Received != 50 {
+					t.Errorf("%d bytes were sent and %d received", e.flow.Sent, e.flow.Received)
+				}
+				expectEnd(t, e.client)
+				expectEnd(t, e.server)
+			})
+		})
 	}
 }
 
 func TestAnEndThatTakesNothingIsToBlame(t *testing.T) {
-	e := tunnelled(t, 200*time.Millisecond)
-	for _, nc := range []net.Conn{e.client, e.server} {
-		_ = nc.(*net.TCPConn).SetReadBuffer(4 << 10)
-	}
-	go func() { // until it is cut off
-		for b := make([]byte, 64<<10); ; {
-			if _, err := e.client.Write(b); err != nil {
-				return
-			}
-		}
-	}()
-	<-e.done
-	if r := e.flow.Refusal; r.Reason != flow.UpstreamTimeout {
-		t.Errorf("refusal %+v, want %v", r, flow.UpstreamTimeout)
+	for _, c := range []struct {
+		name   string
+		from   func(*ends) net.Conn
+		reason flow.Reason
+	}{
+		{"the server", (*ends).clientEnd, flow.UpstreamTimeout},
+		{"the client", (*ends).serverEnd, flow.RequestTimeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := piped(time.Minute)
+				time.Sleep(59 * time.Second) //nolint:forbidigo // fake time; it is idle too, but that comes later
+				if _, err := c.from(e).Write([]byte("x")); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(30 * time.Second) //nolint:forbidigo // fake time
+				go func() {
+					_, _ = c.from(e).Write([]byte("y")) // is not taken: the tunnel waits for the other end
+				}()
+				<-e.done
+				if r := e.flow.Refusal; r.Reason != c.reason {
+					t.Errorf("refusal %+v, want %v", r, c.reason)
+				}
+			})
+		})
 	}
 }
 
