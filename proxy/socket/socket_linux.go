@@ -111,7 +111,7 @@ func call(number, fd uintptr, b []byte) (int, syscall.Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), 0 //nolint:gosec // at most len(b)
+	return int(n), 0
 }
 
 func (c *Conn) failure(op string, errno syscall.Errno) error {

@@ -23,10 +23,10 @@ var past = time.Unix(1, 0)
 // An outcome is what can be seen of a call, in the words of both kinds of
 // connection.
 func outcome(n int, err error) string {
-	switch {
-	case err == nil:
+	switch err {
+	case nil:
 		return fmt.Sprint(n)
-	case err == io.EOF: //nolint:errorlint // exactly: callers compare so too
+	case io.EOF: //nolint:errorlint // exactly: callers compare so too
 		return fmt.Sprint(n, " EOF")
 	}
 	var timeout net.Error
