@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-func curlCases(big []byte) []curlCase {
+func curlCases(big []byte, inspected bool) []curlCase {
 	small := []byte(smallBody)
 	return slices.Concat(
-		curlBodies(big, small), curlExpectations(big, small), curlOldVersion(small),
+		curlBodies(big, small), curlExpectations(big, small, inspected), curlOldVersion(small),
 		curlConnections(), curlCodings(), curlHeads(), curlUpgrades(),
 	)
 }
@@ -54,11 +54,12 @@ func chunked(want []byte) func(*testing.T, curlRun) {
 	}
 }
 
-func curlExpectations(big, small []byte) []curlCase {
+func curlExpectations(big, small []byte, inspected bool) []curlCase {
 	refused := func(t *testing.T, r curlRun) {
 		t.Helper()
 		r.answered(t, http.StatusRequestEntityTooLarge)
-		if n := r.Transfers[0].Uploaded; n >= int64(len(big)) {
+		// Inspection asks for the body itself, before the application is asked.
+		if n := r.Transfers[0].Uploaded; !inspected && n >= int64(len(big)) {
 			t.Errorf("curl sent %d bytes that nobody wanted", n)
 		}
 	}
