@@ -150,7 +150,7 @@ func TestClientsThatAreTooSlowAreLetGo(t *testing.T) {
 	})
 	s := side{
 		source: ca.Source(t, payments), forward: app, policies: allowMesh,
-		spec: "  limits: {headTimeout: 200ms, bodyTimeout: 200ms, handshakeTimeout: 200ms, idleTimeout: 200ms}",
+		spec: "  limits: {headTimeout: 200ms, bodyTimeout: 200ms}",
 	}.start(t)
 	peer := ca.Source(t, checkout)
 	cases := []struct {
@@ -195,12 +195,15 @@ func TestClientsThatAreTooSlowAreLetGo(t *testing.T) {
 		<-ended
 	})
 	t.Run("no handshake", func(t *testing.T) {
+		s := side{source: ca.Source(t, payments), forward: app, spec: "  limits: {handshakeTimeout: 200ms}"}.start(t)
 		dial(t, s.Address(t, "in")).ended()
 		half := dial(t, s.Address(t, "in"))
 		half.send("\x16\x03\x01\x02\x00\x01")
 		half.ended()
+		counted(t, s, 2, "outrider_connections_closed_total", `reason="request_timeout"`)
 	})
 	t.Run("an idle connection", func(t *testing.T) {
+		s := side{source: ca.Source(t, payments), forward: app, policies: allowMesh, spec: "  limits: {idleTimeout: 1s}"}.start(t)
 		w := dialMesh(t, s.Address(t, "in"), peer, h1)
 		w.get("/").wants(t, 200)
 		if rest, err := w.ended(); rest != "" || err != nil {

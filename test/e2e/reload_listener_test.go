@@ -86,7 +86,7 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 		{"inspection is turned on", in, "", allowMesh + next + inspection("mode: Block")},
 		{"inspection changes", in, "", allowMesh + next + inspection("mode: Block, paranoia: 2")},
 		{"inspection is turned off", in, "", allowMesh},
-		{"a rule is added", in, "", allowMesh + next + access("Allow", `{from: [{principals: ["`+checkout+`"]}], to: [{methods: [GET]}]}`)},
+		{"a rule is added", in, "", allowMesh + next + access("Allow", `{from: [{principals: ["`+checkout+`"]}], to: [{methods: [POST]}]}`)},
 		{"a listener is added", in, listeners("in="+again, "second="+app) + "  limits: {headBytes: 8192}\n", ""},
 	}
 	const least = 9

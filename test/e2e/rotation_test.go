@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,6 +75,9 @@ func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 		between   = 100 // requests at least
 		least     = rotations * between
 	)
+	opaque := side{forward: serveTCP(t, echo), policies: allowMesh, spec: identityFrom(inSocket)}.start(t)
+	tunnels := side{to: []string{opaque.Address(t, "in")}, listener: ", protocol: TCP", spec: identityFrom(outSocket)}.start(t)
+	held := dial(t, tunnels.Address(t, "out"))
 	l := startLoad(t, out.Address(t, "out"), callers)
 
 	for i := range rotations {
@@ -91,6 +95,8 @@ func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 		testkit.Eventually(t, "both have a new SVID and some more requests were served", func() bool {
 			return generation(t, in) > wasIn && generation(t, out) > wasOut && l.reached(was+between)
 		})
+		held.send("still there?")
+		held.reads("still there?")
 	}
 	l.finish()
 	t.Logf("%d requests over %d rotations, %d failed", l.served.Load(), rotations, l.failed.Load())
@@ -143,7 +149,8 @@ func startLoad(t *testing.T, addr string, callers int) *load {
 func (l *load) reached(n int64) bool { return l.served.Load() >= n || l.failed.Load() > 0 }
 
 func callOnce(c *http.Client, url string) error {
-	res, err := c.Get(url)
+	// Not idempotent: what is sent again to make up for a lost connection shows.
+	res, err := c.Post(url, "text/plain", strings.NewReader("charge"))
 	if err != nil {
 		return err
 	}
