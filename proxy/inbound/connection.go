@@ -166,7 +166,7 @@ func (c *conn) detect() bool {
 	case c.Flow.Protocol != flow.Undetected:
 		return true
 	}
-	kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+	kind, replay, err := c.peek()
 	c.nc = replay
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
@@ -178,11 +178,21 @@ func (c *conn) detect() bool {
 	return true
 }
 
+// peek looks at the first bytes, unless that was done to tell plaintext from TLS:
+// a client that waits for the server to speak waits once.
+func (c *conn) peek() (detect.Kind, *detect.Conn, error) {
+	if seen, ok := c.nc.(*detect.Conn); ok {
+		kind, _ := detect.Classify(seen.Ahead())
+		return kind, seen, nil
+	}
+	return detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+}
+
 // requireHTTP closes on a peer that declared nothing and speaks something else.
 // One that is slow or silent is taken at the port's word: it will be answered as
 // HTTP, and nothing of it is forwarded before it is.
 func (c *conn) requireHTTP() bool {
-	kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+	kind, replay, err := c.peek()
 	c.nc, c.Flow.Protocol = replay, flow.HTTP1
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
