@@ -118,6 +118,18 @@ func (s *Sidecar) endMesh(keep func(*drain.About) bool, keepHop func(*hop.Conn) 
 	})
 }
 
+// expireHops cuts off the hops that we dialed and whose server's certificate
+// expired a grace period ago. They take no new request from well before, but an
+// answer, or a tunnel, may go on for days.
+func (s *Sidecar) expireHops(now time.Time, grace time.Duration) {
+	s.traffic.eachPool(func(p *http1.Pool) {
+		p.CloseIf(func(nc net.Conn) bool {
+			h, ok := nc.(*hop.Conn)
+			return ok && now.After(h.Peer.NotAfter().Add(grace))
+		})
+	})
+}
+
 // connections is what /connections shows.
 func (s *Sidecar) connections() any {
 	type connection struct {

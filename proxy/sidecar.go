@@ -194,6 +194,7 @@ func (s *Sidecar) sweep(ctx context.Context) error {
 		case now := <-tick.C:
 			s.checkIdentity(now)
 			s.tracker.Expire(now, s.drainTimeout())
+			s.expireHops(now, s.drainTimeout())
 			s.tracker.Abandon()
 			s.traffic.eachPool(func(p *http1.Pool) { p.Sweep(now) })
 		}
