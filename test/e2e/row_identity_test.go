@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +126,36 @@ func rootLost(t *testing.T) {
 }
 
 func peerExpires(t *testing.T) {
+	t.Run("the caller's", callerExpires)
+	t.Run("the server's, under a tunnel", serverExpires)
+}
+
+// serverExpires looks at a hop that is never idle: its exchange does not end by
+// itself.
+func serverExpires(t *testing.T) {
+	ca := identitytest.NewCA(t, "example.org")
+	server := ca.Source(t, payments)
+	server.Rotate(t, devca.IssueOptions{NotAfter: time.Now().Add(3 * time.Second).Truncate(time.Second)})
+	mesh := serveMesh(t, server, func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // an endless answer: it has no good end
+	})
+	out := side{source: ca.Source(t, checkout), to: []string{mesh.addr}, spec: "  drain: {timeout: 100ms}"}.start(t)
+	w := dial(t, out.Address(t, "out"))
+	w.send("GET /events HTTP/1.1\r\nHost: payments\r\n\r\n")
+	res, err := http.ReadResponse(w.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if _, err := io.ReadAll(res.Body); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the endless answer ended with %v, want it cut off", err)
+	}
+	testkit.Eventually(t, "the hop is closed", func() bool { return mesh.open() == 0 })
+}
+
+func callerExpires(t *testing.T) {
 	ca := identitytest.NewCA(t, "example.org")
 	asked, goOn := make(chan struct{}), make(chan struct{})
 	app := serveApp(t, func(w http.ResponseWriter, r *http.Request) {
