@@ -112,15 +112,21 @@ func (p *Pool) reserve() error {
 func (p *Pool) dial(ctx context.Context) (*ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Limits.UpstreamConnectTimeout)
 	defer cancel()
+	var c *ClientConn
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if c == nil { // for an error, or a panic on its way through
+			p.open--
+			return
+		}
+		p.all[c] = struct{}{}
+	}()
 	d, err := p.opts.Dial(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err != nil {
-		p.open--
 		return nil, err
 	}
-	c := newClientConn(d, &p.opts.ClientOptions, p)
-	p.all[c] = struct{}{}
+	c = newClientConn(d, &p.opts.ClientOptions, p)
 	return c, nil
 }
 
