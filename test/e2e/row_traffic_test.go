@@ -53,7 +53,10 @@ func panicInRequest(t *testing.T) {
 	inID := &trap{Source: ca.Source(t, payments)}
 	in := side{source: inID, forward: serveApp(t, hello), policies: allowMesh}.start(t)
 	outID := &trap{Source: ca.Source(t, checkout)}
-	out := side{source: outID, to: []string{in.Address(t, "in")}}.start(t)
+	out := side{ // a place among its hops that a panic took for good would be missed
+		source: outID, to: []string{in.Address(t, "in")},
+		spec: "  limits: {upstreamConnectionsPerDestination: 1}",
+	}.start(t)
 
 	// A request that needs a new hop asks for our identity, on its own
 	// goroutine; so does the handshake of a peer. The former comes first: later
