@@ -38,7 +38,8 @@ spec:
 `
 
 // inspecting makes the WAF look at every request without refusing any: bodies
-// are then read ahead and replayed.
+// are then read ahead and replayed. It looks at little of each, as what is looked
+// at is random and takes long.
 const inspecting = `---
 apiVersion: outrider.dev/v1alpha1
 kind: InspectionPolicy
@@ -46,6 +47,7 @@ metadata: {name: waf, namespace: shop}
 spec:
   selector: {matchLabels: {app: payments}}
   mode: Detect
+  body: {inspectBytes: 1024, overflow: InspectPrefix}
 `
 
 // A mesh is one hop: client, outbound sidecar, mutual TLS, inbound sidecar, app.
