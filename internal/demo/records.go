@@ -110,7 +110,11 @@ var errNever = errors.New("never came true")
 // await returns when the condition holds; its own error, the end of ctx, and
 // the plan's patience end the wait.
 func (s *scene) await(ctx context.Context, what string, holds func() (bool, error)) error {
-	late := time.NewTimer(s.plan.patience)
+	return awaitFor(ctx, s.plan.patience, what, holds)
+}
+
+func awaitFor(ctx context.Context, patience time.Duration, what string, holds func() (bool, error)) error {
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -124,7 +128,7 @@ func (s *scene) await(ctx context.Context, what string, holds func() (bool, erro
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-late.C:
-			return fmt.Errorf("%w within %s: %s", errNever, s.plan.patience, what)
+			return fmt.Errorf("%w within %s: %s", errNever, patience, what)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func rotationStep() step {
 func (s *scene) rotateUnder(ctx context.Context, l *load, eye *observer) error {
 	// The first certificates have to be in use before the second can be told
 	// from them.
-	err := s.await(ctx, "the first calls are answered", func() (bool, error) { return l.done.Load() >= 2*callers, nil })
+	err := awaitFor(ctx, asShipped().patience, "the first calls are answered", func() (bool, error) { return l.done.Load() >= 2*callers, nil })
 	if err != nil {
 		return err
 	}

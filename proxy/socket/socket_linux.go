@@ -91,6 +91,10 @@ func (c *Conn) tryWrite(fd uintptr) bool {
 		n, errno := call(syscall.SYS_WRITE, fd, t.buf)
 		switch errno {
 		case 0:
+			if n == 0 { // the kernel does not do that to a socket; package net doesn't trust it either
+				t.errno = syscall.EIO
+				return true
+			}
 			t.buf = t.buf[n:]
 		case syscall.EINTR:
 		case syscall.EAGAIN:

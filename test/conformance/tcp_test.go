@@ -80,6 +80,11 @@ func TestTCP(t *testing.T) {
 	}
 }
 
+// atOnce bounds the conversations that are under way: each begins with a
+// handshake, and a few hundred of them at once outlast the connect timeout on a
+// starved machine.
+const atOnce = 16
+
 // run holds the conversation and waits until both halves are over: a sidecar
 // that is stopped before has every right to cut them off.
 func (c tcpCase) run(t *testing.T, protocol string, reach func(t *testing.T, app, protocol string) func() (stream, error)) {
@@ -91,8 +96,11 @@ func (c tcpCase) run(t *testing.T, protocol string, reach func(t *testing.T, app
 	})
 	connect := reach(t, app, protocol)
 	var clients sync.WaitGroup
+	places := make(chan struct{}, atOnce)
 	for range times {
+		places <- struct{}{}
 		clients.Go(func() {
+			defer func() { <-places }()
 			s, err := connect()
 			if err != nil {
 				t.Error(err)
