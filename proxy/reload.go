@@ -74,6 +74,7 @@ func fixedFields(old, c *config.Sidecar) error {
 		{"spec.metrics", old.Spec.Metrics, c.Spec.Metrics},
 		{"spec.health", old.Spec.Health, c.Spec.Health},
 		{"spec.accessLog", old.Spec.AccessLog, c.Spec.AccessLog},
+		{"spec.processors", old.Spec.Processors, c.Spec.Processors},
 	} {
 		if !reflect.DeepEqual(f.old, f.new) {
 			errs = append(errs, fmt.Errorf("%s: a change needs a restart", f.name))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"runtime"
 
 	"github.com/outrider-mesh/outrider/internal/buildinfo"
 	"github.com/outrider-mesh/outrider/internal/lifecycle"
@@ -31,6 +32,9 @@ func runSidecar(ctx context.Context, args []string, env environment) error {
 	}
 	for _, w := range warnings {
 		log.Warn("configuration", "problem", w.String())
+	}
+	if env.getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(c.Spec.Processors)
 	}
 	stop := lifecycle.Signals(ctx)
 	defer stop.Release()

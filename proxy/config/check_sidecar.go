@@ -21,6 +21,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.listeners(s.Spec)
 	c.accessLog(s.Spec.AccessLog)
 	c.nonNegative("spec.drain", s.Spec.Drain)
+	c.processors(s.Spec.Processors)
 	c.nonNegative("spec.limits", s.Spec.Limits)
 }
 
@@ -140,5 +141,15 @@ func (c *checker) spiffeIDs(field string, list []string) {
 func (c *checker) accessLog(l AccessLog) {
 	if strings.TrimSpace(l.Output) == "" || strings.HasSuffix(l.Output, "/") {
 		c.bad("spec.accessLog.output", fmt.Sprintf("%q is not a file", l.Output), "write stdout, stderr, off or the path of a file")
+	}
+}
+
+// maxProcessors is more than any machine has that a sidecar shares.
+const maxProcessors = 1024
+
+func (c *checker) processors(n int) {
+	if n < 0 || n > maxProcessors {
+		c.bad("spec.processors", fmt.Sprintf("%d is not a number of processors", n),
+			fmt.Sprintf("write 1 to %d, or leave it out for one", maxProcessors))
 	}
 }

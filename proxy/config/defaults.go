@@ -25,6 +25,9 @@ const (
 	// defaultDrain fits into the 30 s Kubernetes gives a pod by default only
 	// because the application ends at the same time.
 	defaultDrain = 30 * time.Second
+	// defaultProcessors is what a sidecar gets by on, and what costs least per
+	// request: see docs/adr/0007-one-processor.md.
+	defaultProcessors = 1
 )
 
 // SetDefaults fills every empty field that has a default. An inbound
@@ -49,6 +52,7 @@ func (s *Sidecar) SetDefaults() {
 	spec.AccessLog.Output = or(spec.AccessLog.Output, "stdout")
 	spec.AccessLog.Allowed = or(spec.AccessLog.Allowed, LogAll)
 	spec.Drain.Timeout = or(spec.Drain.Timeout, defaultDrain)
+	spec.Processors = or(spec.Processors, defaultProcessors)
 }
 
 // off is what a document writes to turn something off. Some YAML tools spell

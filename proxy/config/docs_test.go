@@ -119,6 +119,7 @@ func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 			"spec.accessLog.output":                         s.Spec.AccessLog.Output,
 			"spec.accessLog.allowed":                        s.Spec.AccessLog.Allowed,
 			"spec.drain.timeout":                            s.Spec.Drain.Timeout,
+			"spec.processors":                               s.Spec.Processors,
 			"spec.limits.connections":                       l.Connections,
 			"spec.limits.headBytes":                         l.HeadBytes,
 			"spec.limits.targetBytes":                       l.TargetBytes,

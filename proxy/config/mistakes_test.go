@@ -105,6 +105,8 @@ var sidecarMistakes = []mistake{
 	{"a duration without a unit", "", "  limits: {idleTimeout: 300}\n"},
 	{"a duration with a unit unknown", "", "  drain: {timeout: 1day}\n"},
 	{"a negative drain", "", "  drain: {timeout: -1s}\n"},
+	{"processors below none", "", "  processors: -1\n"},
+	{"more processors than there are", "", "  processors: 4096\n"},
 	{"a truth value that is a word", "directory: policies", `denyAll: "yes"`},
 	{"no identity", "    files: {svid: a.pem, key: k.pem, bundles: {example.org: r.pem}}", "    {}"},
 	{"two identities", "  identity:\n", "  identity:\n    workloadAPI: {}\n"},

@@ -41,7 +41,10 @@ type Spec struct {
 	Health    Endpoint  `yaml:"health,omitempty"`
 	AccessLog AccessLog `yaml:"accessLog,omitempty"`
 	Drain     Drain     `yaml:"drain,omitempty"`
-	Limits    Limits    `yaml:"limits,omitempty"`
+	// Processors is how many processors the sidecar uses at the same time; 0
+	// means one. The environment variable GOMAXPROCS comes first.
+	Processors int    `yaml:"processors,omitempty"`
+	Limits     Limits `yaml:"limits,omitempty"`
 }
 
 // Identity says where the SVID comes from. Exactly one field is set.

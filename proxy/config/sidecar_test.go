@@ -91,6 +91,7 @@ func TestSidecarDefaults(t *testing.T) {
 		{"accessLog.output", s.Spec.AccessLog.Output, "stdout"},
 		{"accessLog.allowed", s.Spec.AccessLog.Allowed, LogAll},
 		{"drain.timeout", s.Spec.Drain.Timeout, 30 * time.Second},
+		{"processors", s.Spec.Processors, 1},
 		{"limits are left to package limits", s.Spec.Limits, Limits{}},
 		{"mesh.mtls", (*MeshConfig)(nil).WithDefaults().MTLS, Strict},
 		{"mesh.defaultAccess", (*MeshConfig)(nil).WithDefaults().DefaultAccess, DefaultDeny},

@@ -146,7 +146,7 @@ func failed(samples []report.Sample) error {
 
 // fairness says what a reader must know to believe the numbers.
 func fairness(workers int) []string {
-	each := "one worker thread or process per processor for each proxy (the sidecar: Go's own default)"
+	each := "one worker thread or process per processor for each proxy (the sidecar: one for all, which is its default)"
 	if workers > 0 {
 		each = fmt.Sprintf("%d worker threads or processes for each proxy", workers)
 	}
