@@ -101,7 +101,8 @@ bench: ## Run the benchmarks (BENCH=regexp BENCHPKG=./authz/... BENCHCOUNT=10)
 
 .PHONY: bench-hop
 bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy and Envoy side by side
-	@go run ./test/peers $(ARGS)
+	@mkdir -p $(DIST)
+	@go run ./test/peers --json $(DIST)/bench-hop.json $(ARGS)
 
 ##@ Check
 
