@@ -32,7 +32,10 @@ type ClientConn struct {
 	// cleanCloseUnprocessed: see [Dialed].
 	cleanCloseUnprocessed bool
 	idleSince             time.Time
-	reused                bool
+	// large tells that the last answer did not fit a small buffer; the next
+	// one is likely to be like it.
+	large  bool
+	reused bool
 
 	raw   syscall.RawConn
 	alive bool // written by peek

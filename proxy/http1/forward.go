@@ -30,17 +30,15 @@ func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure)
 		up.Release(true)
 		return false, &Failure{Side: UpstreamSide, Unsent: true, Err: errEdits}
 	}
-	out := x.c.buffers.get(largeBuffer)
-	defer x.c.buffers.put(out)
 	x.up = up
 	x.c.carry(up)
 	defer x.abandon()
 	up.used, up.over = false, false
 	up.prepare()
 
-	f = x.send(up, e, (*out)[:0])
+	f = x.send(up, e)
 	if f == nil {
-		upgraded, f = x.answer(up, (*out)[:0])
+		upgraded, f = x.answer(up)
 	}
 	pumped := x.join(up, f)
 	x.up = nil
@@ -124,13 +122,17 @@ func (x *Exchange) Rewind() { x.Body.rewind() }
 
 // send writes the head and as much of the body as has arrived, in one write if
 // it is small, and leaves the rest to a pump.
-func (x *Exchange) send(up *ClientConn, e *Edits, b []byte) *Failure {
+func (x *Exchange) send(up *ClientConn, e *Edits) *Failure {
 	if n := x.Request.length; n > 0 && !x.Body.Ended() && n <= int64(len(x.c.unread())) {
 		if _, _, err := x.Body.Peek(n); err != nil { // keeps the body replayable
 			return &Failure{Side: ClientSide, Unsent: true, Err: err}
 		}
 	}
-	f := framer{to: up, b: x.Request.appendTo(b, e, !x.continued), chunked: x.Request.codings > 0}
+	// No buffer is held while the answer is awaited: hundreds of exchanges that
+	// wait would otherwise take turns in evicting each other from the cache.
+	out := x.c.buffers.get(x.outgoing())
+	defer x.c.buffers.put(out)
+	f := framer{to: up, b: x.Request.appendTo((*out)[:0], e, !x.continued), chunked: x.Request.codings > 0}
 	ended, err := f.body(&x.Body, false)
 	if err == nil {
 		err = f.flush()
@@ -156,13 +158,29 @@ func (x *Exchange) sendFailure(up *ClientConn, err error) *Failure {
 // prepare gives the connection a buffer for the next answer.
 func (c *ClientConn) prepare() {
 	c.rest.reset(&c.conn, &c.body, noBody, 0)
-	if c.buf == nil {
+	if c.buf != nil {
+		return
+	}
+	if c.large { // a piece at a time would be a write at a time
 		c.resize(largeBuffer)
+	} else {
+		c.resize(smallBuffer)
 	}
 }
 
+// room is what a head takes beside a small body: our own fields included.
+const room = 1 << 10
+
+// outgoing is the size of the buffer for the request.
+func (x *Exchange) outgoing() int {
+	if x.Request.HasBody() || len(x.Request.text) > smallBuffer-room {
+		return largeBuffer
+	}
+	return smallBuffer
+}
+
 // answer relays interim responses and the final one.
-func (x *Exchange) answer(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
+func (x *Exchange) answer(up *ClientConn) (upgraded bool, f *Failure) {
 	sent := time.Now()
 	for range up.opts.Limits.InterimResponses + 1 {
 		x.pump.await(up, sent)
@@ -176,9 +194,9 @@ func (x *Exchange) answer(up *ClientConn, b []byte) (upgraded bool, f *Failure) 
 		if !up.resp.interim() {
 			x.pump.answer(up)
 			x.FirstByte = time.Since(sent)
-			return x.final(up, b)
+			return x.final(up)
 		}
-		if err := x.interim(up, b); err != nil {
+		if err := x.interim(up); err != nil {
 			return false, &Failure{Side: ClientSide, Err: err}
 		}
 	}
@@ -207,19 +225,21 @@ func (c *ClientConn) readHead() error {
 }
 
 // interim passes a 1xx on; HTTP/1.0 has none (RFC 9110 §15.2).
-func (x *Exchange) interim(up *ClientConn, b []byte) error {
+func (x *Exchange) interim(up *ClientConn) error {
 	if x.Request.Minor == 0 {
 		return nil
 	}
-	b = up.resp.appendTo(b, true)
+	out := x.c.buffers.get(len(up.resp.raw))
+	defer x.c.buffers.put(out)
+	b := up.resp.appendTo((*out)[:0], true)
 	return x.c.write(append(b, "\r\n"...))
 }
 
 // final relays the final response, head and body.
-func (x *Exchange) final(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
+func (x *Exchange) final(up *ClientConn) (upgraded bool, f *Failure) {
 	r := &up.resp
 	if r.Status == 101 {
-		return x.switched(up, b)
+		return x.switched(up)
 	}
 	kind, length := r.body(x.Request.Method)
 	tunnel := x.Request.Method == "CONNECT" && r.Status < 300
@@ -230,7 +250,14 @@ func (x *Exchange) final(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
 	chunked := framed && x.Request.Minor == 1
 	keep := x.keepAfter() && (chunked || !framed) && !tunnel
 
-	b = r.appendTo(b, tunnel || r.Status == 204)
+	up.large = framed || length+int64(len(r.raw)) > smallBuffer-room
+	size := smallBuffer
+	if up.large {
+		size = largeBuffer
+	}
+	out := x.c.buffers.get(size)
+	defer x.c.buffers.put(out)
+	b := r.appendTo((*out)[:0], tunnel || r.Status == 204)
 	if chunked {
 		b = append(b, "transfer-encoding: chunked\r\n"...)
 	}
@@ -278,13 +305,15 @@ func (x *Exchange) relay(up *ClientConn, b []byte, chunked bool) *Failure {
 }
 
 // switched relays a 101, if it was asked for.
-func (x *Exchange) switched(up *ClientConn, b []byte) (upgraded bool, f *Failure) {
+func (x *Exchange) switched(up *ClientConn) (upgraded bool, f *Failure) {
 	want := x.Request.UpgradesTo()
 	if want == "" || !equalFold(up.resp.switchesTo(), want) {
 		err := malformed("an upgrade that was not asked for")
 		return false, &Failure{Side: UpstreamSide, Unsent: true, Err: err}
 	}
-	b = up.resp.appendTo(b, true)
+	out := x.c.buffers.get(len(up.resp.raw) + room)
+	defer x.c.buffers.put(out)
+	b := up.resp.appendTo((*out)[:0], true)
 	b = append(b, "connection: upgrade\r\nupgrade: "...)
 	b = append(b, want...)
 	b = append(b, "\r\n\r\n"...)

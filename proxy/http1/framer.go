@@ -65,7 +65,7 @@ func (f *framer) piece(p []byte) error {
 			}
 			return f.to.write(p)
 		}
-		if room <= 0 || len(p) > room && room < directBytes {
+		if len(f.b) > 0 && (room <= 0 || len(p) > room && room < directBytes) {
 			if err := f.flush(); err != nil {
 				return err
 			}
