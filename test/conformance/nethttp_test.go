@@ -301,7 +301,7 @@ func TestConnectionsOpenedAhead(t *testing.T) {
 	// On a starved machine the very first request may take longer to follow its
 	// connection than 1 ms, and then nothing is known of the port yet.
 	testkit.Eventually(t, "the port has carried HTTP", func() bool {
-		res, err := client.Get("http://" + m.Front + "/greeting") //nolint:noctx // the test waits for it
+		res, err := client.Get("http://" + m.Front + "/greeting")
 		if err != nil {
 			return false
 		}

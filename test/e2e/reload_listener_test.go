@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -34,7 +36,15 @@ func TestADestinationThatChangesIsFollowedByOpenConnections(t *testing.T) {
 	finishes(t, "after a change of limits", app)
 	w.write(t, "  policies: {directory: policies}\n")
 	w.taken(t, 3)
-	app.get("/").refused(t, 503, "no_destination")
+	// The listener is gone with it, so an idle connection ends in good order; a
+	// request that was quicker is told why it is refused.
+	app.send("GET / HTTP/1.1\r\nHost: payments\r\n\r\n")
+	switch a, err := app.tryAnswer(); {
+	case err == nil:
+		a.refused(t, 503, "no_destination")
+	case !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF):
+		t.Errorf("neither an end in good order nor a refusal: %v", err)
+	}
 }
 
 func TestAnApplicationThatMovesIsJudgedByItsNewPort(t *testing.T) {
