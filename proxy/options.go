@@ -49,6 +49,8 @@ func effectiveLimits(c config.Limits) limits.Limits {
 	override(&l.HandshakeTimeout, c.HandshakeTimeout)
 	override(&l.DetectTimeout, c.DetectTimeout)
 	override(&l.TCPIdleTimeout, c.TCPIdleTimeout)
+	override(&l.InspectionWait, c.InspectionWait)
+	override(&l.InspectionTimeout, c.InspectionTimeout)
 	override(&l.UpstreamConnectTimeout, c.UpstreamConnectTimeout)
 	override(&l.UpstreamResponseTimeout, c.UpstreamResponseTimeout)
 	override(&l.UpstreamIdleTimeout, c.UpstreamIdleTimeout)

@@ -19,7 +19,7 @@ var renamed = map[string]string{
 // A limit that can be configured and is not obeyed would be worse than none.
 func TestEveryConfiguredLimitIsObeyed(t *testing.T) {
 	fields := reflect.TypeFor[config.Limits]()
-	if fields.NumField() < 17 {
+	if fields.NumField() < 19 {
 		t.Fatalf("only %d fields", fields.NumField())
 	}
 	for i := range fields.NumField() {

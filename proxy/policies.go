@@ -64,7 +64,7 @@ func (s *Sidecar) apply(d *config.Documents) error {
 	if err != nil {
 		return fmt.Errorf("access policies: %w", err)
 	}
-	inspector, err := inspect.New(d.Inspection, inspect.Options{Workload: workload, Log: s.opts.Log})
+	inspector, err := inspect.New(d.Inspection, inspect.Options{Workload: workload, Log: s.opts.Log, Bounds: s.inspectionBounds})
 	if err != nil {
 		return fmt.Errorf("inspection policies: %w", err)
 	}
@@ -77,6 +77,12 @@ func (s *Sidecar) apply(d *config.Documents) error {
 	s.readiness.Set(conditionPolicies, nil)
 	s.policiesOnce.Do(func() { close(s.policiesLoaded) })
 	return nil
+}
+
+// inspectionBounds are those of the configuration in force.
+func (s *Sidecar) inspectionBounds() inspect.Bounds {
+	l := effectiveLimits(s.config.Load().Spec.Limits)
+	return inspect.Bounds{Wait: l.InspectionWait, Budget: l.InspectionTimeout}
 }
 
 // workload is whom policies select.

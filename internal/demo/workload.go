@@ -181,7 +181,8 @@ spec:
   drain: {timeout: 2s}
   # Few idle connections are kept, so that new ones are opened all the time and
   # certificates are used while they are still warm.
-  limits: {upstreamIdlePerDestination: 1}
+  # A machine that is busy with something else makes inspection wait, not refuse.
+  limits: {upstreamIdlePerDestination: 1, inspectionWait: 10s, inspectionTimeout: 10s}
 `, w.path(accessFile))
 	return b.String()
 }

@@ -132,6 +132,8 @@ func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 			"spec.limits.handshakeTimeout":                  l.HandshakeTimeout,
 			"spec.limits.detectTimeout":                     l.DetectTimeout,
 			"spec.limits.tcpIdleTimeout":                    l.TCPIdleTimeout,
+			"spec.limits.inspectionWait":                    l.InspectionWait,
+			"spec.limits.inspectionTimeout":                 l.InspectionTimeout,
 			"spec.limits.upstreamConnectTimeout":            l.UpstreamConnectTimeout,
 			"spec.limits.upstreamResponseTimeout":           l.UpstreamResponseTimeout,
 			"spec.limits.upstreamIdleTimeout":               l.UpstreamIdleTimeout,

@@ -31,6 +31,11 @@ type Limits struct {
 	DetectTimeout time.Duration `yaml:"detectTimeout,omitempty"`
 	// TCPIdleTimeout is how long an opaque connection may carry nothing.
 	TCPIdleTimeout time.Duration `yaml:"tcpIdleTimeout,omitempty"`
+	// InspectionWait is how long a request may wait for its turn to be
+	// inspected.
+	InspectionWait time.Duration `yaml:"inspectionWait,omitempty"`
+	// InspectionTimeout is how long the first part of an inspection may take.
+	InspectionTimeout time.Duration `yaml:"inspectionTimeout,omitempty"`
 	// UpstreamConnectTimeout is how long the next hop may take to accept.
 	UpstreamConnectTimeout time.Duration `yaml:"upstreamConnectTimeout,omitempty"`
 	// UpstreamResponseTimeout is how long the head of an answer may take.

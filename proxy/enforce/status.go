@@ -41,7 +41,7 @@ func Status(r flow.Reason) (status int, proxyError string, ok bool) { //nolint:c
 		return http.StatusServiceUnavailable, "destination_unavailable", true
 	case flow.Overloaded:
 		return http.StatusServiceUnavailable, "connection_limit_reached", true
-	case flow.Draining:
+	case flow.Draining, flow.WAFUnavailable:
 		return http.StatusServiceUnavailable, "proxy_internal_response", true
 	case flow.Internal:
 		return http.StatusInternalServerError, "proxy_internal_error", true
@@ -92,7 +92,9 @@ func sentence(r flow.Reason) string {
 	case flow.WAFBlocked:
 		return "the request was taken for an attack"
 	case flow.WAFUninspected:
-		return "the request could not be inspected"
+		return "the request cannot be inspected"
+	case flow.WAFUnavailable:
+		return "the request could not be inspected at the moment"
 	case flow.PlaintextRefused:
 		return "this port takes mutual TLS only; call through a sidecar or with a SPIFFE identity"
 	case flow.RateLimited:

@@ -26,6 +26,7 @@ var statuses = map[flow.Reason]struct {
 	flow.RateLimited:        {429, "http_request_denied"},
 	flow.WAFBlocked:         {403, "http_request_denied"},
 	flow.WAFUninspected:     {403, "http_request_denied"},
+	flow.WAFUnavailable:     {503, "proxy_internal_response"},
 	flow.NoIdentity:         {503, "destination_unavailable"},
 	flow.TLSFailed:          {0, ""},
 	flow.PlaintextRefused:   {403, "http_request_denied"},

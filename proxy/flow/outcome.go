@@ -15,8 +15,12 @@ const (
 	RateLimited
 	// WAFBlocked: inspection found an attack.
 	WAFBlocked
-	// WAFUninspected: inspection could not be done and policy says deny.
+	// WAFUninspected: the request is of a kind that cannot be inspected as a
+	// whole, and policy says deny.
 	WAFUninspected
+	// WAFUnavailable: inspection failed, or found no time for the request, and
+	// policy says deny.
+	WAFUnavailable
 	// NoIdentity: we hold no valid SVID.
 	NoIdentity
 	// TLSFailed: the handshake or the peer's certificate was not accepted.
@@ -73,6 +77,7 @@ var reasonNames = [reasonCount]string{
 	RateLimited:        "rate_limited",
 	WAFBlocked:         "waf_blocked",
 	WAFUninspected:     "waf_uninspected",
+	WAFUnavailable:     "waf_unavailable",
 	NoIdentity:         "no_identity",
 	TLSFailed:          "tls_failed",
 	PlaintextRefused:   "plaintext_refused",

@@ -114,12 +114,21 @@ func (c *conn) inspect(x *http1.Exchange, q *flow.Request) bool {
 	if !q.Inspection.Refuse {
 		return true
 	}
-	q.Refusal = flow.Refusal{Reason: flow.WAFBlocked, Detail: q.Inspection.Message}
-	if q.Inspection.Outcome == flow.NotInspected {
-		q.Refusal.Reason = flow.WAFUninspected
-		q.Refusal.Detail = q.Inspection.Uninspected.String()
-	}
+	q.Refusal = inspectionRefusal(&q.Inspection)
 	return false
+}
+
+func inspectionRefusal(v *flow.Inspection) flow.Refusal {
+	if v.Outcome != flow.NotInspected {
+		return flow.Refusal{Reason: flow.WAFBlocked, Detail: v.Message}
+	}
+	refusal := flow.Refusal{Reason: flow.WAFUninspected, Detail: v.Uninspected.String()}
+	switch v.Uninspected {
+	case flow.EngineError, flow.EngineTimeout, flow.EngineOverload: // the same request may pass later
+		refusal.Reason = flow.WAFUnavailable
+	case flow.Inspected, flow.BodyOverCap, flow.Encoding, flow.Stream:
+	}
+	return refusal
 }
 
 // readAhead reads the first n bytes of the body.

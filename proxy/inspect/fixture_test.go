@@ -88,10 +88,13 @@ func build(t testing.TB, spec config.InspectionSpec) *Inspector {
 func testOptions() Options {
 	return Options{
 		Workload: payments,
-		SlotWait: time.Minute, // other tests may keep the machine busy
-		Budget:   -1,
+		Bounds:   within(time.Minute, time.Minute), // other tests may keep the machine busy
 		Now:      func() time.Time { return testNow },
 	}
+}
+
+func within(wait, budget time.Duration) func() Bounds {
+	return func() Bounds { return Bounds{Wait: wait, Budget: budget} }
 }
 
 // shared are the engines that several tests use: building one takes a third of

@@ -11,6 +11,7 @@ import (
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
 var (
@@ -30,15 +31,26 @@ type Options struct {
 	// Concurrency is how many requests are inspected at the same time; 0 means
 	// one per processor.
 	Concurrency int
-	// SlotWait is how long a request waits for its turn before its outcome is
-	// overload; 0 means 250 ms, negative means not at all.
-	SlotWait time.Duration
-	// Budget is how long an inspection may have taken, waiting excluded, when
-	// it enters its last and longest phase; beyond it the outcome is timeout.
-	// 0 means one second, negative means no limit.
-	Budget time.Duration
+	// Bounds tells how long a request may take at the moment it comes, so that
+	// a reload needs no new engine; nil means the defaults of package limits.
+	Bounds func() Bounds
 	// Now is the clock for budgets and expiring exclusions; nil means time.Now.
 	Now func() time.Time
+}
+
+// Bounds are how long a request may wait and be inspected.
+type Bounds struct {
+	// Wait is for its turn; beyond it the outcome is overload.
+	Wait time.Duration
+	// Budget is for what comes before the last and longest phase, the waiting
+	// excluded; beyond it the outcome is timeout. Coraza cannot be stopped
+	// inside of a phase.
+	Budget time.Duration
+}
+
+func defaultBounds() Bounds {
+	l := limits.Default()
+	return Bounds{Wait: l.InspectionWait, Budget: l.InspectionTimeout}
 }
 
 func (o Options) withDefaults() Options {
@@ -48,11 +60,8 @@ func (o Options) withDefaults() Options {
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency()
 	}
-	if o.SlotWait == 0 {
-		o.SlotWait = defaultSlotWait
-	}
-	if o.Budget == 0 {
-		o.Budget = defaultBudget
+	if o.Bounds == nil {
+		o.Bounds = defaultBounds
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -66,7 +75,7 @@ type Inspector struct {
 	policies []*policy // the first whose paths match applies
 	engines  []engine  // each once, however many policies share it
 	slots    slots
-	budget   time.Duration
+	bounds   func() Bounds
 	now      func() time.Time
 
 	mu      sync.RWMutex   // orders begin and Close
@@ -105,8 +114,8 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 
 func newInspector(opts Options) *Inspector {
 	return &Inspector{
-		slots:  newSlots(opts.Concurrency, opts.SlotWait),
-		budget: opts.Budget,
+		slots:  newSlots(opts.Concurrency),
+		bounds: opts.Bounds,
 		now:    opts.Now,
 	}
 }
@@ -158,10 +167,12 @@ func (i *Inspector) inspect(ctx context.Context, req *flow.Request, plan Plan, b
 	if done {
 		return early, true
 	}
-	if reason, err := i.slots.acquire(ctx); err != nil {
+	bounds := i.bounds()
+	if reason, err := i.slots.acquire(ctx, bounds.Wait); err != nil {
 		return plan.rule.failure(reason, err), true
 	}
 	defer i.slots.release()
+	in.budget = bounds.Budget
 	found, err := i.evaluate(ctx, req, plan.rule.policy.engine, in)
 	if err != nil {
 		return plan.rule.failure(reasonOf(err), err), true
@@ -182,7 +193,7 @@ func (i *Inspector) evaluate(ctx context.Context, req *flow.Request, e engine, i
 		if ended := ctx.Err(); ended != nil {
 			return ended
 		}
-		if i.budget > 0 && i.now().Sub(start) > i.budget {
+		if i.now().Sub(start) > in.budget {
 			return errBudget
 		}
 		return nil

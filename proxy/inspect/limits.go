@@ -1,18 +1,8 @@
 package inspect
 
-import (
-	"runtime"
-	"time"
-)
+import "runtime"
 
 const (
-	// defaultSlotWait is how long a request may wait for an inspection slot.
-	// It is a few times what a small body costs, so that a burst is smoothed,
-	// and far below any client's patience, so that an overload is answered.
-	defaultSlotWait = 250 * time.Millisecond
-	// defaultBudget bounds what may pass before the second phase, the
-	// expensive one, is entered. Coraza cannot be stopped inside of a phase.
-	defaultBudget = time.Second
 	// maxInspectBytes bounds what a policy may ask for: at this size one
 	// hostile body costs the engine seconds.
 	maxInspectBytes = 1 << 20

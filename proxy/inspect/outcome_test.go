@@ -84,9 +84,9 @@ func TestFailuresAreRefusedUnlessPolicyAllowsThem(t *testing.T) {
 					spec.Mode = config.DetectOnly
 				}
 				t.Run(name, func(t *testing.T) {
-					i := withEngine(t, &fakeEngine{judge: tt.judge}, spec, Options{Concurrency: 1, SlotWait: -1})
+					i := withEngine(t, &fakeEngine{judge: tt.judge}, spec, Options{Concurrency: 1, Bounds: within(0, time.Hour)})
 					if tt.full {
-						i.slots.free <- struct{}{}
+						i.slots.taken <- struct{}{}
 					}
 					ctx := tt.ctx
 					if ctx == nil {
@@ -134,7 +134,7 @@ func TestEachFailureHasItsOwnField(t *testing.T) {
 func TestTheBudgetIsCheckedBeforeTheLastPhase(t *testing.T) {
 	i := mesh(t)
 	now := testNow
-	slow := newInspector(Options{Budget: time.Second, Now: func() time.Time {
+	slow := newInspector(Options{Bounds: within(time.Hour, time.Second), Now: func() time.Time {
 		now = now.Add(900 * time.Millisecond)
 		return now
 	}}.withDefaults())
@@ -143,7 +143,7 @@ func TestTheBudgetIsCheckedBeforeTheLastPhase(t *testing.T) {
 	if v := slow.Inspect(t.Context(), req, slow.Plan(req), nil, true); v.Outcome != flow.Blocked {
 		t.Errorf("within the budget: %+v", v)
 	}
-	slow.budget = 500 * time.Millisecond
+	slow.bounds = within(time.Hour, 500*time.Millisecond)
 	v := slow.Inspect(t.Context(), req, slow.Plan(req), nil, true)
 	if v.Uninspected != flow.EngineTimeout || !v.Refuse || v.Outcome != flow.NotInspected {
 		t.Errorf("beyond the budget: %+v", v)
@@ -162,7 +162,7 @@ func TestOverloadWaitsForASlot(t *testing.T) {
 			running--
 			return finding{}, nil
 		}}
-		i := withEngine(t, e, config.InspectionSpec{}, Options{Concurrency: 1, SlotWait: time.Second})
+		i := withEngine(t, e, config.InspectionSpec{}, Options{Concurrency: 1, Bounds: within(time.Second, time.Hour)})
 		results := make(chan flow.Inspection)
 		ask := func() {
 			req := request("GET", "/")

@@ -136,6 +136,8 @@ type input struct {
 	reason   flow.Uninspected
 	// now is when the inspection began.
 	now time.Time
+	// budget is how long it may have taken at a checkpoint.
+	budget time.Duration
 	// checkpoint is called between two phases; its error ends the inspection.
 	checkpoint func() error
 }

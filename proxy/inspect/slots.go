@@ -13,28 +13,22 @@ var errNoSlot = errors.New("too many requests are being inspected")
 // slots bounds how many transactions run at the same time, so that inspection
 // never takes more than its share of the processors from proxying.
 type slots struct {
-	free chan struct{} // holds one value per transaction that runs
-	wait time.Duration
+	taken chan struct{} // holds one value per transaction that runs
 }
 
-func newSlots(n int, wait time.Duration) slots {
-	return slots{free: make(chan struct{}, n), wait: wait}
-}
+func newSlots(n int) slots { return slots{taken: make(chan struct{}, n)} }
 
-// acquire takes a slot; an error comes with its reason.
-func (s slots) acquire(ctx context.Context) (flow.Uninspected, error) {
+// acquire takes a slot within the time; an error comes with its reason.
+func (s slots) acquire(ctx context.Context, wait time.Duration) (flow.Uninspected, error) {
 	select {
-	case s.free <- struct{}{}:
+	case s.taken <- struct{}{}:
 		return flow.Inspected, nil
 	default:
 	}
-	if s.wait < 0 {
-		return flow.EngineOverload, errNoSlot
-	}
-	timer := time.NewTimer(s.wait)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
-	case s.free <- struct{}{}:
+	case s.taken <- struct{}{}:
 		return flow.Inspected, nil
 	case <-timer.C:
 		return flow.EngineOverload, errNoSlot
@@ -43,4 +37,4 @@ func (s slots) acquire(ctx context.Context) (flow.Uninspected, error) {
 	}
 }
 
-func (s slots) release() { <-s.free }
+func (s slots) release() { <-s.taken }

@@ -42,6 +42,13 @@ type Limits struct {
 	// TCPIdleTimeout is how long an opaque connection may stand still.
 	TCPIdleTimeout time.Duration
 
+	// InspectionWait is how long a request may wait for its turn to be
+	// inspected.
+	InspectionWait time.Duration
+	// InspectionTimeout is how long an inspection may have taken when it comes
+	// to its last and longest part, which cannot be stopped.
+	InspectionTimeout time.Duration
+
 	// UpstreamConnectTimeout bounds the connect and the handshake to the next
 	// hop together.
 	UpstreamConnectTimeout time.Duration
@@ -79,6 +86,12 @@ func Default() Limits {
 		DetectTimeout:  100 * time.Millisecond,
 		LingerTimeout:  2 * time.Second,
 		TCPIdleTimeout: time.Hour,
+
+		// Long enough for a burst, and for a processor that is taken away for
+		// some periods of its quota; far below a client's patience, so that an
+		// overload is answered.
+		InspectionWait:    time.Second,
+		InspectionTimeout: time.Second,
 
 		UpstreamConnectTimeout:  5 * time.Second,
 		UpstreamResponseTimeout: 60 * time.Second,

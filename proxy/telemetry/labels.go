@@ -38,7 +38,7 @@ func outcomeOf(r flow.Reason) int {
 		return outcomeCanceled
 	case flow.NoIdentity, flow.NoDestination, flow.ConnectFailed, flow.ConnectTimeout,
 		flow.UpstreamTLSFailed, flow.UpstreamClosed, flow.UpstreamProtocol, flow.UpstreamTimeout,
-		flow.Draining, flow.Internal:
+		flow.WAFUnavailable, flow.Draining, flow.Internal:
 		return outcomeFailed
 	}
 	return outcomeFailed

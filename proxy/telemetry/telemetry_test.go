@@ -190,7 +190,7 @@ func TestEveryReasonHasItsOutcome(t *testing.T) {
 		"failed": {
 			flow.NoIdentity, flow.NoDestination, flow.ConnectFailed, flow.ConnectTimeout,
 			flow.UpstreamTLSFailed, flow.UpstreamClosed, flow.UpstreamProtocol, flow.UpstreamTimeout,
-			flow.Draining, flow.Internal,
+			flow.WAFUnavailable, flow.Draining, flow.Internal,
 		},
 		"canceled": {flow.ClientClosed},
 	}

@@ -12,26 +12,28 @@ import (
 	"github.com/outrider-mesh/outrider/identity/identitytest"
 )
 
-// wafFailures covers what a caller can bring about. That the engine fails or
-// takes too long cannot be had from outside; package inspect tests both with an
-// engine of its own.
+// wafFailures covers what can be brought about from outside. That the engine
+// fails cannot; package inspect tests it with an engine of its own.
 func wafFailures(t *testing.T) {
 	body := func(n int) string { return `{"a":"` + strings.Repeat("x", n-8) + `"}` }
 	json := "Content-Type: application/json\r\n"
 	cases := []struct {
 		name, spec, fields, body string
+		limits                   string // of the sidecar
 		status                   int
 		uninspected              string
 	}{
-		{"an unknown coding is denied by default", "mode: Block", json + "Content-Encoding: br\r\n", body(100), 403, "encoding"},
-		{"several codings are denied too", "mode: Block", json + "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", body(100), 403, "encoding"},
-		{"an unknown coding passes where policy says so", "mode: Block, onFailure: {error: Allow}", json + "Content-Encoding: br\r\n", body(100), 200, "encoding"},
-		{"an unknown coding passes in mode Detect", "mode: Detect", json + "Content-Encoding: br\r\n", body(100), 200, "encoding"},
-		{"a body over the cap is denied where policy says so", "mode: Block, body: {inspectBytes: 64, overflow: Deny}", json, body(100), 403, "body_over_cap"},
-		{"a body over the cap is inspected as far as the cap", "mode: Block, body: {inspectBytes: 64}", json, body(100), 200, "body_over_cap"},
-		{"a body over the cap passes where policy says so", "mode: Block, body: {inspectBytes: 64, overflow: Pass}", json, body(100), 200, "body_over_cap"},
+		{"an unknown coding is denied by default", "mode: Block", json + "Content-Encoding: br\r\n", body(100), "", 403, "encoding"},
+		{"several codings are denied too", "mode: Block", json + "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", body(100), "", 403, "encoding"},
+		{"an unknown coding passes where policy says so", "mode: Block, onFailure: {error: Allow}", json + "Content-Encoding: br\r\n", body(100), "", 200, "encoding"},
+		{"an unknown coding passes in mode Detect", "mode: Detect", json + "Content-Encoding: br\r\n", body(100), "", 200, "encoding"},
+		{"a body over the cap is denied where policy says so", "mode: Block, body: {inspectBytes: 64, overflow: Deny}", json, body(100), "", 403, "body_over_cap"},
+		{"a body over the cap is inspected as far as the cap", "mode: Block, body: {inspectBytes: 64}", json, body(100), "", 200, "body_over_cap"},
+		{"a body over the cap passes where policy says so", "mode: Block, body: {inspectBytes: 64, overflow: Pass}", json, body(100), "", 200, "body_over_cap"},
+		{"no time for it is denied by default", "mode: Block", json, body(100), inNoTime, 503, "timeout"},
+		{"no time for it passes where policy says so", "mode: Block, onFailure: {timeout: Allow}", json, body(100), inNoTime, 200, "timeout"},
 	}
-	const least = 7
+	const least = 9
 	if len(cases) < least {
 		t.Errorf("%d cases, want %d", len(cases), least)
 	}
@@ -41,13 +43,16 @@ func wafFailures(t *testing.T) {
 		w.Write(b)
 	})
 	for _, c := range cases {
-		s := side{source: ca.Source(t, payments), forward: app, policies: allowMesh + next + inspection(c.spec)}.start(t)
+		s := side{source: ca.Source(t, payments), forward: app, policies: allowMesh + next + inspection(c.spec), spec: c.limits}.start(t)
 		w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
 		w.send("POST /v1/charges HTTP/1.1\r\nHost: payments\r\n" + c.fields + "Transfer-Encoding: chunked\r\n\r\n" + chunked(c.body))
 		a := w.answer().wants(t, c.status)
-		if c.status == 403 {
+		switch {
+		case c.status == 403:
 			a.refused(t, 403, "waf_uninspected")
-		} else if a.body != c.body {
+		case c.status == 503:
+			a.refused(t, 503, "waf_unavailable")
+		case a.body != c.body:
 			t.Errorf("%s: the application got %q", c.name, a.body)
 		}
 		r := s.Log.Await(t, c.name, func(r map[string]any) bool { return field(r, "waf", "uninspected") == c.uninspected })
@@ -58,6 +63,9 @@ func wafFailures(t *testing.T) {
 	}
 	t.Run("overload", wafOverload)
 }
+
+// inNoTime is over before an inspection has begun.
+const inNoTime = "  limits: {inspectionTimeout: 1ns}\n"
 
 // chunked is a body in chunks of some bytes.
 func chunked(body string) string {
@@ -76,6 +84,7 @@ func wafOverload(t *testing.T) {
 	s := side{
 		source: ca.Source(t, payments), forward: serveApp(t, hello),
 		policies: allowMesh + next + inspection("mode: Block, threshold: 1000, body: {inspectBytes: 65536}"),
+		spec:     "  limits: {inspectionWait: 1ms}\n",
 	}.start(t)
 	var dear strings.Builder
 	dear.WriteString(`{"a":[`)
@@ -85,7 +94,7 @@ func wafOverload(t *testing.T) {
 	dear.WriteString(`0]}`)
 	request := "POST / HTTP/1.1\r\nHost: payments\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(dear.Len()) + "\r\n\r\n" + dear.String()
-	callers := 40 * runtime.GOMAXPROCS(0) // there is a slot for each processor
+	callers := 10 * runtime.GOMAXPROCS(0) // there is a slot for each processor
 	results := make(chan int, callers)
 	for range callers {
 		w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
@@ -95,7 +104,7 @@ func wafOverload(t *testing.T) {
 			switch {
 			case err != nil:
 				results <- 0
-			case a.StatusCode == 403 && !strings.Contains(a.body, "waf_uninspected"):
+			case a.StatusCode == 503 && !strings.Contains(a.body, "waf_unavailable"):
 				results <- -1
 			default:
 				results <- a.StatusCode
@@ -107,9 +116,9 @@ func wafOverload(t *testing.T) {
 		seen[<-results]++
 	}
 	t.Logf("answers by status: %v", seen)
-	if seen[200]+seen[403] != callers || seen[403] == 0 {
-		t.Errorf("answers by status: %v, want 200 and some 403 for want of a slot", seen)
+	if seen[200]+seen[503] != callers || seen[503] == 0 {
+		t.Errorf("answers by status: %v, want 200 and some 503 for want of a slot", seen)
 	}
 	s.Log.Await(t, "an overload", func(r map[string]any) bool { return field(r, "waf", "uninspected") == "overload" })
-	counted(t, s, float64(seen[403]), "outrider_inspections_total", `reason="overload"`)
+	counted(t, s, float64(seen[503]), "outrider_inspections_total", `reason="overload"`)
 }
