@@ -99,6 +99,9 @@ func walk(visit func(name string, d fs.DirEntry) error) error {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
+		if rel == ".git" && !d.IsDir() {
+			return nil // of a second working tree: it names where the first one is
+		}
 		if !d.IsDir() {
 			return visit(rel, d)
 		}
