@@ -30,6 +30,9 @@ var planned = []string{
 	"./loadtest/...", "./proxy/capture/...",
 }
 
+// engines is all that an HTTP engine may know of the sidecar.
+var engines = []string{"./proxy/limits", "./proxy/message", "./proxy/socket"}
+
 // The pure tree may not reach what a pure function has no use for.
 var outside = []string{"os", "os/exec", "net", "net/http", "log", "log/slog", "syscall"}
 
@@ -64,8 +67,16 @@ func rules() []rule {
 			why: "the directions differ in whom they trust; what they share belongs into a stage",
 		},
 		{
-			of: []string{"./proxy/http1"}, forbid: []string{"./..."}, allow: []string{"./proxy/limits"},
-			why: "the engine knows HTTP and its limits and nothing of the sidecar, so that it can be tested against other implementations",
+			of: []string{"./proxy/http1"}, forbid: []string{"./..."}, allow: engines,
+			why: "an engine knows HTTP, its limits and its socket and nothing of the sidecar, so that it can be tested against other implementations",
+		},
+		{
+			of: []string{"./proxy/message"}, forbid: append([]string{"./..."}, outside...),
+			why: "what the engines agree about is a matter of bytes; whoever knows more than they do belongs elsewhere",
+		},
+		{
+			of: []string{"./proxy/socket"}, forbid: []string{"./..."},
+			why: "a connection that knows what it carries is another package",
 		},
 		{
 			of: []string{"./proxy/limits"}, forbid: []string{"./..."},

@@ -12,6 +12,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 var errNobody = errors.New("nobody listens")
@@ -228,7 +229,7 @@ func TestCloseClosesThePools(t *testing.T) {
 	d.Close()
 	d.Close()
 	for _, e := range all {
-		if _, err := e.Pool.Get(t.Context(), time.Now()); !errors.Is(err, http1.ErrPoolClosed) {
+		if _, err := e.Pool.Get(t.Context(), time.Now()); !errors.Is(err, message.ErrPoolClosed) {
 			t.Errorf("%v: %v", e.Addr, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -35,7 +36,7 @@ type Forwarder struct {
 // HTTP sends the request of x to an endpoint and its answer to the client. The
 // refusal is not zero if the client is still to be answered, or was left with
 // half an answer; x tells which.
-func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *http1.Edits) flow.Refusal {
+func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
 	up, endpoint, refusal := f.connect(ctx, q)
 	if up == nil {
 		return refusal
@@ -60,7 +61,7 @@ func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request
 	return flow.Refusal{}
 }
 
-func exchange(x *http1.Exchange, to *balance.Endpoint, up *http1.ClientConn, e *http1.Edits) (bool, *http1.Failure) {
+func exchange(x *http1.Exchange, to *balance.Endpoint, up *http1.ClientConn, e *message.Edits) (bool, *message.Failure) {
 	to.Begin()
 	defer to.Done()
 	return x.Forward(up, e)
@@ -166,9 +167,9 @@ func connectRefusal(err error) flow.Refusal {
 	switch {
 	case errors.Is(err, mtls.ErrNoSVID), errors.Is(err, mtls.ErrSVIDExpired):
 		r.Reason = flow.NoIdentity
-	case errors.Is(err, http1.ErrUpstreamLimit):
+	case errors.Is(err, message.ErrUpstreamLimit):
 		r.Reason = flow.Overloaded
-	case errors.Is(err, http1.ErrPoolClosed), errors.Is(err, context.Canceled):
+	case errors.Is(err, message.ErrPoolClosed), errors.Is(err, context.Canceled):
 		r.Reason = flow.Draining // this way is being taken down
 	case isTLSError(err):
 		r.Reason = flow.UpstreamTLSFailed
@@ -198,21 +199,21 @@ func isTLSError(err error) bool {
 }
 
 // refusalOf says whose fault a failed exchange was.
-func refusalOf(f *http1.Failure) flow.Refusal {
+func refusalOf(f *message.Failure) flow.Refusal {
 	r := flow.Refusal{Detail: f.Error()}
-	var broken *http1.ProtocolError
+	var broken *message.ProtocolError
 	protocol := errors.As(f.Err, &broken)
 	timeout := errors.Is(f.Err, os.ErrDeadlineExceeded)
 	switch {
-	case f.Side == http1.ClientSide && protocol && broken.Kind == http1.BodyTooLarge:
+	case f.Side == message.ClientSide && protocol && broken.Kind == message.BodyTooLarge:
 		r.Reason = flow.BodyTooLarge
-	case f.Side == http1.ClientSide && protocol:
+	case f.Side == message.ClientSide && protocol:
 		r.Reason = flow.BadRequest
-	case f.Side == http1.ClientSide && timeout:
+	case f.Side == message.ClientSide && timeout:
 		r.Reason = flow.RequestTimeout
-	case f.Side == http1.ClientSide:
+	case f.Side == message.ClientSide:
 		r.Reason = flow.ClientClosed
-	case protocol, errors.Is(f.Err, http1.ErrInterimLoop):
+	case protocol, errors.Is(f.Err, message.ErrInterimLoop):
 		r.Reason = flow.UpstreamProtocol
 	case timeout:
 		r.Reason = flow.UpstreamTimeout

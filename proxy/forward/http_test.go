@@ -21,6 +21,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -101,7 +102,7 @@ type front struct {
 	requests chan flow.Request
 }
 
-func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exchange, *flow.Request, *http1.Edits) flow.Refusal, release func()) *front {
+func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exchange, *flow.Request, *message.Edits) flow.Refusal, release func()) *front {
 	t.Helper()
 	client, ours := connected(t)
 	fr := &front{nc: client, br: bufio.NewReader(client), requests: make(chan flow.Request, 100)}
@@ -112,7 +113,7 @@ func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exc
 		defer func() { done <- struct{}{} }()
 		_ = c.Serve(func(x *http1.Exchange) {
 			q := &flow.Request{Conn: new(flow.Connection)}
-			q.Refusal = forward(t.Context(), x, q, &http1.Edits{})
+			q.Refusal = forward(t.Context(), x, q, &message.Edits{})
 			if q.Refusal.Reason != flow.None && x.Status == 0 {
 				_ = x.Respond(502, nil, []byte(q.Refusal.Reason.String()))
 			}

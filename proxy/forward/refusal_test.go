@@ -15,7 +15,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	"github.com/outrider-mesh/outrider/proxy/flow"
-	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 var endpointAddr = netip.MustParseAddrPort("10.0.0.1:8080")
@@ -43,8 +43,8 @@ func TestWhyNoConnectionCouldBeHad(t *testing.T) {
 		{"the server closes during the handshake", handshakeFailed(io.EOF), flow.UpstreamTLSFailed},
 		{"we have no SVID", handshakeFailed(mtls.ErrNoSVID), flow.NoIdentity},
 		{"our SVID has expired", handshakeFailed(fmt.Errorf("of late: %w", mtls.ErrSVIDExpired)), flow.NoIdentity},
-		{"the destination has all its connections in use", http1.ErrUpstreamLimit, flow.Overloaded},
-		{"the pool was closed by a reload", http1.ErrPoolClosed, flow.Draining},
+		{"the destination has all its connections in use", message.ErrUpstreamLimit, flow.Overloaded},
+		{"the pool was closed by a reload", message.ErrPoolClosed, flow.Draining},
 		{"everything is being shut down", dial(context.Canceled), flow.Draining},
 	}
 	for _, c := range cases {
@@ -61,32 +61,32 @@ func TestWhyNoConnectionCouldBeHad(t *testing.T) {
 }
 
 func TestWhoseFaultAFailedExchangeIs(t *testing.T) {
-	broken := func(k http1.ErrorKind) error { return &http1.ProtocolError{Kind: k, Rule: "some rule"} }
+	broken := func(k message.ErrorKind) error { return &message.ProtocolError{Kind: k, Rule: "some rule"} }
 	alert := &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}
 	cases := []struct {
 		name string
-		side http1.Side
+		side message.Side
 		err  error
 		want flow.Reason
 	}{
-		{"the body is too large", http1.ClientSide, broken(http1.BodyTooLarge), flow.BodyTooLarge},
-		{"the body's chunks are malformed", http1.ClientSide, broken(http1.Malformed), flow.BadRequest},
-		{"the trailers are too large", http1.ClientSide, broken(http1.HeadTooLarge), flow.BadRequest},
-		{"the client is slow", http1.ClientSide, os.ErrDeadlineExceeded, flow.RequestTimeout},
-		{"the client resets", http1.ClientSide, syscall.ECONNRESET, flow.ClientClosed},
-		{"the client ends inside of its body", http1.ClientSide, http1.ErrUnexpectedEnd, flow.ClientClosed},
-		{"the answer is malformed", http1.UpstreamSide, broken(http1.Malformed), flow.UpstreamProtocol},
-		{"the answer's head is too large", http1.UpstreamSide, broken(http1.HeadTooLarge), flow.UpstreamProtocol},
-		{"the answer is announced for ever", http1.UpstreamSide, http1.ErrInterimLoop, flow.UpstreamProtocol},
-		{"the answer does not come", http1.UpstreamSide, os.ErrDeadlineExceeded, flow.UpstreamTimeout},
-		{"the next hop closes", http1.UpstreamSide, io.EOF, flow.UpstreamClosed},
-		{"the next hop ends inside of its answer", http1.UpstreamSide, http1.ErrUnexpectedEnd, flow.UpstreamClosed},
-		{"the next hop resets", http1.UpstreamSide, syscall.ECONNRESET, flow.UpstreamClosed},
-		{"the next hop refuses our certificate", http1.UpstreamSide, alert, flow.UpstreamTLSFailed},
+		{"the body is too large", message.ClientSide, broken(message.BodyTooLarge), flow.BodyTooLarge},
+		{"the body's chunks are malformed", message.ClientSide, broken(message.Malformed), flow.BadRequest},
+		{"the trailers are too large", message.ClientSide, broken(message.HeadTooLarge), flow.BadRequest},
+		{"the client is slow", message.ClientSide, os.ErrDeadlineExceeded, flow.RequestTimeout},
+		{"the client resets", message.ClientSide, syscall.ECONNRESET, flow.ClientClosed},
+		{"the client ends inside of its body", message.ClientSide, message.ErrUnexpectedEnd, flow.ClientClosed},
+		{"the answer is malformed", message.UpstreamSide, broken(message.Malformed), flow.UpstreamProtocol},
+		{"the answer's head is too large", message.UpstreamSide, broken(message.HeadTooLarge), flow.UpstreamProtocol},
+		{"the answer is announced for ever", message.UpstreamSide, message.ErrInterimLoop, flow.UpstreamProtocol},
+		{"the answer does not come", message.UpstreamSide, os.ErrDeadlineExceeded, flow.UpstreamTimeout},
+		{"the next hop closes", message.UpstreamSide, io.EOF, flow.UpstreamClosed},
+		{"the next hop ends inside of its answer", message.UpstreamSide, message.ErrUnexpectedEnd, flow.UpstreamClosed},
+		{"the next hop resets", message.UpstreamSide, syscall.ECONNRESET, flow.UpstreamClosed},
+		{"the next hop refuses our certificate", message.UpstreamSide, alert, flow.UpstreamTLSFailed},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := refusalOf(&http1.Failure{Side: c.side, Err: c.err})
+			got := refusalOf(&message.Failure{Side: c.side, Err: c.err})
 			if got.Reason != c.want || !strings.Contains(got.Detail, c.err.Error()) {
 				t.Errorf("%+v, want %v", got, c.want)
 			}

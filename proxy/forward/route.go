@@ -5,6 +5,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // A Route is the way of one connection, which a reload may replace between two of
@@ -35,7 +36,7 @@ func (r *Route) Forwarder() *Forwarder {
 }
 
 // HTTP is [Forwarder].HTTP by the way in force.
-func (r *Route) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *http1.Edits) flow.Refusal {
+func (r *Route) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
 	for {
 		f := r.Forwarder()
 		if f == nil {

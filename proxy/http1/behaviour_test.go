@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // inBubble runs a test with a rig in fake time.
@@ -248,7 +249,7 @@ func TestANextHopThatStopsReadingWithoutAnswer(t *testing.T) {
 		}
 		client.Close()
 		synctest.Wait()
-		if f := r.failure(); f.Side != UpstreamSide || isTimeout(f.Err) {
+		if f := r.failure(); f.Side != message.UpstreamSide || isTimeout(f.Err) {
 			t.Errorf("failure %v, want one of the upstream that is no timeout", f)
 		}
 	})
@@ -294,7 +295,7 @@ func TestNextHopThatClosesInsideOfAnAnswer(t *testing.T) {
 					t.Errorf("%q and then %v, want a reset", all, err)
 				}
 				synctest.Wait()
-				if f := r.failure(); f.Side != UpstreamSide || f.Unsent || !errors.Is(f, ErrUnexpectedEnd) {
+				if f := r.failure(); f.Side != message.UpstreamSide || f.Unsent || !errors.Is(f, message.ErrUnexpectedEnd) {
 					t.Errorf("failure %+v", f)
 				}
 				client.Close()
@@ -326,7 +327,7 @@ func TestClientThatVanishesInsideOfABody(t *testing.T) {
 				synctest.Wait()
 				c.vanish(client)
 				synctest.Wait()
-				if f := r.failure(); f.Side != ClientSide || !f.Unsent {
+				if f := r.failure(); f.Side != message.ClientSide || !f.Unsent {
 					t.Errorf("failure %+v", f)
 				}
 				if body == nil {
@@ -355,7 +356,7 @@ func TestClientThatVanishesWhileAnswered(t *testing.T) {
 		_ = client.SetLinger(0)
 		client.Close()
 		synctest.Wait()
-		if f := r.failure(); f.Side != ClientSide || f.Unsent {
+		if f := r.failure(); f.Side != message.ClientSide || f.Unsent {
 			t.Errorf("failure %+v", f)
 		}
 	})
@@ -378,7 +379,7 @@ func TestMalformedBodyOfAClient(t *testing.T) {
 				want(t, br, 400, "a chunk is not followed by CRLF")
 				client.CloseWrite()
 				wantEnd(t, br)
-				if f := r.failure(); f.Side != ClientSide || !f.Unsent {
+				if f := r.failure(); f.Side != message.ClientSide || !f.Unsent {
 					t.Errorf("failure %+v", f)
 				}
 			})
@@ -400,7 +401,7 @@ func TestMalformedAnswerDuringAnUploadIsTheUpstreams(t *testing.T) {
 		if err != nil || res.StatusCode != 502 {
 			t.Errorf("answer %+v, %v", res, err)
 		}
-		if f := r.failure(); f.Side != UpstreamSide {
+		if f := r.failure(); f.Side != message.UpstreamSide {
 			t.Errorf("failure %+v", f)
 		}
 		client.Close()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // benchRequest and benchResponse are small and plain: what is measured is the
@@ -87,7 +88,7 @@ func enginesTo(app string, wrap func(net.Conn) net.Conn) (*Pool, *Server) {
 }
 
 // noEdits is shared by all exchanges, as it would be by a stage without any.
-var noEdits = new(Edits)
+var noEdits = new(message.Edits)
 
 func relayTo(ctx context.Context, pool *Pool, x *Exchange) {
 	up, err := pool.Get(ctx, x.Started)

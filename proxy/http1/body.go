@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // bodyKind is how the length of a body is known.
@@ -60,7 +62,7 @@ func (b *Body) reset(c *conn, l *bodyLimits, kind bodyKind, length int64) {
 	}
 }
 
-var errBodyTooLarge = &ProtocolError{Kind: BodyTooLarge, Rule: "the body is over its limit"}
+var errBodyTooLarge = &message.ProtocolError{Kind: message.BodyTooLarge, Rule: "the body is over its limit"}
 
 // Ended tells whether all of the body has been given out by Next.
 func (b *Body) Ended() bool { return b.ended && b.aheadAt == len(b.ahead) }
@@ -111,7 +113,7 @@ func (b *Body) piece(most int64) ([]byte, error) {
 		return p, err
 	case closeBody:
 		p, err := b.take(largeBuffer, most)
-		if errors.Is(err, ErrUnexpectedEnd) {
+		if errors.Is(err, message.ErrUnexpectedEnd) {
 			b.ended = true
 			return nil, io.EOF
 		}
@@ -149,7 +151,7 @@ func (b *Body) fill(expected int64) error {
 	}
 	err := b.c.fill(largeBuffer)
 	if errors.Is(err, io.EOF) {
-		return ErrUnexpectedEnd
+		return message.ErrUnexpectedEnd
 	}
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // Bounds of the chunked coding. Extensions are dropped, but reading them costs.
@@ -40,7 +42,7 @@ func (b *Body) nextChunk() error {
 			}
 		}
 		if p := b.c.unread(); p[0] != '\r' || p[1] != '\n' {
-			return malformed("a chunk is not followed by CRLF")
+			return message.Violation("a chunk is not followed by CRLF")
 		}
 		b.c.use(2)
 		b.inside = false
@@ -54,7 +56,7 @@ func (b *Body) nextChunk() error {
 		return perr
 	}
 	if b.extra += extension; b.extra > maxChunkExtensions {
-		return malformed("chunk extensions over their limit")
+		return message.Violation("chunk extensions over their limit")
 	}
 	b.left, b.inside = size, size > 0
 	return nil
@@ -66,7 +68,7 @@ func (b *Body) chunkLine() ([]byte, error) {
 		p := b.c.unread()
 		if i := indexLF(p[:min(len(p), maxChunkLine+1)]); i >= 0 {
 			if i == 0 || p[i-1] != '\r' {
-				return nil, malformed("a chunk size line ends in LF without CR")
+				return nil, message.Violation("a chunk size line ends in LF without CR")
 			}
 			b.c.use(i + 1)
 			return p[:i-1], nil
@@ -78,42 +80,32 @@ func (b *Body) chunkLine() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return nil, malformed("a chunk size line is too long")
+	return nil, message.Violation("a chunk size line is too long")
 }
 
 // parseChunkLine reads chunk-size [ chunk-ext ] (RFC 9112 §7.1), without the bad
 // white space that it lets servers tolerate.
-func parseChunkLine(line []byte) (size int64, extension int, err *ProtocolError) {
+func parseChunkLine(line []byte) (size int64, extension int, err *message.ProtocolError) {
 	digits := 0
 	for digits < len(line) {
-		d, ok := hexDigit(line[digits])
+		d, ok := message.HexDigit(line[digits])
 		if !ok {
 			break
 		}
 		if digits == maxChunkDigits {
-			return 0, 0, malformed("a chunk size has too many digits")
+			return 0, 0, message.Violation("a chunk size has too many digits")
 		}
 		size = size<<4 | int64(d)
 		digits++
 	}
 	if digits == 0 {
-		return 0, 0, malformed("a chunk size is not hexadecimal")
+		return 0, 0, message.Violation("a chunk size is not hexadecimal")
 	}
 	ext := line[digits:]
-	if len(ext) > 0 && (ext[0] != ';' || !all(ext, valueByte)) {
-		return 0, 0, malformed("a chunk size is followed by something other than an extension")
+	if len(ext) > 0 && (ext[0] != ';' || !message.All(ext, message.Value)) {
+		return 0, 0, message.Violation("a chunk size is followed by something other than an extension")
 	}
 	return size, len(ext), nil
-}
-
-func hexDigit(b byte) (byte, bool) {
-	switch {
-	case b >= '0' && b <= '9':
-		return b - '0', true
-	case b|0x20 >= 'a' && b|0x20 <= 'f':
-		return b | 0x20 - 'a' + 10, true
-	}
-	return 0, false
 }
 
 // readTrailers reads the trailer section, keeps what may be forwarded, and
@@ -126,9 +118,9 @@ func (b *Body) readTrailers() error {
 	raw, err := b.c.section(b.limits.trailerBytes, b.limits.headerCount, b.limits.within)
 	switch {
 	case errors.Is(err, errSectionFull):
-		return &ProtocolError{Kind: HeadTooLarge, Rule: "the trailer section is over its limit"}
+		return &message.ProtocolError{Kind: message.HeadTooLarge, Rule: "the trailer section is over its limit"}
 	case errors.Is(err, io.EOF):
-		return ErrUnexpectedEnd
+		return message.ErrUnexpectedEnd
 	case err != nil:
 		return err
 	}
@@ -138,25 +130,10 @@ func (b *Body) readTrailers() error {
 	}
 	for i := range b.tail.fields {
 		f := &b.tail.fields[i]
-		if f.kind == plainField && !forbiddenTrailer(cut(raw, f.name)) {
+		if f.kind == message.Plain && !message.ForbiddenTrailer(cut(raw, f.name)) {
 			b.trailers = append(b.trailers, cut(raw, f.line)...)
 		}
 	}
 	b.ended = true
 	return io.EOF
-}
-
-// forbiddenTrailer names the fields that must not come in a trailer section:
-// those that decide about routing, authentication or how to read the content
-// (RFC 9110 §6.5.1). They are dropped. The framing fields have kinds of their own.
-func forbiddenTrailer(name []byte) bool {
-	for _, forbidden := range [...]string{
-		"authorization", "cookie", "set-cookie", "content-encoding", "content-type",
-		"content-range", "trailer", "cache-control", "www-authenticate", "max-forwards",
-	} {
-		if equalFold(name, forbidden) {
-			return true
-		}
-	}
-	return false
 }

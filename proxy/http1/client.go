@@ -63,6 +63,9 @@ func (c *ClientConn) NetConn() net.Conn { return c.net }
 // Reused tells whether an earlier exchange used the connection.
 func (c *ClientConn) Reused() bool { return c.reused }
 
+// wrapper is a connection inside of another one, as of *tls.Conn.
+type wrapper interface{ NetConn() net.Conn }
+
 // rawConn finds the socket inside of nc; nil if there is none.
 func rawConn(nc net.Conn) syscall.RawConn {
 	for {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // Buffer sizes in bytes. A head and its small body fit the small one; the large
@@ -201,7 +203,7 @@ func (c *conn) section(limit, count int, within time.Duration) ([]byte, error) {
 		}
 		if err := c.fill(limit); err != nil {
 			if errors.Is(err, io.EOF) && len(unread) > 0 {
-				err = ErrUnexpectedEnd
+				err = message.ErrUnexpectedEnd
 			}
 			return nil, err
 		}
@@ -229,7 +231,7 @@ func (s *lineScanner) scan(b []byte, count int) (int, error) {
 		}
 		end := s.next + i
 		if end == s.start || b[end-1] != '\r' {
-			return 0, malformed("a line ends in LF without CR")
+			return 0, message.Violation("a line ends in LF without CR")
 		}
 		s.ends = append(s.ends, int32(end+1)) //nolint:gosec // bounded by limits.HeadBytes
 		empty := end-1 == s.start
@@ -240,7 +242,7 @@ func (s *lineScanner) scan(b []byte, count int) (int, error) {
 		// The first line of a head is not a field; a trailer section may have
 		// one field more.
 		if len(s.ends) > count+1 {
-			return 0, &ProtocolError{Kind: HeadTooLarge, Rule: "too many header fields"}
+			return 0, &message.ProtocolError{Kind: message.HeadTooLarge, Rule: "too many header fields"}
 		}
 	}
 	return 0, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // The id of a refusal has to reach the application that was refused, and nobody
@@ -30,7 +32,7 @@ func TestDecisionIDsPassFromASidecarOnly(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if _, failure := x.Forward(up, &Edits{}); failure != nil {
+				if _, failure := x.Forward(up, &message.Edits{}); failure != nil {
 					t.Error(failure)
 				}
 			})

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // outcome is what becomes of the client connection after an exchange.
@@ -26,7 +28,7 @@ type Exchange struct {
 	Request Request
 	// Body is the request's body.
 	Body Body
-	// Err is why no request could be read: a *ProtocolError, or an I/O error.
+	// Err is why no request could be read: a *message.ProtocolError, or an I/O error.
 	// The handler answers or aborts.
 	Err error
 	// Started is when the first byte of the head was there.
@@ -90,7 +92,7 @@ func (x *Exchange) Respond(status int, fields, body []byte) error {
 	b = append(b, ' ')
 	b = append(b, http.StatusText(status)...)
 	b = append(b, "\r\n"...)
-	if wellFormed(fields) {
+	if message.AreFields(fields) {
 		b = append(b, fields...)
 	}
 	b = append(b, "content-length: "...)
@@ -109,24 +111,9 @@ func (x *Exchange) Respond(status int, fields, body []byte) error {
 	}
 	if err := x.c.write(b); err != nil {
 		x.outcome = aborted
-		return &Failure{Side: ClientSide, Err: err}
+		return &message.Failure{Side: message.ClientSide, Err: err}
 	}
 	return nil
-}
-
-// wellFormed tells whether b is nothing but complete field lines.
-func wellFormed(b []byte) bool {
-	for len(b) > 0 {
-		end := indexLF(b)
-		if end < 2 || b[end-1] != '\r' {
-			return false
-		}
-		if _, err := parseField(b, span{0, int32(end + 1)}); err != nil { //nolint:gosec // a few lines
-			return false
-		}
-		b = b[end+1:]
-	}
-	return true
 }
 
 // discardBody throws away the rest of the request's body as far as it has

@@ -1,22 +1,12 @@
 package http1
 
 import (
-	"bytes"
 	"errors"
 	"io"
-	"strings"
 	"time"
-)
 
-// Edits are the changes to a request on its way to the next hop.
-type Edits struct {
-	// Path replaces the path of the target, its query kept; empty keeps it.
-	Path string
-	// DefaultHost is the Host of an HTTP/1.0 request that came without.
-	DefaultHost string
-	// Fields are complete field lines, CRLF included, added at the end.
-	Fields [][]byte
-}
+	"github.com/outrider-mesh/outrider/proxy/message"
+)
 
 // Forward sends the request over up and the answer back to the client. up is
 // released or closed, except after an upgrade: then upgraded is true, both ends
@@ -25,10 +15,10 @@ type Edits struct {
 // A Failure with Unsent leaves the client unanswered: the caller tries another
 // connection if Retryable, or responds. Without Unsent the answer was begun and
 // the client connection is cut off.
-func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure) {
-	if !e.wellFormed(&x.Request) {
+func (x *Exchange) Forward(up *ClientConn, e *message.Edits) (upgraded bool, f *message.Failure) {
+	if !e.WellFormed(x.Request.Path, x.Request.hosts == 0) {
 		up.Release(true)
-		return false, &Failure{Side: UpstreamSide, Unsent: true, Err: errEdits}
+		return false, &message.Failure{Side: message.UpstreamSide, Unsent: true, Err: message.ErrEdits}
 	}
 	x.up = up
 	x.c.carry(up)
@@ -50,7 +40,7 @@ func (x *Exchange) Forward(up *ClientConn, e *Edits) (upgraded bool, f *Failure)
 			f = blame(f, pumped)
 		}
 		if left {
-			f.Side, f.Err = ClientSide, ErrClientGone
+			f.Side, f.Err = message.ClientSide, message.ErrClientGone
 		}
 		x.outcome = aborted // unless the caller still answers, which Unsent allows
 	case upgraded:
@@ -79,42 +69,21 @@ func (x *Exchange) abandon() {
 // blame decides whose failure it is when both directions failed. A client that
 // stopped sending is the cause of an upstream that was closed for it; an upstream
 // that refused the body was not just slow to answer.
-func blame(answered, pumped *Failure) *Failure {
-	if pumped.Side == ClientSide || isTimeout(answered.Err) && !errors.Is(pumped.Err, errBodyUnwanted) {
+func blame(answered, pumped *message.Failure) *message.Failure {
+	if pumped.Side == message.ClientSide || isTimeout(answered.Err) && !errors.Is(pumped.Err, errBodyUnwanted) {
 		pumped.Unsent = answered.Unsent
 		return pumped
 	}
 	return answered
 }
 
-// errEdits: a value of ours would have split the request.
-var errEdits = errors.New("the changes to the request are malformed")
-
-// wellFormed tells whether the edits leave r one request.
-func (e *Edits) wellFormed(r *Request) bool {
-	if e.Path != "" && e.Path != r.Path &&
-		(e.Path[0] != '/' || strings.IndexByte(e.Path, '?') >= 0 || !all(e.Path, targetByte)) {
-		return false
-	}
-	if r.hosts == 0 && !all(e.DefaultHost, valueByte) {
-		return false
-	}
-	for _, line := range e.Fields {
-		// An LF and a CR, and both at the end.
-		if n := len(line); n < 3 || indexLF(line) != n-1 || bytes.IndexByte(line, '\r') != n-2 {
-			return false
-		}
-	}
-	return true
-}
-
 // Retryable tells whether the request may be sent once more after f: nothing of
 // an answer was seen, all of the body is at hand, and either the method allows
 // it on a connection that had gone stale (RFC 9110 §9.2.2) or the other end
 // promised not to have begun.
-func (x *Exchange) Retryable(f *Failure) bool {
-	return f.Unsent && f.Side == UpstreamSide && x.Body.replayable() &&
-		(f.Unprocessed || f.Stale && x.Request.idempotent())
+func (x *Exchange) Retryable(f *message.Failure) bool {
+	return f.Unsent && f.Side == message.UpstreamSide && x.Body.replayable() &&
+		(f.Unprocessed || f.Stale && message.Idempotent(x.Request.Method))
 }
 
 // Rewind makes a retryable request ready to be sent again.
@@ -122,10 +91,10 @@ func (x *Exchange) Rewind() { x.Body.rewind() }
 
 // send writes the head and as much of the body as has arrived, in one write if
 // it is small, and leaves the rest to a pump.
-func (x *Exchange) send(up *ClientConn, e *Edits) *Failure {
+func (x *Exchange) send(up *ClientConn, e *message.Edits) *message.Failure {
 	if n := x.Request.length; n > 0 && !x.Body.Ended() && n <= int64(len(x.c.unread())) {
 		if _, _, err := x.Body.Peek(n); err != nil { // keeps the body replayable
-			return &Failure{Side: ClientSide, Unsent: true, Err: err}
+			return &message.Failure{Side: message.ClientSide, Unsent: true, Err: err}
 		}
 	}
 	// No buffer is held while the answer is awaited: hundreds of exchanges that
@@ -148,11 +117,11 @@ func (x *Exchange) send(up *ClientConn, e *Edits) *Failure {
 
 // sendFailure attributes an error of the framer: its own Failures come from
 // reading the client, all others from writing to the next hop.
-func (x *Exchange) sendFailure(up *ClientConn, err error) *Failure {
-	if read, ok := errors.AsType[*Failure](err); ok {
-		return &Failure{Side: ClientSide, Unsent: true, Err: read.Err}
+func (x *Exchange) sendFailure(up *ClientConn, err error) *message.Failure {
+	if read, ok := errors.AsType[*message.Failure](err); ok {
+		return &message.Failure{Side: message.ClientSide, Unsent: true, Err: read.Err}
 	}
-	return &Failure{Side: UpstreamSide, Unsent: true, Stale: up.reused && !up.used, Err: err}
+	return &message.Failure{Side: message.UpstreamSide, Unsent: true, Stale: up.reused && !up.used, Err: err}
 }
 
 // prepare gives the connection a buffer for the next answer.
@@ -180,13 +149,13 @@ func (x *Exchange) outgoing() int {
 }
 
 // answer relays interim responses and the final one.
-func (x *Exchange) answer(up *ClientConn) (upgraded bool, f *Failure) {
+func (x *Exchange) answer(up *ClientConn) (upgraded bool, f *message.Failure) {
 	sent := time.Now()
 	for range up.opts.Limits.InterimResponses + 1 {
 		x.pump.await(up, sent)
 		if err := up.readHead(); err != nil {
-			return false, &Failure{
-				Side: UpstreamSide, Unsent: true, Err: err,
+			return false, &message.Failure{
+				Side: message.UpstreamSide, Unsent: true, Err: err,
 				Stale:       up.reused && !up.used && !isTimeout(err),
 				Unprocessed: up.cleanCloseUnprocessed && !up.used && errors.Is(err, io.EOF),
 			}
@@ -197,10 +166,10 @@ func (x *Exchange) answer(up *ClientConn) (upgraded bool, f *Failure) {
 			return x.final(up)
 		}
 		if err := x.interim(up); err != nil {
-			return false, &Failure{Side: ClientSide, Err: err}
+			return false, &message.Failure{Side: message.ClientSide, Err: err}
 		}
 	}
-	return false, &Failure{Side: UpstreamSide, Unsent: true, Err: ErrInterimLoop}
+	return false, &message.Failure{Side: message.UpstreamSide, Unsent: true, Err: message.ErrInterimLoop}
 }
 
 func isTimeout(err error) bool {
@@ -213,7 +182,7 @@ func (c *ClientConn) readHead() error {
 	l := &c.opts.Limits
 	raw, err := c.section(l.HeadBytes, l.HeaderCount, l.HeadTimeout)
 	if errors.Is(err, errSectionFull) {
-		return &ProtocolError{Kind: HeadTooLarge, Rule: "the response head is over its limit"}
+		return &message.ProtocolError{Kind: message.HeadTooLarge, Rule: "the response head is over its limit"}
 	}
 	if err != nil {
 		return err
@@ -236,7 +205,7 @@ func (x *Exchange) interim(up *ClientConn) error {
 }
 
 // final relays the final response, head and body.
-func (x *Exchange) final(up *ClientConn) (upgraded bool, f *Failure) {
+func (x *Exchange) final(up *ClientConn) (upgraded bool, f *message.Failure) {
 	r := &up.resp
 	if r.Status == 101 {
 		return x.switched(up)
@@ -288,7 +257,7 @@ func (x *Exchange) keepAfter() bool {
 
 // relay writes the answer's head, which is in b, and its body. The bodies of
 // answers to HTTP/1.0 clients end with the connection.
-func (x *Exchange) relay(up *ClientConn, b []byte, chunked bool) *Failure {
+func (x *Exchange) relay(up *ClientConn, b []byte, chunked bool) *message.Failure {
 	f := framer{to: x.c, b: b, chunked: chunked}
 	_, err := f.body(&up.rest, true)
 	if err == nil {
@@ -298,18 +267,18 @@ func (x *Exchange) relay(up *ClientConn, b []byte, chunked bool) *Failure {
 	if err == nil {
 		return nil
 	}
-	if read, ok := errors.AsType[*Failure](err); ok {
-		return &Failure{Side: UpstreamSide, Err: read.Err}
+	if read, ok := errors.AsType[*message.Failure](err); ok {
+		return &message.Failure{Side: message.UpstreamSide, Err: read.Err}
 	}
-	return &Failure{Side: ClientSide, Err: err}
+	return &message.Failure{Side: message.ClientSide, Err: err}
 }
 
 // switched relays a 101, if it was asked for.
-func (x *Exchange) switched(up *ClientConn) (upgraded bool, f *Failure) {
+func (x *Exchange) switched(up *ClientConn) (upgraded bool, f *message.Failure) {
 	want := x.Request.UpgradesTo()
-	if want == "" || !equalFold(up.resp.switchesTo(), want) {
-		err := malformed("an upgrade that was not asked for")
-		return false, &Failure{Side: UpstreamSide, Unsent: true, Err: err}
+	if want == "" || !message.EqualFold(up.resp.switchesTo(), want) {
+		err := message.Violation("an upgrade that was not asked for")
+		return false, &message.Failure{Side: message.UpstreamSide, Unsent: true, Err: err}
 	}
 	out := x.c.buffers.get(len(up.resp.raw) + room)
 	defer x.c.buffers.put(out)
@@ -319,7 +288,7 @@ func (x *Exchange) switched(up *ClientConn) (upgraded bool, f *Failure) {
 	b = append(b, "\r\n\r\n"...)
 	x.Status = 101
 	if err := x.c.write(b); err != nil {
-		return false, &Failure{Side: ClientSide, Err: err}
+		return false, &message.Failure{Side: message.ClientSide, Err: err}
 	}
 	return true, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"strconv"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // sink is where a framer writes to; both roles' connections are one.
@@ -47,7 +49,7 @@ func (f *framer) body(body *Body, wait bool) (ended bool, err error) {
 			return true, f.finish(body)
 		}
 		if err != nil {
-			return false, &Failure{Err: err} // the caller knows the side
+			return false, &message.Failure{Err: err} // the caller knows the side
 		}
 		if err := f.piece(p); err != nil {
 			return false, err

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // The oracle is net/http. What we accept it accepts, and it means the same by
@@ -98,7 +100,7 @@ func forwardOne(t testing.TB, data []byte) (received, string) {
 			t.Error(err)
 			return
 		}
-		if _, f := x.Forward(up, &Edits{}); f != nil {
+		if _, f := x.Forward(up, &message.Edits{}); f != nil {
 			t.Error(f)
 		}
 		x.Abort() // one is enough
@@ -173,7 +175,7 @@ func compareTrailers(t *testing.T, got, came http.Header) {
 		}
 	}
 	for name, values := range came {
-		if len(values) > 0 && len(got[name]) == 0 && kindOf(strings.ToLower(name)) == plainField && !forbiddenTrailer([]byte(name)) {
+		if len(values) > 0 && len(got[name]) == 0 && message.KindOf(strings.ToLower(name)) == message.Plain && !message.ForbiddenTrailer([]byte(name)) {
 			t.Errorf("trailer %s is lost", name)
 		}
 	}

@@ -1,7 +1,9 @@
 package http1
 
+import "github.com/outrider-mesh/outrider/proxy/message"
+
 // noteConnection reads the options of a Connection field.
-func (h *head) noteConnection(raw []byte, list span) *ProtocolError {
+func (h *head) noteConnection(raw []byte, list span) *message.ProtocolError {
 	for list.from <= list.to {
 		end := list.from
 		for end < list.to && raw[end] != ',' {
@@ -28,27 +30,27 @@ func (h *head) noteConnection(raw []byte, list span) *ProtocolError {
 // maxNominated bounds the names one head may have removed.
 const maxNominated = 16
 
-func (h *head) noteOption(raw []byte, at span) *ProtocolError {
+func (h *head) noteOption(raw []byte, at span) *message.ProtocolError {
 	option := cut(raw, at)
-	if !all(option, tokenByte) {
-		return malformed("a Connection option is not a token")
+	if !message.All(option, message.Token) {
+		return message.Violation("a Connection option is not a token")
 	}
 	switch {
-	case equalFold(option, "close"):
+	case message.EqualFold(option, "close"):
 		h.closes = true
-	case equalFold(option, "keep-alive"):
+	case message.EqualFold(option, "keep-alive"):
 		h.keeps = true
-	case equalFold(option, "upgrade"):
+	case message.EqualFold(option, "upgrade"):
 		h.upgrades = true
 	default:
-		switch kindOf(option) {
-		case hostField, contentLengthField, confusingField, expectField:
+		switch message.KindOf(option) {
+		case message.Host, message.ContentLength, message.Confusing, message.Expect:
 			// To drop these would change what the message means to the
 			// next server (RFC 9110 §7.6.1 forbids to list them).
-			return malformed("Connection lists a field that must not be dropped")
-		case plainField, traceparentField:
+			return message.Violation("Connection lists a field that must not be dropped")
+		case message.Plain, message.Traceparent:
 			if len(h.nominated) == maxNominated {
-				return malformed("Connection lists too many fields")
+				return message.Violation("Connection lists too many fields")
 			}
 			h.nominated = append(h.nominated, at)
 		default: // ends at this hop whether nominated or not
@@ -58,38 +60,26 @@ func (h *head) noteOption(raw []byte, at span) *ProtocolError {
 }
 
 // dropped tells whether a field ends at this hop.
-func dropped[T text](h *head, src T, f *field) bool {
+func dropped[T message.Text](h *head, src T, f *field) bool {
 	switch f.kind {
-	case connectionField, hopField, reservedField, teField, upgradeField, transferEncodingField:
+	case message.Connection, message.HopByHop, message.Reserved, message.TE, message.Upgrade, message.TransferEncoding:
 		return true
-	case decisionField:
+	case message.Decision:
 		return !h.fromSidecar
-	case plainField, traceparentField:
+	case message.Plain, message.Traceparent:
 		for _, n := range h.nominated {
-			if sameName(cut(src, n), cut(src, f.name)) {
+			if message.SameName(cut(src, n), cut(src, f.name)) {
 				return true
 			}
 		}
-	case hostField, contentLengthField, expectField, confusingField:
+	case message.Host, message.ContentLength, message.Expect, message.Confusing:
 		// They may not be nominated: see noteOption.
 	}
 	return false
 }
 
-func sameName[T text](a, b T) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if lower(a[i]) != lower(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 // appendFields copies the fields that pass this hop, in runs, as they came.
-func appendFields[T text](dst []byte, h *head, src T) []byte {
+func appendFields[T message.Text](dst []byte, h *head, src T) []byte {
 	run := span{}
 	for i := range h.fields {
 		f := &h.fields[i]
@@ -108,7 +98,7 @@ func appendFields[T text](dst []byte, h *head, src T) []byte {
 }
 
 // appendWithout is appendFields less the fields of one more kind.
-func appendWithout[T text](dst []byte, h *head, src T, kind fieldKind) []byte {
+func appendWithout[T message.Text](dst []byte, h *head, src T, kind message.Kind) []byte {
 	for i := range h.fields {
 		if f := &h.fields[i]; f.kind != kind && !dropped(h, src, f) {
 			dst = append(dst, cut(src, f.line)...)

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // Dialed is a new connection to the next hop, ready for HTTP.
@@ -51,7 +53,7 @@ func NewPool(opts PoolOptions) *Pool {
 }
 
 // Get returns an unused connection, or dials one. It never waits for one in use:
-// a destination at its limit answers ErrUpstreamLimit at once.
+// a destination at its limit answers [message.ErrUpstreamLimit] at once.
 func (p *Pool) Get(ctx context.Context, now time.Time) (*ClientConn, error) {
 	for {
 		c, err := p.take()
@@ -85,7 +87,7 @@ func (p *Pool) take() (*ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.shut {
-		return nil, ErrPoolClosed
+		return nil, message.ErrPoolClosed
 	}
 	if n := len(p.idle); n > 0 {
 		c := p.idle[n-1]
@@ -100,9 +102,9 @@ func (p *Pool) take() (*ClientConn, error) {
 func (p *Pool) reserve() error {
 	switch {
 	case p.shut:
-		return ErrPoolClosed
+		return message.ErrPoolClosed
 	case p.open >= p.opts.Limits.UpstreamConnections:
-		return ErrUpstreamLimit
+		return message.ErrUpstreamLimit
 	}
 	p.open++
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // oneThenCloses answers its first request and ends the connection at the second:
@@ -95,7 +96,7 @@ func TestAnAnswerThatBeganIsNotRetried(t *testing.T) {
 		say(t, client, get(""))
 		want(t, br, 200, "")
 		say(t, client, get(""))
-		want(t, br, 502, ErrUnexpectedEnd.Error())
+		want(t, br, 502, message.ErrUnexpectedEnd.Error())
 		client.Close()
 	})
 }
@@ -218,10 +219,10 @@ func TestPoolBounds(t *testing.T) {
 		}
 		all = append(all, c)
 	}
-	if _, err := r.pool.Get(t.Context(), time.Now()); !errors.Is(err, ErrUpstreamLimit) {
+	if _, err := r.pool.Get(t.Context(), time.Now()); !errors.Is(err, message.ErrUpstreamLimit) {
 		t.Errorf("the fourth connection: %v", err)
 	}
-	if _, err := r.pool.Fresh(t.Context()); !errors.Is(err, ErrUpstreamLimit) {
+	if _, err := r.pool.Fresh(t.Context()); !errors.Is(err, message.ErrUpstreamLimit) {
 		t.Errorf("a fresh connection over the limit: %v", err)
 	}
 	for _, c := range all {
@@ -238,7 +239,7 @@ func TestPoolBounds(t *testing.T) {
 	c.Close() // may be called again
 	r.pool.Close()
 	r.pool.Close()
-	if _, err := r.pool.Get(t.Context(), time.Now()); !errors.Is(err, ErrPoolClosed) {
+	if _, err := r.pool.Get(t.Context(), time.Now()); !errors.Is(err, message.ErrPoolClosed) {
 		t.Errorf("a closed pool: %v", err)
 	}
 }
@@ -336,7 +337,7 @@ func TestAnEndThatComesWithTheAnswerIsNotReused(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if _, f := x.Forward(up, &Edits{}); f != nil {
+		if _, f := x.Forward(up, &message.Edits{}); f != nil {
 			t.Error(f)
 		}
 	})

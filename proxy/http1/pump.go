@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // past is a deadline that wakes who is reading.
@@ -71,12 +73,12 @@ func (p *pump) finish(up *ClientConn, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finished, p.err = true, err
-	read, fromClient := errors.AsType[*Failure](err)
+	read, fromClient := errors.AsType[*message.Failure](err)
 	switch {
 	case fromClient:
 		// The client is gone, and the answer has no reason to come: wake its
 		// reader. Who was answered may stop sending, though.
-		if !p.answered || !errors.Is(read.Err, ErrUnexpectedEnd) {
+		if !p.answered || !errors.Is(read.Err, message.ErrUnexpectedEnd) {
 			up.Close()
 		}
 	case p.answered:
@@ -121,7 +123,7 @@ func (p *pump) answer(up *ClientConn) {
 
 // join waits for the pump. One that is still in the middle of the body when the
 // answer is complete, or failed, is stopped: nobody wants the rest.
-func (x *Exchange) join(up *ClientConn, answered *Failure) *Failure {
+func (x *Exchange) join(up *ClientConn, answered *message.Failure) *message.Failure {
 	p := &x.pump
 	if p.done == nil {
 		return nil
@@ -145,7 +147,7 @@ func (x *Exchange) join(up *ClientConn, answered *Failure) *Failure {
 	case p.panicked != nil:
 		panic(fmt.Sprintf("in request body: %v", p.panicked)) //nolint:forbidigo // passed on to the owner of the connection
 	case stopped:
-		return &Failure{Side: UpstreamSide, Err: errBodyUnwanted}
+		return &message.Failure{Side: message.UpstreamSide, Err: errBodyUnwanted}
 	case p.err != nil:
 		return x.sendFailure(up, p.err)
 	}

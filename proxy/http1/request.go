@@ -1,6 +1,10 @@
 package http1
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
+)
 
 // A Request is a request head. It is a view of one immutable string, so what is
 // taken from it may be kept.
@@ -24,7 +28,7 @@ type Request struct {
 }
 
 // parse reads a complete head. raw is copied once; nothing keeps it.
-func (r *Request) parse(raw []byte, ends []int32, rules requestRules) *ProtocolError {
+func (r *Request) parse(raw []byte, ends []int32, rules requestRules) *message.ProtocolError {
 	r.reset()
 	first := raw[:ends[0]-2]
 	if err := r.parseLine(first, rules); err != nil {
@@ -49,48 +53,48 @@ type requestRules struct {
 }
 
 // parseLine checks the request line; intern cuts it up later.
-func (r *Request) parseLine(line []byte, rules requestRules) *ProtocolError {
+func (r *Request) parseLine(line []byte, rules requestRules) *message.ProtocolError {
 	const version = len(" HTTP/1.1")
 	method := 0
-	for method < len(line) && classes[line[method]]&tokenByte != 0 {
+	for method < len(line) && message.Token.Has(line[method]) {
 		method++
 	}
 	if method == 0 || method == len(line) || line[method] != ' ' {
-		return malformed("the request line does not begin with a method and one space")
+		return message.Violation("the request line does not begin with a method and one space")
 	}
 	if len(line) < method+1+version {
-		return malformed("the request line has no target or no version")
+		return message.Violation("the request line has no target or no version")
 	}
 	tail := line[len(line)-version:]
 	if tail[0] != ' ' || string(tail[1:6]) != "HTTP/" || tail[7] != '.' {
-		return malformed("the request line does not end in one space and a version")
+		return message.Violation("the request line does not end in one space and a version")
 	}
 	if tail[6] != '1' || tail[8] != '0' && tail[8] != '1' {
-		return &ProtocolError{Kind: UnsupportedVersion, Rule: "the version is neither HTTP/1.0 nor HTTP/1.1"}
+		return &message.ProtocolError{Kind: message.UnsupportedVersion, Rule: "the version is neither HTTP/1.0 nor HTTP/1.1"}
 	}
 	r.Minor = int(tail[8] - '0')
 	target := line[method+1 : len(line)-version]
 	if len(target) > rules.targetBytes {
-		return &ProtocolError{Kind: TargetTooLong, Rule: "the request target is too long"}
+		return &message.ProtocolError{Kind: message.TargetTooLong, Rule: "the request target is too long"}
 	}
-	return checkTarget(line[:method], target, rules)
+	return message.CheckTarget(line[:method], target, rules.allowConnect)
 }
 
 // check applies the rules that concern the head as a whole.
-func (r *Request) check(raw []byte) *ProtocolError {
+func (r *Request) check(raw []byte) *message.ProtocolError {
 	switch {
 	case r.hosts > 1:
-		return malformed("more than one Host")
+		return message.Violation("more than one Host")
 	case r.hosts == 0 && r.Minor == 1:
-		return malformed("no Host")
-	case r.hosts == 1 && !isHost(cut(raw, r.host)):
-		return malformed("Host is empty or malformed")
+		return message.Violation("no Host")
+	case r.hosts == 1 && !message.IsHost(cut(raw, r.host)):
+		return message.Violation("Host is empty or malformed")
 	case r.codings > 0 && r.Minor == 0:
-		return malformed("Transfer-Encoding in HTTP/1.0")
+		return message.Violation("Transfer-Encoding in HTTP/1.0")
 	case r.HasBody() && string(raw[:8]) == "CONNECT ":
-		return malformed("CONNECT with a body")
+		return message.Violation("CONNECT with a body")
 	case r.expectsOther:
-		return malformed("Expect asks for something other than 100-continue")
+		return message.Violation("Expect asks for something other than 100-continue")
 	}
 	return r.framing()
 }
@@ -102,7 +106,7 @@ func (r *Request) intern(raw []byte) {
 	r.Method = r.text[:method]
 	line := r.text[method+1:]
 	r.Target = line[:strings.IndexByte(line, ' ')]
-	r.Path, r.Query, r.HasQuery = strings.Cut(r.Target, "?")
+	r.Path, r.Query, r.HasQuery = message.CutTarget(r.Target)
 	if r.hosts == 1 {
 		r.Host = cut(r.text, r.host)
 	}
@@ -112,7 +116,7 @@ func (r *Request) intern(raw []byte) {
 // case.
 func (r *Request) Get(name string) (string, bool) {
 	for i := range r.fields {
-		if equalFold(cut(r.text, r.fields[i].name), name) {
+		if message.EqualFold(cut(r.text, r.fields[i].name), name) {
 			return cut(r.text, r.fields[i].value), true
 		}
 	}
@@ -156,7 +160,7 @@ func (r *Request) ExpectsContinue() bool { return r.expects && r.Minor == 1 && r
 // flow that nobody authorizes or inspects.
 func (r *Request) UpgradesTo() string {
 	if r.upgrades && r.upgradeFields == 1 && r.Minor == 1 && !r.HasBody() &&
-		equalFold(cut(r.text, r.upgrade), "websocket") {
+		message.EqualFold(cut(r.text, r.upgrade), "websocket") {
 		return "websocket"
 	}
 	return ""
@@ -170,18 +174,9 @@ func (r *Request) persistent() bool {
 	return !r.closes
 }
 
-// idempotent methods may be sent a second time (RFC 9110 §9.2.2).
-func (r *Request) idempotent() bool {
-	switch r.Method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
-}
-
 // appendTo renders the head for the next hop, with the edits. continues tells
 // that an expectation of the client is the next hop's to meet.
-func (r *Request) appendTo(dst []byte, e *Edits, continues bool) []byte {
+func (r *Request) appendTo(dst []byte, e *message.Edits, continues bool) []byte {
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
 	if e.Path == "" || e.Path == r.Path {
@@ -200,7 +195,7 @@ func (r *Request) appendTo(dst []byte, e *Edits, continues bool) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	if r.expects && !(continues && r.ExpectsContinue()) {
-		dst = appendWithout(dst, &r.head, r.text, expectField)
+		dst = appendWithout(dst, &r.head, r.text, message.Expect)
 	} else {
 		dst = appendFields(dst, &r.head, r.text)
 	}

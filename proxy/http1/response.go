@@ -1,5 +1,7 @@
 package http1
 
+import "github.com/outrider-mesh/outrider/proxy/message"
+
 // A response is a response head. Unlike a [Request] it is a view of the read
 // buffer, valid until the next read: it is rendered at once and not kept.
 type response struct {
@@ -11,7 +13,7 @@ type response struct {
 }
 
 // parse reads a complete head.
-func (r *response) parse(raw []byte, ends []int32) *ProtocolError {
+func (r *response) parse(raw []byte, ends []int32) *message.ProtocolError {
 	*r = response{head: head{fields: r.fields[:0], nominated: r.nominated[:0], fromSidecar: r.fromSidecar}, raw: raw}
 	if err := r.parseLine(raw[:ends[0]-2]); err != nil {
 		return err
@@ -24,39 +26,39 @@ func (r *response) parse(raw []byte, ends []int32) *ProtocolError {
 }
 
 // parseLine checks the status line: version, three digits, reason (RFC 9112 §4).
-func (r *response) parseLine(line []byte) *ProtocolError {
+func (r *response) parseLine(line []byte) *message.ProtocolError {
 	const least = len("HTTP/1.1 200")
 	if len(line) < least || string(line[:7]) != "HTTP/1." || line[7] != '0' && line[7] != '1' || line[8] != ' ' {
-		return malformed("the status line does not begin with HTTP/1.1 and one space")
+		return message.Violation("the status line does not begin with HTTP/1.1 and one space")
 	}
 	r.minor = int(line[7] - '0')
 	code := line[9:12]
 	for _, d := range code {
 		if d < '0' || d > '9' {
-			return malformed("the status code is not three digits")
+			return message.Violation("the status code is not three digits")
 		}
 		r.Status = r.Status*10 + int(d-'0')
 	}
 	if r.Status < 100 || r.Status > 599 {
-		return malformed("the status code is out of range")
+		return message.Violation("the status code is out of range")
 	}
-	if len(line) > least && (line[12] != ' ' || !all(line[13:], valueByte)) {
-		return malformed("the reason phrase is malformed")
+	if len(line) > least && (line[12] != ' ' || !message.All(line[13:], message.Value)) {
+		return message.Violation("the reason phrase is malformed")
 	}
 	return nil
 }
 
-func (r *response) check() *ProtocolError {
+func (r *response) check() *message.ProtocolError {
 	if r.codings > 0 {
 		switch {
 		case r.minor == 0:
-			return malformed("Transfer-Encoding in HTTP/1.0")
+			return message.Violation("Transfer-Encoding in HTTP/1.0")
 		case r.Status < 200 || r.Status == 204:
-			return malformed("Transfer-Encoding in a response without a body")
+			return message.Violation("Transfer-Encoding in a response without a body")
 		}
 	}
 	if (r.Status < 200 || r.Status == 204) && r.lengths > 0 && r.length != 0 {
-		return malformed("Content-Length in a response without a body")
+		return message.Violation("Content-Length in a response without a body")
 	}
 	return r.framing()
 }
@@ -106,7 +108,7 @@ func (r *response) appendTo(dst []byte, withoutLength bool) []byte {
 		dst = append(dst, cut(r.raw, r.line)...)
 	}
 	if r.lengths > 0 && withoutLength {
-		return appendWithout(dst, &r.head, r.raw, contentLengthField)
+		return appendWithout(dst, &r.head, r.raw, message.ContentLength)
 	}
 	return appendFields(dst, &r.head, r.raw)
 }

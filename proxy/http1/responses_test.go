@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 const (
@@ -117,7 +119,7 @@ func TestRefusedResponses(t *testing.T) {
 				if d := describe(got.failure.Err); d != c.want {
 					t.Errorf("%s: %s, want %s", how, d, c.want)
 				}
-				if !got.failure.Unsent || got.failure.Side != UpstreamSide {
+				if !got.failure.Unsent || got.failure.Side != message.UpstreamSide {
 					t.Errorf("%s: failure %+v, want one of the upstream with nothing sent", how, got.failure)
 				}
 				if final := strings.ReplaceAll(got.toClient, "HTTP/1.1 10", ""); strings.Contains(final, "HTTP/") {
@@ -158,7 +160,7 @@ func TestCutResponses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for how, segments := range map[string][][]byte{"whole": whole(c.raw), "bytewise": bytewise(c.raw)} {
 				got := relay(t, testLimits(), get(""), segments)
-				if got.failure == nil || got.failure.Side != UpstreamSide || got.failure.Unsent {
+				if got.failure == nil || got.failure.Side != message.UpstreamSide || got.failure.Unsent {
 					t.Fatalf("%s: failure %+v, want one of the upstream behind the head", how, got.failure)
 				}
 				if d := describe(got.failure.Err); d != c.want {
@@ -336,26 +338,26 @@ func TestForwardedRequests(t *testing.T) {
 
 func TestEditsCannotSplitARequest(t *testing.T) {
 	for name, c := range map[string]struct {
-		edits Edits
+		edits message.Edits
 		want  string
 	}{
-		"a path with a space":        {Edits{Path: "/a b"}, ""},
-		"a path with CRLF":           {Edits{Path: "/a HTTP/1.1\r\nX: y"}, ""},
-		"a path with a byte above":   {Edits{Path: "/\xc3\xa9"}, ""},
-		"a path with a fragment":     {Edits{Path: "/a#"}, ""},
-		"a path with a query":        {Edits{Path: "/a?b"}, ""},
-		"a path without a slash":     {Edits{Path: "a"}, ""},
-		"a field without an end":     {Edits{Fields: [][]byte{[]byte("A: b")}}, ""},
-		"a field with a bare LF":     {Edits{Fields: [][]byte{[]byte("A: b\n")}}, ""},
-		"a field that is empty":      {Edits{Fields: [][]byte{nil}}, ""},
-		"a field that ends the head": {Edits{Fields: [][]byte{[]byte("\r\n")}}, ""},
-		"two fields in one":          {Edits{Fields: [][]byte{[]byte("A: b\r\nC: d\r\n")}}, ""},
-		"a field with a bare CR":     {Edits{Fields: [][]byte{[]byte("A: b\rC: d\r\n")}}, ""},
+		"a path with a space":        {message.Edits{Path: "/a b"}, ""},
+		"a path with CRLF":           {message.Edits{Path: "/a HTTP/1.1\r\nX: y"}, ""},
+		"a path with a byte above":   {message.Edits{Path: "/\xc3\xa9"}, ""},
+		"a path with a fragment":     {message.Edits{Path: "/a#"}, ""},
+		"a path with a query":        {message.Edits{Path: "/a?b"}, ""},
+		"a path without a slash":     {message.Edits{Path: "a"}, ""},
+		"a field without an end":     {message.Edits{Fields: [][]byte{[]byte("A: b")}}, ""},
+		"a field with a bare LF":     {message.Edits{Fields: [][]byte{[]byte("A: b\n")}}, ""},
+		"a field that is empty":      {message.Edits{Fields: [][]byte{nil}}, ""},
+		"a field that ends the head": {message.Edits{Fields: [][]byte{[]byte("\r\n")}}, ""},
+		"two fields in one":          {message.Edits{Fields: [][]byte{[]byte("A: b\r\nC: d\r\n")}}, ""},
+		"a field with a bare CR":     {message.Edits{Fields: [][]byte{[]byte("A: b\rC: d\r\n")}}, ""},
 		"a path and a field": {
-			Edits{Path: "/c", Fields: [][]byte{[]byte("D: e\r\n"), []byte("F:\r\n")}},
+			message.Edits{Path: "/c", Fields: [][]byte{[]byte("D: e\r\n"), []byte("F:\r\n")}},
 			"GET /c?q HTTP/1.1\r\nHost: a\r\nD: e\r\nF:\r\n\r\n",
 		},
-		"the path that was there": {Edits{Path: "/x"}, "GET /x?q HTTP/1.1\r\nHost: a\r\n\r\n"},
+		"the path that was there": {message.Edits{Path: "/x"}, "GET /x?q HTTP/1.1\r\nHost: a\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			upstream := &scriptConn{segments: whole("HTTP/1.1 204 No Content\r\n\r\n")}
@@ -368,7 +370,7 @@ func TestEditsCannotSplitARequest(t *testing.T) {
 					return
 				}
 				_, f := x.Forward(up, &c.edits)
-				if refused := f != nil && f.Unsent && errors.Is(f, errEdits); refused != (c.want == "") {
+				if refused := f != nil && f.Unsent && errors.Is(f, message.ErrEdits); refused != (c.want == "") {
 					t.Errorf("failure %v", f)
 				}
 			})

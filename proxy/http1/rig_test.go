@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
+	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // rig is a proxy in memory: clients that connect, the engine, and an application
@@ -34,7 +36,7 @@ type rig struct {
 	// dials counts connections to the application.
 	dials int
 	// failures are those of Forward, in order.
-	failures []*Failure
+	failures []*message.Failure
 	// ends are what Serve returned.
 	ends []error
 	// toApp are our ends of the connections to the application.
@@ -119,21 +121,21 @@ func (r *rig) forward(x *Exchange) {
 		_ = x.Respond(http.StatusServiceUnavailable, nil, []byte(err.Error()))
 		return
 	}
-	upgraded, f := x.Forward(up, &Edits{})
+	upgraded, f := x.Forward(up, &message.Edits{})
 	r.note(f)
 	if f != nil && x.Retryable(f) {
 		x.Rewind()
 		if up, err = r.pool.Fresh(r.t.Context()); err == nil {
-			upgraded, f = x.Forward(up, &Edits{})
+			upgraded, f = x.Forward(up, &message.Edits{})
 			r.note(f)
 		}
 	}
 	switch {
 	case upgraded:
 		r.splice(x, up)
-	case f != nil && f.Unsent && f.Side == ClientSide && isTimeout(f.Err):
+	case f != nil && f.Unsent && f.Side == message.ClientSide && isTimeout(f.Err):
 		_ = x.Respond(http.StatusRequestTimeout, nil, nil)
-	case f != nil && f.Unsent && f.Side == ClientSide:
+	case f != nil && f.Unsent && f.Side == message.ClientSide:
 		_ = x.Respond(http.StatusBadRequest, nil, []byte(f.Err.Error()))
 	case f != nil && f.Unsent && isTimeout(f.Err):
 		_ = x.Respond(http.StatusGatewayTimeout, nil, nil)
@@ -142,7 +144,7 @@ func (r *rig) forward(x *Exchange) {
 	}
 }
 
-func (r *rig) note(f *Failure) {
+func (r *rig) note(f *message.Failure) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f != nil {
@@ -160,16 +162,16 @@ func (r *rig) splice(x *Exchange, up *ClientConn) {
 	wg.Go(func() {
 		_, _ = upstream.Write(fromClient)
 		_, _ = io.Copy(upstream, down)
-		_ = closeWrite(upstream)
+		_ = socket.CloseWrite(upstream)
 	})
 	_, _ = down.Write(fromUpstream)
 	_, _ = io.Copy(down, upstream)
-	_ = closeWrite(down)
+	_ = socket.CloseWrite(down)
 	wg.Wait()
 }
 
 // failure is the only failure of Forward there was.
-func (r *rig) failure() *Failure {
+func (r *rig) failure() *message.Failure {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
-// A message is generated, and what of it must arrive.
-type message struct {
+// A sample is a message that is generated, and what of it must arrive.
+type sample struct {
 	start    string // the request or status line
 	raw      string // all of it, as sent
 	method   string
@@ -39,21 +40,21 @@ func (g generator) pick(from ...string) string { return from[g.IntN(len(from))] 
 func (g generator) chance(percent int) bool { return g.IntN(100) < percent }
 
 // bytesOf returns up to n bytes of a class.
-func (g generator) bytesOf(class byteClass, n int) string {
+func (g generator) bytesOf(class message.Class, n int) string {
 	var b []byte
 	for range g.IntN(n + 1) {
 		c := byte(g.IntN(256))
-		if classes[c]&class != 0 {
+		if class.Has(c) {
 			b = append(b, c)
 		}
 	}
 	return string(b)
 }
 
-func (g generator) request() message {
-	m := message{
-		method: g.pick("GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "X-"+g.bytesOf(tokenByte, 8)),
-		target: "/" + strings.ReplaceAll(g.bytesOf(targetByte, 60), "%", "%25"),
+func (g generator) request() sample {
+	m := sample{
+		method: g.pick("GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "X-"+g.bytesOf(message.Token, 8)),
+		target: "/" + strings.ReplaceAll(g.bytesOf(message.Target, 60), "%", "%25"),
 	}
 	if m.method == "OPTIONS" && g.chance(20) {
 		m.target = "*"
@@ -65,25 +66,25 @@ func (g generator) request() message {
 	return m
 }
 
-func (g generator) response(method string) message {
-	m := message{status: []int{200, 200, 200, 201, 204, 304, 404, 500, 599}[g.IntN(9)], method: method}
-	m.start = fmt.Sprintf("HTTP/1.1 %d %s\r\n", m.status, g.bytesOf(valueByte, 20))
+func (g generator) response(method string) sample {
+	m := sample{status: []int{200, 200, 200, 201, 204, 304, 404, 500, 599}[g.IntN(9)], method: method}
+	m.start = fmt.Sprintf("HTTP/1.1 %d %s\r\n", m.status, g.bytesOf(message.Value, 20))
 	how := g.pick("length", "length", "chunks", "chunks", "close")
 	if m.status == 204 || m.status == 304 || method == http.MethodHead {
 		how = "none"
 	}
 	g.render(&m, how, nil)
 	if g.chance(10) {
-		m.raw = "HTTP/1.1 103 Early Hints\r\nLink: </" + g.bytesOf(tokenByte, 20) + ">\r\n\r\n" + m.raw
+		m.raw = "HTTP/1.1 103 Early Hints\r\nLink: </" + g.bytesOf(message.Token, 20) + ">\r\n\r\n" + m.raw
 	}
 	return m
 }
 
 // render writes the message with that framing.
-func (g generator) render(m *message, how string, lines []string) {
+func (g generator) render(m *sample, how string, lines []string) {
 	m.fields, m.trailers = map[string][]string{}, map[string][]string{}
 	for i := range g.IntN(12) {
-		name := fmt.Sprintf("X-%d%s", i, g.bytesOf(tokenByte, 12))
+		name := fmt.Sprintf("X-%d%s", i, g.bytesOf(message.Token, 12))
 		lines = append(lines, g.field(m.fields, name))
 	}
 	lines = append(lines, g.droppedLines()...)
@@ -113,7 +114,7 @@ func (g generator) render(m *message, how string, lines []string) {
 
 // field returns a field line that passes, and notes it.
 func (g generator) field(into map[string][]string, name string) string {
-	value := trimOWS(g.bytesOf(valueByte, 40))
+	value := message.TrimOWS(g.bytesOf(message.Value, 40))
 	key := textproto.CanonicalMIMEHeaderKey(name)
 	into[key] = append(into[key], value)
 	return name + ":" + g.pick("", " ", "\t", "  ") + value + g.pick("", " ", "\t")
@@ -133,7 +134,7 @@ func (g generator) droppedLines() []string {
 	add("TE: gzip")
 	add("x-forwarded-client-cert: By=spiffe://a/b")
 	add("X_Forwarded_Client_Cert: By=spiffe://a/b")
-	add("X-Outrider-" + g.bytesOf(tokenByte, 9) + ": x")
+	add("X-Outrider-" + g.bytesOf(message.Token, 9) + ": x")
 	add("x_outrider_peer: spiffe://a/b")
 	if g.chance(25) {
 		lines = append(lines, "Connection: nominated-1 , Nominated-2", "Nominated-1: a", "nominated-2: b", "NOMINATED-2: c")
@@ -157,7 +158,7 @@ func (g generator) body() string {
 	return string(b)
 }
 
-func (g generator) chunks(m *message) string {
+func (g generator) chunks(m *sample) string {
 	var b strings.Builder
 	for rest := m.body; len(rest) > 0; {
 		n := 1 + g.IntN(min(len(rest), 1+g.IntN(20_000)))
@@ -168,7 +169,7 @@ func (g generator) chunks(m *message) string {
 	return b.String() + g.trailer(m)
 }
 
-func (g generator) trailer(m *message) string {
+func (g generator) trailer(m *sample) string {
 	lines := []string{g.pick("0", "000", "0;last")}
 	for i := range g.IntN(4) * g.IntN(2) {
 		lines = append(lines, g.field(m.trailers, fmt.Sprintf("T-%d", i)))
@@ -192,8 +193,8 @@ func segments(seed uint64, most int) func() int {
 // exchangeApp answers with what it is told and notes what it got.
 type exchangeApp struct {
 	mu     sync.Mutex
-	answer message
-	got    message
+	answer sample
+	got    sample
 	err    error
 }
 
@@ -213,13 +214,13 @@ func (a *exchangeApp) serve(nc *memConn, br *bufio.Reader) {
 	}
 }
 
-func (a *exchangeApp) read(br *bufio.Reader) (message, error) {
+func (a *exchangeApp) read(br *bufio.Reader) (sample, error) {
 	req, err := http.ReadRequest(br)
 	if err != nil {
-		return message{}, err
+		return sample{}, err
 	}
 	body, err := io.ReadAll(req.Body)
-	return message{
+	return sample{
 		method: req.Method, target: req.RequestURI, body: string(body),
 		fields: passed(req.Header), trailers: passed(req.Trailer),
 	}, err
@@ -291,23 +292,23 @@ func exchangeMany(t *testing.T, g generator, most, messages int) (count int) {
 }
 
 // readFinal reads the final response behind any number of interim ones.
-func readFinal(br *bufio.Reader, method string) (message, error) {
+func readFinal(br *bufio.Reader, method string) (sample, error) {
 	for {
 		res, body, err := hear(br, method)
 		if err != nil {
-			return message{}, err
+			return sample{}, err
 		}
 		if res.StatusCode/100 == 1 {
 			continue
 		}
-		return message{
+		return sample{
 			method: method, status: res.StatusCode, body: body,
 			fields: passed(res.Header), trailers: passed(res.Trailer),
 		}, nil
 	}
 }
 
-func compareMessages(t *testing.T, what string, sent, got message) {
+func compareMessages(t *testing.T, what string, sent, got sample) {
 	t.Helper()
 	if got.method != sent.method || got.target != sent.target || got.status != sent.status {
 		t.Errorf("%s: %q %q %d arrived as %q %q %d", what, sent.method, sent.target, sent.status, got.method, got.target, got.status)

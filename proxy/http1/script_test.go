@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // scriptConn is a connection whose other end says what was written down before:
@@ -146,7 +147,7 @@ var errNoMore = errors.New("nothing left to dial")
 type relayed struct {
 	toUpstream string
 	toClient   string
-	failure    *Failure
+	failure    *message.Failure
 	upgraded   bool
 	outcome    outcome
 	reusable   bool // the upstream connection went back to the pool
@@ -172,7 +173,7 @@ func relay(t testing.TB, l limits.Limits, request string, segments [][]byte) rel
 			t.Error(err)
 			return
 		}
-		r.upgraded, r.failure = x.Forward(up, &Edits{})
+		r.upgraded, r.failure = x.Forward(up, &message.Edits{})
 		r.outcome = x.outcome
 		r.toUpstream = upstream.sent.String()
 		if r.upgraded {
@@ -187,7 +188,7 @@ func relay(t testing.TB, l limits.Limits, request string, segments [][]byte) rel
 
 // describe puts an error into one line for a table.
 func describe(err error) string {
-	if p, ok := errors.AsType[*ProtocolError](err); ok {
+	if p, ok := errors.AsType[*message.ProtocolError](err); ok {
 		return kindNames[p.Kind] + ": " + p.Rule
 	}
 	if err == nil {
@@ -196,7 +197,7 @@ func describe(err error) string {
 	return err.Error()
 }
 
-var kindNames = map[ErrorKind]string{
-	Malformed: "malformed", HeadTooLarge: "head", TargetTooLong: "target", BodyTooLarge: "body",
-	UnsupportedVersion: "version", UnsupportedCoding: "coding", MethodRefused: "method",
+var kindNames = map[message.ErrorKind]string{
+	message.Malformed: "malformed", message.HeadTooLarge: "head", message.TargetTooLong: "target", message.BodyTooLarge: "body",
+	message.UnsupportedVersion: "version", message.UnsupportedCoding: "coding", message.MethodRefused: "method",
 }

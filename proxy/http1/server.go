@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
+	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // ServerOptions configure the client-facing role.
@@ -69,7 +71,7 @@ func (c *ServerConn) Serve(handle func(*Exchange)) error {
 	returned := false
 	defer func() {
 		if !returned {
-			c.abort()
+			socket.Abort(c.net)
 		}
 		c.release()
 	}()
@@ -98,7 +100,7 @@ func (c *ServerConn) serve(handle func(*Exchange)) error {
 		case hijacked:
 			return nil
 		case aborted:
-			c.abort()
+			socket.Abort(c.net)
 			return x.Err
 		case closeAfter:
 			c.close()
@@ -191,14 +193,14 @@ func (c *ServerConn) Closing() bool {
 
 // Abort cuts the connection off, whatever it is doing. On TLS no close_notify is
 // sent: see [ClientOptions].
-func (c *ServerConn) Abort() { c.abort() }
+func (c *ServerConn) Abort() { socket.Abort(c.net) }
 
 // readRequest reads one head and prepares its body.
 func (c *ServerConn) readRequest(x *Exchange) error {
 	l := &c.server.opts.Limits
 	raw, err := c.section(l.HeadBytes, l.HeaderCount, l.HeadTimeout)
 	if errors.Is(err, errSectionFull) {
-		return &ProtocolError{Kind: HeadTooLarge, Rule: "the request head is over its limit"}
+		return &message.ProtocolError{Kind: message.HeadTooLarge, Rule: "the request head is over its limit"}
 	}
 	if err != nil {
 		return err
@@ -221,7 +223,7 @@ func (c *ServerConn) readRequest(x *Exchange) error {
 // sending side first, then what the client still sends is read and thrown away
 // for a while (RFC 9112 §9.6).
 func (c *ServerConn) close() {
-	if closeWrite(c.net) == nil {
+	if socket.CloseWrite(c.net) == nil {
 		c.linger()
 	}
 	_ = c.net.Close() // nothing is left to be lost
@@ -246,43 +248,4 @@ func (c *ServerConn) linger() {
 			return
 		}
 	}
-}
-
-// writeCloser is what *net.TCPConn and *tls.Conn have in common.
-type writeCloser interface{ CloseWrite() error }
-
-// wrapper is a connection inside of another one, as of *tls.Conn.
-type wrapper interface{ NetConn() net.Conn }
-
-// closeWrite ends the sending side: on TLS first with close_notify, then the TCP
-// connection below it.
-func closeWrite(nc net.Conn) error {
-	w, ok := nc.(writeCloser)
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	if err := w.CloseWrite(); err != nil {
-		return err
-	}
-	if inner, ok := nc.(wrapper); ok {
-		return closeWrite(inner.NetConn())
-	}
-	return nil
-}
-
-// abort closes the innermost connection, so that TLS says no orderly goodbye and
-// TCP resets: a body that ends with its connection must not look complete.
-func (c *conn) abort() {
-	nc := c.net
-	for {
-		inner, ok := nc.(wrapper)
-		if !ok {
-			break
-		}
-		nc = inner.NetConn()
-	}
-	if tcp, ok := nc.(interface{ SetLinger(seconds int) error }); ok {
-		_ = tcp.SetLinger(0) // it may be closed already
-	}
-	_ = nc.Close()
 }

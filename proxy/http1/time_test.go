@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // within fails unless took is between three quarters of the limit and twice the
@@ -184,7 +185,7 @@ func TestAClientThatDoesNotReadTimesOut(t *testing.T) {
 		say(t, client, get(""))
 		r.wg.Wait() // Serve and the application end by themselves
 		within(t, "writing", time.Since(start), limits.Default().WriteTimeout)
-		if f := r.failure(); f.Side != ClientSide || f.Unsent {
+		if f := r.failure(); f.Side != message.ClientSide || f.Unsent {
 			t.Errorf("failure %+v", f)
 		}
 		client.Close()

@@ -1,6 +1,10 @@
 package http1
 
-import "syscall"
+import (
+	"syscall"
+
+	"github.com/outrider-mesh/outrider/proxy/socket"
+)
 
 // A client that goes away while its request is carried is not noticed by reading:
 // between the request and the answer nobody reads from it. Nor should each
@@ -28,7 +32,7 @@ func (c *ServerConn) AbandonIfGone() {
 		return
 	}
 	c.gone = true
-	c.carrier.abort() // under the lock, so the exchange cannot have let go of it
+	socket.Abort(c.carrier.net) // under the lock, so the exchange cannot have let go of it
 }
 
 // peerClosed tells whether the other end has closed; false where that cannot be

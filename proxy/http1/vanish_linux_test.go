@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // silentApp accepts one connection, reads a request, and never answers. What it
@@ -62,7 +63,7 @@ func TestAClientThatWentAwayIsNotWorkedFor(t *testing.T) {
 		},
 	})
 	defer pool.Close()
-	failure := make(chan *Failure, 1)
+	failure := make(chan *message.Failure, 1)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -73,7 +74,7 @@ func TestAClientThatWentAwayIsNotWorkedFor(t *testing.T) {
 				x.Abort()
 				return
 			}
-			_, f := x.Forward(up, &Edits{})
+			_, f := x.Forward(up, &message.Edits{})
 			failure <- f
 		})
 	}()
@@ -103,7 +104,7 @@ func TestAClientThatWentAwayIsNotWorkedFor(t *testing.T) {
 		}
 	}
 	f := <-failure
-	if f == nil || f.Side != ClientSide || !f.Unsent {
+	if f == nil || f.Side != message.ClientSide || !f.Unsent {
 		t.Errorf("failure is %+v, want one of the client, unsent", f)
 	}
 	<-served

@@ -15,6 +15,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -103,7 +104,7 @@ func (r *Recorder) End(x *http1.Exchange) {
 
 // RefusalOf says why no request could be read from the client.
 func RefusalOf(err error) flow.Refusal {
-	if broken, ok := errors.AsType[*http1.ProtocolError](err); ok {
+	if broken, ok := errors.AsType[*message.ProtocolError](err); ok {
 		return flow.Refusal{Reason: reasonOf(broken.Kind), Detail: broken.Rule}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -112,15 +113,15 @@ func RefusalOf(err error) flow.Refusal {
 	return flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
 }
 
-func reasonOf(k http1.ErrorKind) flow.Reason {
+func reasonOf(k message.ErrorKind) flow.Reason {
 	switch k {
-	case http1.HeadTooLarge, http1.TargetTooLong:
+	case message.HeadTooLarge, message.TargetTooLong:
 		return flow.HeadTooLarge
-	case http1.BodyTooLarge:
+	case message.BodyTooLarge:
 		return flow.BodyTooLarge
-	case http1.MethodRefused:
+	case message.MethodRefused:
 		return flow.MethodRefused
-	case http1.Malformed, http1.UnsupportedVersion, http1.UnsupportedCoding:
+	case message.Malformed, message.UnsupportedVersion, message.UnsupportedCoding:
 		return flow.BadRequest
 	}
 	return flow.BadRequest

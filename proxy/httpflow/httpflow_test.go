@@ -20,6 +20,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -212,22 +213,22 @@ func TestATraceCostsOneAllocation(t *testing.T) {
 }
 
 func TestWhyNoRequestCouldBeRead(t *testing.T) {
-	broken := func(k http1.ErrorKind) error { return &http1.ProtocolError{Kind: k, Rule: "some rule"} }
+	broken := func(k message.ErrorKind) error { return &message.ProtocolError{Kind: k, Rule: "some rule"} }
 	for _, c := range []struct {
 		err  error
 		want flow.Reason
 	}{
-		{broken(http1.Malformed), flow.BadRequest},
-		{broken(http1.HeadTooLarge), flow.HeadTooLarge},
-		{broken(http1.TargetTooLong), flow.HeadTooLarge},
-		{broken(http1.BodyTooLarge), flow.BodyTooLarge},
-		{broken(http1.UnsupportedVersion), flow.BadRequest},
-		{broken(http1.UnsupportedCoding), flow.BadRequest},
-		{broken(http1.MethodRefused), flow.MethodRefused},
+		{broken(message.Malformed), flow.BadRequest},
+		{broken(message.HeadTooLarge), flow.HeadTooLarge},
+		{broken(message.TargetTooLong), flow.HeadTooLarge},
+		{broken(message.BodyTooLarge), flow.BodyTooLarge},
+		{broken(message.UnsupportedVersion), flow.BadRequest},
+		{broken(message.UnsupportedCoding), flow.BadRequest},
+		{broken(message.MethodRefused), flow.MethodRefused},
 		{broken(99), flow.BadRequest},
 		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, flow.RequestTimeout},
 		{io.EOF, flow.ClientClosed},
-		{http1.ErrUnexpectedEnd, flow.ClientClosed},
+		{message.ErrUnexpectedEnd, flow.ClientClosed},
 		{net.ErrClosed, flow.ClientClosed},
 	} {
 		if got := httpflow.RefusalOf(c.err); got.Reason != c.want || got.Detail == "" {

@@ -17,9 +17,9 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
-	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/ledger"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // conn is one accepted connection on its way through the stages.
@@ -35,7 +35,7 @@ type conn struct {
 	denied bool
 
 	rec   httpflow.Recorder
-	edits http1.Edits // identity headers towards the application
+	edits message.Edits // identity headers towards the application
 }
 
 // serve takes a connection through the stages, in this order.

@@ -9,6 +9,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // serveHTTP reads requests one after the other.
@@ -17,7 +18,7 @@ func (c *conn) serveHTTP() {
 	c.Serve(h)
 	c.rec = httpflow.Recorder{Conn: &c.Flow, Metrics: c.Metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
 	identity := c.identityFields()
-	c.edits = http1.Edits{DefaultHost: c.Flow.Destination.String(), Fields: make([][]byte, 0, len(identity)+1)}
+	c.edits = message.Edits{DefaultHost: c.Flow.Destination.String(), Fields: make([][]byte, 0, len(identity)+1)}
 	err := h.Serve(func(x *http1.Exchange) {
 		c.edits.Path, c.edits.Fields = "", append(c.edits.Fields[:0], identity...)
 		c.request(x)
@@ -149,7 +150,7 @@ func (c *conn) readAhead(x *http1.Exchange, q *flow.Request, n int64) (body []by
 }
 
 func bodyRefusal(err error) flow.Refusal {
-	var broken *http1.ProtocolError
+	var broken *message.ProtocolError
 	if !errors.As(err, &broken) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return flow.Refusal{Reason: flow.ClientClosed, Detail: "body: " + err.Error()}
 	}

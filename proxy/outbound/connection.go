@@ -13,6 +13,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/ledger"
+	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
@@ -25,7 +26,7 @@ type conn struct {
 	to forward.Route
 
 	rec   httpflow.Recorder
-	edits http1.Edits
+	edits message.Edits
 }
 
 // serve takes a connection through the stages, in this order.
@@ -139,7 +140,7 @@ func (c *conn) serveHTTP() {
 	h := c.l.http.NewConn(c.nc)
 	c.Serve(h)
 	c.rec = httpflow.Recorder{Conn: &c.Flow, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
-	c.edits = http1.Edits{DefaultHost: c.Flow.Service, Fields: make([][]byte, 0, 1)}
+	c.edits = message.Edits{DefaultHost: c.Flow.Service, Fields: make([][]byte, 0, 1)}
 	if err := h.Serve(c.request); err != nil {
 		c.Flow.Refusal = httpflow.RefusalOf(err)
 	}

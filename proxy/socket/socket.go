@@ -11,7 +11,10 @@
 // deadlines and closing.
 package socket
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
 // Wrap returns a connection that behaves as nc and costs less, or nc itself where
 // nothing can be gained. The result is for one reader and one writer at a time,
@@ -29,14 +32,33 @@ func Wrap(nc net.Conn) net.Conn {
 // closed connection.
 func Abort(nc net.Conn) {
 	for {
-		inner, ok := nc.(interface{ NetConn() net.Conn })
+		outer, ok := nc.(wrapper)
 		if !ok {
 			break
 		}
-		nc = inner.NetConn()
+		nc = outer.NetConn()
 	}
 	if tcp, ok := nc.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0) // it may be closed already, as below
 	}
 	_ = nc.Close()
+}
+
+// wrapper is a connection around another one, as *tls.Conn is.
+type wrapper interface{ NetConn() net.Conn }
+
+// CloseWrite ends the sending side: on TLS first with close_notify, then that of
+// the TCP connection below it.
+func CloseWrite(nc net.Conn) error {
+	w, ok := nc.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	if err := w.CloseWrite(); err != nil {
+		return err
+	}
+	if outer, ok := nc.(wrapper); ok {
+		return CloseWrite(outer.NetConn())
+	}
+	return nil
 }

@@ -1,32 +1,33 @@
-package http1
+package message
 
-// byteClass marks what a byte may be part of.
-type byteClass uint8
+// A Class marks what a byte may be part of.
+type Class uint8
 
+// The classes of bytes.
 const (
-	tokenByte   byteClass = 1 << iota // tchar, RFC 9110 §5.6.2
-	valueByte                         // field-vchar, SP and HTAB, RFC 9110 §5.5
-	targetByte                        // visible ASCII without '#': RFC 9112 §3.2 has no fragment
-	hostByte                          // reg-name without escapes, RFC 3986 §3.2.2
-	addressByte                       // what is between the brackets of an IPv6 address
+	Token       Class = 1 << iota // tchar, RFC 9110 §5.6.2
+	Value                         // field-vchar, SP and HTAB, RFC 9110 §5.5
+	Target                        // visible ASCII without '#': RFC 9112 §3.2 has no fragment
+	hostByte                      // reg-name without escapes, RFC 3986 §3.2.2
+	addressByte                   // what is between the brackets of an IPv6 address
 )
 
 // classes is the class of every byte. It is computed once and never written to.
 var classes = classify()
 
-func classify() (t [256]byteClass) {
+func classify() (t [256]Class) {
 	for i := range t {
 		b := byte(i)
 		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
 		digit := b >= '0' && b <= '9'
 		if letter || digit || in(b, "!#$%&'*+-.^_`|~") {
-			t[i] |= tokenByte
+			t[i] |= Token
 		}
 		if b == '\t' || b >= ' ' && b != 0x7f {
-			t[i] |= valueByte
+			t[i] |= Value
 		}
 		if b > ' ' && b < 0x7f && b != '#' {
-			t[i] |= targetByte
+			t[i] |= Target
 		}
 		if letter || digit || in(b, "-._~!$&'()*+,;=") {
 			t[i] |= hostByte
@@ -47,8 +48,11 @@ func in(b byte, set string) bool {
 	return false
 }
 
-// all tells whether every byte of s is of class c.
-func all[T text](s T, c byteClass) bool {
+// Has tells whether b is of class c.
+func (c Class) Has(b byte) bool { return classes[b]&c != 0 }
+
+// All tells whether every byte of s is of class c.
+func All[T Text](s T, c Class) bool {
 	for i := range len(s) {
 		if classes[s[i]]&c == 0 {
 			return false
@@ -56,6 +60,9 @@ func all[T text](s T, c byteClass) bool {
 	}
 	return true
 }
+
+// Text is what both the bytes of a head and their string copy are.
+type Text interface{ ~string | ~[]byte }
 
 // lower folds an ASCII letter.
 func lower(b byte) byte {
@@ -65,11 +72,8 @@ func lower(b byte) byte {
 	return b
 }
 
-// text is what both a head's bytes and its string copy are.
-type text interface{ ~string | ~[]byte }
-
-// equalFold compares ASCII without regard to case; want is lower case.
-func equalFold[T text](s T, want string) bool {
+// EqualFold compares ASCII without regard to case; want is lower case.
+func EqualFold[T Text](s T, want string) bool {
 	if len(s) != len(want) {
 		return false
 	}
@@ -81,10 +85,23 @@ func equalFold[T text](s T, want string) bool {
 	return true
 }
 
-// looksLike is equalFold that also takes '_' for '-': servers that follow CGI
+// SameName compares two field names without regard to case.
+func SameName[T Text](a, b T) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// looksLike is EqualFold that also takes '_' for '-': servers that follow CGI
 // (RFC 3875 §4.1.18) cannot tell the two apart, so a name that we strip must be
 // stripped in both spellings.
-func looksLike[T text](s T, want string) bool {
+func looksLike[T Text](s T, want string) bool {
 	if len(s) != len(want) {
 		return false
 	}
@@ -100,8 +117,8 @@ func looksLike[T text](s T, want string) bool {
 	return true
 }
 
-// trimOWS cuts optional white space (RFC 9110 §5.6.3) off both ends.
-func trimOWS[T text](s T) T {
+// TrimOWS cuts optional white space (RFC 9110 §5.6.3) off both ends.
+func TrimOWS[T Text](s T) T {
 	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
 		s = s[1:]
 	}

@@ -1,4 +1,4 @@
-package http1
+package message
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ type ErrorKind uint8
 
 // The kinds of a [ProtocolError].
 const (
-	// Malformed: the message is not HTTP/1.1 as RFC 9112 wants it.
+	// Malformed: the message is not HTTP as its RFC wants it.
 	Malformed ErrorKind = iota + 1
 	// HeadTooLarge: the head is over its byte or field limit.
 	HeadTooLarge
@@ -36,7 +36,8 @@ type ProtocolError struct {
 // Error implements error.
 func (e *ProtocolError) Error() string { return e.Rule }
 
-func malformed(rule string) *ProtocolError { return &ProtocolError{Kind: Malformed, Rule: rule} }
+// Violation is a ProtocolError of kind Malformed.
+func Violation(rule string) *ProtocolError { return &ProtocolError{Kind: Malformed, Rule: rule} }
 
 // Side is which neighbour of the proxy a failure belongs to.
 type Side uint8
@@ -58,8 +59,8 @@ type Failure struct {
 	// Stale tells that the upstream connection had been used before and ended
 	// without one byte of an answer.
 	Stale bool
-	// Unprocessed tells that the other end promised not to have begun: see
-	// [ClientOptions].CleanCloseMeansUnprocessed.
+	// Unprocessed tells that the other end promised not to have begun, in
+	// whichever way its protocol has for that.
 	Unprocessed bool
 	Err         error
 }
@@ -76,6 +77,16 @@ func (f *Failure) Error() string {
 // Unwrap gives the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Idempotent tells whether a request of that method may be sent a second time
+// (RFC 9110 §9.2.2).
+func Idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
 // Errors of an exchange that are not about syntax.
 var (
 	// ErrUnexpectedEnd: the connection ended inside of a message.
@@ -88,4 +99,6 @@ var (
 	ErrClientGone = errors.New("closed before the answer")
 	// ErrPoolClosed: the pool was closed.
 	ErrPoolClosed = errors.New("upstream pool is closed")
+	// ErrEdits: a value of ours would have split the request.
+	ErrEdits = errors.New("the changes to the request are malformed")
 )
