@@ -67,8 +67,12 @@ func rules() []rule {
 			why: "the directions differ in whom they trust; what they share belongs into a stage",
 		},
 		{
-			of: []string{"./proxy/http1"}, forbid: []string{"./..."}, allow: engines,
+			of: []string{"./proxy/http1", "./proxy/http2"}, forbid: []string{"./..."}, allow: engines,
 			why: "an engine knows HTTP, its limits and its socket and nothing of the sidecar, so that it can be tested against other implementations",
+		},
+		{
+			of: []string{"./proxy/http2"}, forbid: []string{"net/http/httputil", "golang.org/x/net/http2/h2c"},
+			why: "the engine stands on frames and HPACK; what buffers, repairs and reschedules messages is what it replaces",
 		},
 		{
 			of: []string{"./proxy/message"}, forbid: append([]string{"./..."}, outside...),
@@ -251,6 +255,7 @@ var dependencies = map[string]string{
 	"github.com/fsnotify/fsnotify":               "watching directories of documents and keys",
 	"go.yaml.in/yaml/v3":                         "configuration and policy documents",
 	"google.golang.org/grpc":                     "the Workload API's transport",
+	"golang.org/x/net":                           "HTTP/2 frames and HPACK",
 	"golang.org/x/sys":                           "socket options",
 	"github.com/google/go-cmp":                   "tests: differences",
 	"github.com/rogpeppe/go-internal":            "tests: scripts",

@@ -11,12 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/outrider-mesh/outrider/internal/testkit/memnet"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // inBubble runs a test with a rig in fake time.
-func inBubble(t *testing.T, app func(*memConn, *bufio.Reader), test func(t *testing.T, r *rig)) {
+func inBubble(t *testing.T, app func(*memnet.Conn, *bufio.Reader), test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, limits.Default(), app)
@@ -56,7 +57,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestContinueComesFromTheNextHop(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		req, err := http.ReadRequest(br)
 		if err != nil || req.Header.Get("Expect") != "100-continue" {
 			_, _ = io.WriteString(nc, status("HTTP/1.1 500 No expectation"))
@@ -80,7 +81,7 @@ func TestContinueComesFromTheNextHop(t *testing.T) {
 func TestContinueThatTheNextHopRefuses(t *testing.T) {
 	for _, refusal := range []string{"417 Expectation Failed", "401 Unauthorized"} {
 		t.Run(refusal, func(t *testing.T) {
-			app := func(nc *memConn, br *bufio.Reader) {
+			app := func(nc *memnet.Conn, br *bufio.Reader) {
 				saysOnce("HTTP/1.1 "+refusal+"\r\nContent-Length: 2\r\n\r\nno")(nc, br)
 				if rest, err := io.ReadAll(br); err != nil || len(rest) > 0 {
 					_ = rest // a reset is as good as an end
@@ -106,7 +107,7 @@ func TestContinueThatTheNextHopRefuses(t *testing.T) {
 }
 
 func TestContinueOfOurOwn(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		for {
 			req, err := http.ReadRequest(br)
 			if err != nil {
@@ -144,7 +145,7 @@ func TestContinueOfOurOwn(t *testing.T) {
 }
 
 func TestUpgradeKeepsWhatWasReadAhead(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		if readHead(br) != nil {
 			return
 		}
@@ -168,7 +169,7 @@ func TestUpgradeKeepsWhatWasReadAhead(t *testing.T) {
 }
 
 func TestConnectBecomesATunnel(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		saysOnce("HTTP/1.1 200 OK\r\n\r\n")(nc, br)
 		_, _ = io.Copy(nc, br)
 	}
@@ -189,7 +190,7 @@ func TestConnectBecomesATunnel(t *testing.T) {
 // An answer that comes early is relayed; what the client still sends is read for
 // a while, so that the answer is not lost to a reset.
 func TestAnswerBeforeTheEndOfTheBody(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		saysOnce("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")(nc, br)
 		_, _ = io.Copy(io.Discard, br)
 	}
@@ -209,15 +210,12 @@ func TestAnswerBeforeTheEndOfTheBody(t *testing.T) {
 
 func TestALongEarlyAnswerIsNotCutByTheBody(t *testing.T) {
 	// The next hop stops reading and takes longer than any linger to answer.
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		if readHead(br) != nil {
 			return
 		}
 		_, _ = io.WriteString(nc, ok("Content-Length: 10\r\n", ""))
-		nc.in.mu.Lock()
-		nc.in.deaf = true // writing to it fails from here on
-		nc.in.changed.Broadcast()
-		nc.in.mu.Unlock()
+		nc.CloseRead() // writing to it fails from here on
 		for range 10 {
 			<-time.After(5 * time.Second)
 			_, _ = io.WriteString(nc, "x")
@@ -238,7 +236,7 @@ func TestALongEarlyAnswerIsNotCutByTheBody(t *testing.T) {
 }
 
 func TestANextHopThatStopsReadingWithoutAnswer(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) { _ = readHead(br) }
+	app := func(_ *memnet.Conn, br *bufio.Reader) { _ = readHead(br) }
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
 		br := bufio.NewReader(client)
@@ -257,7 +255,7 @@ func TestANextHopThatStopsReadingWithoutAnswer(t *testing.T) {
 
 // A next hop that does not read stops the client, and memory does not grow.
 func TestBackPressureReachesTheClient(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) {
+	app := func(_ *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		<-time.After(10 * time.Minute)
 	}
@@ -268,7 +266,7 @@ func TestBackPressureReachesTheClient(t *testing.T) {
 		})
 		synctest.Wait()
 		// Two pipes, the read and write buffers of both sides, and what bufio takes.
-		if n := client.written(); n > 2*pipeBytes+4*largeBuffer {
+		if n := client.Written(); n > 2*pipeBytes+4*largeBuffer {
 			t.Errorf("%d bytes were taken from the client", n)
 		}
 		conn.Abort()
@@ -291,7 +289,7 @@ func TestNextHopThatClosesInsideOfAnAnswer(t *testing.T) {
 				client, _ := r.connect()
 				say(t, client, c.request)
 				all, err := io.ReadAll(client)
-				if !errors.Is(err, errReset) {
+				if !errors.Is(err, memnet.ErrReset) {
 					t.Errorf("%q and then %v, want a reset", all, err)
 				}
 				synctest.Wait()
@@ -307,16 +305,16 @@ func TestNextHopThatClosesInsideOfAnAnswer(t *testing.T) {
 func TestClientThatVanishesInsideOfABody(t *testing.T) {
 	for name, c := range map[string]struct {
 		request string
-		vanish  func(*memConn)
+		vanish  func(*memnet.Conn)
 	}{
-		"a length and an end":  {post("Content-Length: 10\r\n", "hello"), func(c *memConn) { c.CloseWrite() }},
-		"a length and a reset": {post("Content-Length: 10\r\n", "hello"), func(c *memConn) { _ = c.SetLinger(0); c.Close() }},
-		"chunks and an end":    {chunks("5\r\nhello\r\n"), func(c *memConn) { c.CloseWrite() }},
-		"chunks and a reset":   {chunks("5\r\nhello\r\n"), func(c *memConn) { _ = c.SetLinger(0); c.Close() }},
+		"a length and an end":  {post("Content-Length: 10\r\n", "hello"), func(c *memnet.Conn) { c.CloseWrite() }},
+		"a length and a reset": {post("Content-Length: 10\r\n", "hello"), func(c *memnet.Conn) { _ = c.SetLinger(0); c.Close() }},
+		"chunks and an end":    {chunks("5\r\nhello\r\n"), func(c *memnet.Conn) { c.CloseWrite() }},
+		"chunks and a reset":   {chunks("5\r\nhello\r\n"), func(c *memnet.Conn) { _ = c.SetLinger(0); c.Close() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var body error
-			app := func(_ *memConn, br *bufio.Reader) {
+			app := func(_ *memnet.Conn, br *bufio.Reader) {
 				if req, err := http.ReadRequest(br); err == nil {
 					_, body = io.Copy(io.Discard, req.Body)
 				}
@@ -340,7 +338,7 @@ func TestClientThatVanishesInsideOfABody(t *testing.T) {
 }
 
 func TestClientThatVanishesWhileAnswered(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		_, _ = io.WriteString(nc, ok("Content-Length: 100000000\r\n", ""))
 		for {
@@ -363,7 +361,7 @@ func TestClientThatVanishesWhileAnswered(t *testing.T) {
 }
 
 func TestMalformedBodyOfAClient(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
+	app := func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
 	for name, pieces := range map[string][]string{
 		"with its head":   {chunks("5\r\nhelloXY")},
 		"behind its head": {chunks(""), "5\r\nhelloX\r\n"},
@@ -389,7 +387,7 @@ func TestMalformedBodyOfAClient(t *testing.T) {
 
 // A pump that was stopped because of the answer is not the client's fault.
 func TestMalformedAnswerDuringAnUploadIsTheUpstreams(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		saysOnce("HTTP/9.9 banana\r\n\r\n")(nc, br)
 		_, _ = io.Copy(io.Discard, br)
 	}
@@ -409,15 +407,15 @@ func TestMalformedAnswerDuringAnUploadIsTheUpstreams(t *testing.T) {
 }
 
 func TestAPanicWhileSendingTheBodyReachesTheOwner(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
+	app := func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, conn := r.connect()
 		say(t, client, post("Content-Length: 100\r\n", ""))
 		synctest.Wait()
 		// The pump waits for this conn to give it bytes.
-		conn.net.(*memConn).limitReads(func() int { panic("boom") })
+		conn.net.(*memnet.Conn).LimitReads(func() int { panic("boom") })
 		say(t, client, "x")
-		if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
+		if _, err := io.ReadAll(client); !errors.Is(err, memnet.ErrReset) {
 			t.Errorf("the client got %v, want a reset", err)
 		}
 		synctest.Wait()
@@ -432,7 +430,7 @@ func TestAPanicWhileSendingTheBodyReachesTheOwner(t *testing.T) {
 }
 
 func TestAPanicWhileAnsweringLeavesNothing(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		<-time.After(time.Second)
 		_, _ = io.WriteString(nc, "x")
@@ -444,8 +442,8 @@ func TestAPanicWhileAnsweringLeavesNothing(t *testing.T) {
 				client, _ := r.connect()
 				say(t, client, request)
 				synctest.Wait()
-				r.toApp[0].limitReads(func() int { panic("boom") })
-				if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
+				r.toApp[0].LimitReads(func() int { panic("boom") })
+				if _, err := io.ReadAll(client); !errors.Is(err, memnet.ErrReset) {
 					t.Errorf("the client got %v, want a reset", err)
 				}
 				synctest.Wait()
@@ -462,7 +460,7 @@ func TestAPanicWhileAnsweringLeavesNothing(t *testing.T) {
 // rest does not get through: the client goes on, the connection does not.
 func TestAnAnsweredBodyThatDoesNotGetThrough(t *testing.T) {
 	first := true
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		if !first {
 			echoApp(nc, br)
 			return
@@ -523,7 +521,7 @@ func TestAHandlerThatDoesNotAnswerEndsTheConnection(t *testing.T) {
 		r.handle = func(*Exchange) { calls++ }
 		client, _ := r.connect()
 		say(t, client, post("Content-Length: 34\r\n", get("")))
-		if _, err := io.ReadAll(client); !errors.Is(err, errReset) {
+		if _, err := io.ReadAll(client); !errors.Is(err, memnet.ErrReset) {
 			t.Errorf("the client got %v, want a reset", err)
 		}
 		if calls != 1 {
@@ -585,7 +583,7 @@ func TestAnAnswerOfOurOwnToHeadHasNoBody(t *testing.T) {
 
 // A stream is passed on as it comes, not when a buffer is full.
 func TestAStreamIsNotHeldBack(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		req, err := http.ReadRequest(br)
 		if err != nil {
 			return

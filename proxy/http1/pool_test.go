@@ -11,14 +11,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/outrider-mesh/outrider/internal/testkit/memnet"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // oneThenCloses answers its first request and ends the connection at the second:
 // in order, or by a reset.
-func oneThenCloses(reset bool) func(*memConn, *bufio.Reader) {
-	return func(nc *memConn, br *bufio.Reader) {
+func oneThenCloses(reset bool) func(*memnet.Conn, *bufio.Reader) {
+	return func(nc *memnet.Conn, br *bufio.Reader) {
 		if readHead(br) != nil {
 			return
 		}
@@ -73,7 +74,7 @@ func TestAStaleConnectionIsRetriedOnce(t *testing.T) {
 }
 
 func TestANewConnectionIsNotRetried(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) { _ = readHead(br) }
+	app := func(_ *memnet.Conn, br *bufio.Reader) { _ = readHead(br) }
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
 		say(t, client, get(""))
@@ -86,7 +87,7 @@ func TestANewConnectionIsNotRetried(t *testing.T) {
 }
 
 func TestAnAnswerThatBeganIsNotRetried(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		oneThenCloses(false)(nc, br)
 		_, _ = io.WriteString(nc, "H")
 	}
@@ -102,7 +103,7 @@ func TestAnAnswerThatBeganIsNotRetried(t *testing.T) {
 }
 
 func TestBytesBehindAnAnswerPoisonNothing(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		for readHead(br) == nil {
 			_, _ = io.WriteString(nc, ok("Content-Length: 4\r\n", "good")+ok("Content-Length: 4\r\n", "evil"))
 		}
@@ -209,7 +210,7 @@ func TestAnIdleConnectionThatCanBeReadIsNotUsed(t *testing.T) {
 func TestPoolBounds(t *testing.T) {
 	l := limits.Default()
 	l.UpstreamConnections, l.UpstreamIdle = 3, 1
-	r := newRig(t, l, func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	r := newRig(t, l, func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
 	defer r.close()
 	var all []*ClientConn
 	for range 3 {
@@ -258,7 +259,7 @@ func TestADialThatFailsFreesItsPlace(t *testing.T) {
 func TestIdleConnectionsAreSweptAndRetired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limits.Default()
-		r := newRig(t, l, func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+		r := newRig(t, l, func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
 		defer r.close()
 		c, err := r.pool.Get(t.Context(), time.Now())
 		if err != nil {
@@ -293,7 +294,7 @@ func TestIdleConnectionsAreSweptAndRetired(t *testing.T) {
 }
 
 func TestCloseIfEndsIdleAndBusyConnections(t *testing.T) {
-	r := newRig(t, limits.Default(), func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
+	r := newRig(t, limits.Default(), func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) })
 	defer r.close()
 	var conns []*ClientConn
 	for range 3 {

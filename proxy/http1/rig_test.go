@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/outrider-mesh/outrider/internal/testkit/memnet"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/socket"
@@ -23,7 +24,7 @@ type rig struct {
 	server *Server
 	pool   *Pool
 	// app serves one connection; it is closed afterwards.
-	app func(nc *memConn, br *bufio.Reader)
+	app func(nc *memnet.Conn, br *bufio.Reader)
 	// dialed is set on what Dial returns.
 	dialed Dialed
 	// segments bounds what one read of ours moves; nil for no bound.
@@ -40,14 +41,14 @@ type rig struct {
 	// ends are what Serve returned.
 	ends []error
 	// toApp are our ends of the connections to the application.
-	toApp []*memConn
+	toApp []*memnet.Conn
 	// clients are the clients' ends.
-	clients []*memConn
+	clients []*memnet.Conn
 }
 
 const pipeBytes = 64 << 10
 
-func newRig(t testing.TB, l limits.Limits, app func(*memConn, *bufio.Reader)) *rig {
+func newRig(t testing.TB, l limits.Limits, app func(*memnet.Conn, *bufio.Reader)) *rig {
 	r := &rig{t: t, app: app}
 	buffers := new(Buffers)
 	r.server = NewServer(ServerOptions{Limits: l, Buffers: buffers, AllowConnect: true})
@@ -56,9 +57,9 @@ func newRig(t testing.TB, l limits.Limits, app func(*memConn, *bufio.Reader)) *r
 }
 
 func (r *rig) dial(context.Context) (Dialed, error) {
-	ours, theirs := memPipe(pipeBytes)
+	ours, theirs := memnet.Pipe(pipeBytes)
 	if r.segments != nil {
-		ours.mostRead = r.segments()
+		ours.LimitReads(r.segments())
 	}
 	r.mu.Lock()
 	r.dials++
@@ -74,10 +75,10 @@ func (r *rig) dial(context.Context) (Dialed, error) {
 }
 
 // connect returns a client's end, and ours.
-func (r *rig) connect() (*memConn, *ServerConn) {
-	theirs, ours := memPipe(pipeBytes)
+func (r *rig) connect() (*memnet.Conn, *ServerConn) {
+	theirs, ours := memnet.Pipe(pipeBytes)
 	if r.segments != nil {
-		ours.mostRead = r.segments()
+		ours.LimitReads(r.segments())
 	}
 	c := r.server.NewConn(ours)
 	r.mu.Lock()
@@ -203,7 +204,7 @@ func (r *rig) close() {
 }
 
 // say writes, and fails the test if it can't.
-func say(t testing.TB, nc *memConn, s string) {
+func say(t testing.TB, nc *memnet.Conn, s string) {
 	t.Helper()
 	if _, err := io.WriteString(nc, s); err != nil {
 		t.Errorf("writing %.40q: %v", s, err)
@@ -243,7 +244,7 @@ func wantEnd(t testing.TB, br *bufio.Reader) {
 }
 
 // echoApp answers each request with its method, target and body.
-func echoApp(nc *memConn, br *bufio.Reader) {
+func echoApp(nc *memnet.Conn, br *bufio.Reader) {
 	for {
 		req, err := http.ReadRequest(br)
 		if err != nil {
@@ -261,8 +262,8 @@ func echoApp(nc *memConn, br *bufio.Reader) {
 }
 
 // saysOnce reads a head and answers with s.
-func saysOnce(s string) func(*memConn, *bufio.Reader) {
-	return func(nc *memConn, br *bufio.Reader) {
+func saysOnce(s string) func(*memnet.Conn, *bufio.Reader) {
+	return func(nc *memnet.Conn, br *bufio.Reader) {
 		if readHead(br) != nil {
 			return
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/outrider-mesh/outrider/internal/testkit/memnet"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
@@ -198,7 +199,7 @@ type exchangeApp struct {
 	err    error
 }
 
-func (a *exchangeApp) serve(nc *memConn, br *bufio.Reader) {
+func (a *exchangeApp) serve(nc *memnet.Conn, br *bufio.Reader) {
 	for {
 		got, err := a.read(br)
 		a.mu.Lock()
@@ -258,14 +259,14 @@ func exchangeMany(t *testing.T, g generator, most, messages int) (count int) {
 	app := new(exchangeApp)
 	l := limits.Default()
 	l.UpstreamConnections = 1 // one that is not given back is found at once
-	r := newRig(t, l, func(nc *memConn, br *bufio.Reader) {
-		nc.limitReads(segments(1, most))
+	r := newRig(t, l, func(nc *memnet.Conn, br *bufio.Reader) {
+		nc.LimitReads(segments(1, most))
 		app.serve(nc, br)
 	})
 	r.segments = func() func() int { return segments(2, most) }
 	defer r.close()
 	client, _ := r.connect()
-	client.limitReads(segments(3, most))
+	client.LimitReads(segments(3, most))
 	br := bufio.NewReader(client)
 	for range messages {
 		request := g.request()

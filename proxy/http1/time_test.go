@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/outrider-mesh/outrider/internal/testkit/memnet"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
@@ -46,7 +47,7 @@ func TestAHeadThatTricklesTimesOut(t *testing.T) {
 }
 
 func TestABodyThatStandsStillTimesOut(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
+	app := func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
 	inBubble(t, app, func(t *testing.T, r *rig) {
 		client, _ := r.connect()
 		say(t, client, post("Content-Length: 10\r\n", "hello"))
@@ -83,7 +84,7 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 }
 
 func TestANextHopThatDoesNotAnswerTimesOut(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
+	app := func(_ *memnet.Conn, br *bufio.Reader) { _, _ = io.Copy(io.Discard, br) }
 	for name, request := range map[string]string{"no body": get(""), "a body": post("Content-Length: 1\r\n", "x")} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, app, func(t *testing.T, r *rig) {
@@ -100,7 +101,7 @@ func TestANextHopThatDoesNotAnswerTimesOut(t *testing.T) {
 
 // The time for the answer begins when the body has been sent.
 func TestALongUploadIsNotAnAnswerThatTimesOut(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		req, err := http.ReadRequest(br)
 		if err != nil {
 			return
@@ -129,7 +130,7 @@ func TestALongUploadIsNotAnAnswerThatTimesOut(t *testing.T) {
 }
 
 func TestAnAnswerThatStandsStillTimesOut(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		_, _ = io.WriteString(nc, ok("Content-Length: 10\r\n", "hello"))
 		_, _ = io.Copy(io.Discard, br)
@@ -149,7 +150,7 @@ func TestAnAnswerThatStandsStillTimesOut(t *testing.T) {
 // The pump lifts the read deadline of the next hop; it must be back in force for
 // an answer that stands still.
 func TestAnEarlyAnswerThatStandsStillTimesOut(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		_, _ = io.WriteString(nc, ok("Content-Length: 10\r\n", "hello"))
 		_, _ = io.Copy(io.Discard, br)
@@ -175,7 +176,7 @@ func TestAnEarlyAnswerThatStandsStillTimesOut(t *testing.T) {
 }
 
 func TestAClientThatDoesNotReadTimesOut(t *testing.T) {
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		_, _ = io.WriteString(nc, ok("Content-Length: 10000000\r\n", strings.Repeat("x", 10_000_000)))
 	}
@@ -193,7 +194,7 @@ func TestAClientThatDoesNotReadTimesOut(t *testing.T) {
 }
 
 func TestANextHopThatDoesNotReadTimesOut(t *testing.T) {
-	app := func(_ *memConn, br *bufio.Reader) {
+	app := func(_ *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		<-time.After(time.Hour)
 	}
@@ -267,7 +268,7 @@ func TestGracefulCloseOfAnIdleConnection(t *testing.T) {
 
 func TestGracefulCloseOfABusyConnection(t *testing.T) {
 	release := make(chan struct{})
-	app := func(nc *memConn, br *bufio.Reader) {
+	app := func(nc *memnet.Conn, br *bufio.Reader) {
 		_ = readHead(br)
 		<-release
 		_, _ = io.WriteString(nc, status("HTTP/1.1 200 OK"))
@@ -322,7 +323,7 @@ func TestAPipelinedRequestIsAnsweredBeforeAGracefulClose(t *testing.T) {
 			}
 			_ = x.Respond(204, nil, nil)
 		}
-		var client *memConn
+		var client *memnet.Conn
 		client, conn = r.connect()
 		say(t, client, get("")+get("")+get(""))
 		br := bufio.NewReader(client)

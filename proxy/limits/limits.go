@@ -49,6 +49,37 @@ type Limits struct {
 	// to its last and longest part, which cannot be stopped.
 	InspectionTimeout time.Duration
 
+	// ConcurrentStreams is how many requests one HTTP/2 connection carries at a
+	// time, in either role.
+	ConcurrentStreams int
+	// StreamWindow is how many bytes of a body an HTTP/2 peer may send that
+	// nobody has taken yet, per stream.
+	StreamWindow int
+	// ConnectionWindow is the same for all streams of a client's connection
+	// together.
+	ConnectionWindow int
+	// WriteBuffer is how many bytes of heads and bodies wait at a time for an
+	// HTTP/2 peer that takes nothing.
+	WriteBuffer int
+	// HeadFrames is how many frames an HTTP/2 head may come in.
+	HeadFrames int
+	// StreamResets is how many requests an HTTP/2 client may call off in a row
+	// that were not answered yet.
+	StreamResets int
+	// IdleFrames is how many frames an HTTP/2 peer may send in a row that ask
+	// for work and carry nothing.
+	IdleFrames int
+	// StreamIdleTimeout is how long a gRPC call or a tunnel over HTTP/2 may stand
+	// still.
+	StreamIdleTimeout time.Duration
+	// PingInterval is how long an HTTP/2 connection with open streams is silent
+	// before its other end is asked whether it is there.
+	PingInterval time.Duration
+	// PlainPingInterval is the same towards a server that is not one of us.
+	PlainPingInterval time.Duration
+	// PingTimeout is how long the answer to that may take.
+	PingTimeout time.Duration
+
 	// UpstreamConnectTimeout bounds the connect and the handshake to the next
 	// hop together.
 	UpstreamConnectTimeout time.Duration
@@ -92,6 +123,28 @@ func Default() Limits {
 		// overload is answered.
 		InspectionWait:    time.Second,
 		InspectionTimeout: time.Second,
+
+		// RFC 9113 §5.1.2 asks for 100 at least, and common clients open a
+		// second connection beyond.
+		ConcurrentStreams: 100,
+		// What keeps 1 Gbit/s busy over a round trip of 2 ms.
+		StreamWindow:     256 << 10,
+		ConnectionWindow: 1 << 20,
+		// Four full frames: enough for one system call, little enough to wait.
+		WriteBuffer: 64 << 10,
+		// HeadBytes fit three full frames; few clients cut finer.
+		HeadFrames: 16,
+		// Calling off is part of gRPC; a whole connection's worth at once is
+		// not, and each one called off at once costs a round trip (CVE-2023-44487).
+		StreamResets: 100,
+		IdleFrames:   1000, // as nghttp2, Envoy and HAProxy
+		// Streams that wait for events are silent for long; whether anybody is
+		// there is what pings tell.
+		StreamIdleTimeout: time.Hour,
+		PingInterval:      30 * time.Second,
+		// gRPC servers hang up on clients that ask more often than every 5 min.
+		PlainPingInterval: 330 * time.Second,
+		PingTimeout:       15 * time.Second,
 
 		UpstreamConnectTimeout:  5 * time.Second,
 		UpstreamResponseTimeout: 60 * time.Second,

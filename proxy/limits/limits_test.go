@@ -73,6 +73,12 @@ func TestDefaultsFitTogether(t *testing.T) {
 		{"detection is not noticed", l.DetectTimeout < time.Second},
 		{"lingering does not outlast a drain", l.LingerTimeout < 30*time.Second},
 		{"an idle tunnel may be longer than an idle request", l.TCPIdleTimeout > l.IdleTimeout},
+		{"RFC 9113 §6.9.2: a peer may send 65,535 bytes before it knows our windows", l.StreamWindow >= 65535 && l.ConnectionWindow >= l.StreamWindow},
+		{"RFC 9113 §5.1.2 advises against fewer than 100 streams", l.ConcurrentStreams >= 100},
+		{"a head of full frames fits its count of frames", l.HeadFrames > 2*l.HeadBytes/16384},
+		{"a dead peer is noticed before its calls are given up", l.PlainPingInterval+l.PingTimeout < l.StreamIdleTimeout},
+		{"a ping is not a strike to a gRPC server", l.PlainPingInterval > 5*time.Minute},
+		{"one full frame fits the write buffer", l.WriteBuffer >= 2*16384},
 		{"a connection to the next hop is given up before the next hop does", l.UpstreamIdleTimeout <= time.Minute},
 	} {
 		if !c.fits {

@@ -1,4 +1,7 @@
-package http1
+// Package memnet is connections in memory that behave as TCP does where it matters
+// to a proxy: they can be half-closed, reset, filled up and slowed down, and their
+// deadlines are the clock's, so that testing/synctest can pass them.
+package memnet
 
 import (
 	"errors"
@@ -6,21 +9,21 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// errReset is what the other end of an aborted connection reads.
-var errReset = errors.New("connection reset")
+// ErrReset is what the other end of an aborted connection reads.
+var ErrReset = errors.New("connection reset")
 
-// memConn is one end of a connection in memory. It behaves as TCP does where it
+// Conn is one end of a connection in memory. It behaves as TCP does where it
 // matters here: it buffers a bounded number of bytes, it can be half-closed, it
 // resets if closed with SetLinger(0), and a read by a deadline that has passed
 // fails even if there is something to read.
-type memConn struct {
-	in, out *stream
-	// mostRead bounds what one call moves, if it is not nil.
-	mostRead  func() int
-	abortive  bool
+type Conn struct {
+	in, out   *stream
+	mostRead  func() int // see LimitReads
+	abortive  atomic.Bool
 	closeOnce sync.Once
 }
 
@@ -46,16 +49,17 @@ func newStream(capacity int) *stream {
 	return s
 }
 
-// memPipe returns the two ends of a connection that holds capacity bytes in each
+// Pipe returns the two ends of a connection that holds capacity bytes in each
 // direction.
-func memPipe(capacity int) (a, b *memConn) {
+func Pipe(capacity int) (a, b *Conn) {
 	one, two := newStream(capacity), newStream(capacity)
-	return &memConn{in: one, out: two}, &memConn{in: two, out: one}
+	return &Conn{in: one, out: two}, &Conn{in: two, out: one}
 }
 
 func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
-func (c *memConn) Read(p []byte) (int, error) {
+// Read implements net.Conn.
+func (c *Conn) Read(p []byte) (int, error) {
 	s := c.in
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +69,8 @@ func (c *memConn) Read(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		case expired(s.readBy):
 			return 0, os.ErrDeadlineExceeded
-		case errors.Is(s.ended, errReset):
-			return 0, errReset
+		case errors.Is(s.ended, ErrReset):
+			return 0, ErrReset
 		case len(s.b) > 0:
 			if c.mostRead != nil {
 				p = p[:min(len(p), c.mostRead())]
@@ -82,7 +86,8 @@ func (c *memConn) Read(p []byte) (int, error) {
 	}
 }
 
-func (c *memConn) Write(p []byte) (int, error) {
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (int, error) {
 	s := c.out
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +98,7 @@ func (c *memConn) Write(p []byte) (int, error) {
 		case s.ended != nil:
 			return done, net.ErrClosed
 		case s.deaf:
-			return done, errReset
+			return done, ErrReset
 		case expired(s.writeBy):
 			return done, os.ErrDeadlineExceeded
 		case room > 0:
@@ -109,8 +114,16 @@ func (c *memConn) Write(p []byte) (int, error) {
 	return done, nil
 }
 
+// CloseRead makes the other end's writes fail.
+func (c *Conn) CloseRead() {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.in.deaf = true
+	c.in.changed.Broadcast()
+}
+
 // CloseWrite ends this direction in order.
-func (c *memConn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	c.out.end(io.EOF)
 	return nil
 }
@@ -124,40 +137,55 @@ func (s *stream) end(err error) {
 	s.changed.Broadcast()
 }
 
-func (c *memConn) SetLinger(seconds int) error {
-	c.abortive = seconds == 0
+// SetLinger has Close reset the connection if seconds is 0.
+func (c *Conn) SetLinger(seconds int) error {
+	c.abortive.Store(seconds == 0)
 	return nil
 }
 
-func (c *memConn) Close() error {
+// Close implements net.Conn.
+func (c *Conn) Close() error {
 	c.closeOnce.Do(func() {
 		err := io.EOF
-		if c.abortive {
-			err = errReset
+		if c.abortive.Load() {
+			err = ErrReset
 		}
 		c.out.end(err)
-		c.in.mu.Lock()
-		c.in.deaf = true
-		c.in.changed.Broadcast()
-		c.in.mu.Unlock()
+		c.CloseRead()
 		_ = c.SetDeadline(time.Time{}) // stops the timers
 	})
 	return nil
 }
 
-func (c *memConn) LocalAddr() net.Addr  { return nil }
-func (c *memConn) RemoteAddr() net.Addr { return nil }
+// LocalAddr implements net.Conn.
+func (c *Conn) LocalAddr() net.Addr { return addr{} }
 
-func (c *memConn) SetDeadline(t time.Time) error {
+// RemoteAddr implements net.Conn.
+func (c *Conn) RemoteAddr() net.Addr { return addr{} }
+
+// addr is the address of every connection: nobody has to find one.
+type addr struct{}
+
+// Network implements net.Addr.
+func (addr) Network() string { return "memory" }
+
+// String implements net.Addr.
+func (addr) String() string { return "memory" }
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-func (c *memConn) SetReadDeadline(t time.Time) error {
+// SetReadDeadline implements net.Conn. A read by a deadline that has passed fails
+// even if there is something to read, as with package net.
+func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.in.deadline(&c.in.readBy, &c.in.readerAt, t)
 	return nil
 }
 
-func (c *memConn) SetWriteDeadline(t time.Time) error {
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.out.deadline(&c.out.writeBy, &c.out.wakeAt, t)
 	return nil
 }
@@ -180,15 +208,15 @@ func (s *stream) deadline(by *time.Time, timer **time.Timer, t time.Time) {
 	}
 }
 
-// written is how many bytes were ever written to the other end.
-func (c *memConn) written() int {
+// Written is how many bytes were ever written to the other end.
+func (c *Conn) Written() int {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	return c.out.total
 }
 
-// limitReads sets mostRead while the connection is in use.
-func (c *memConn) limitReads(most func() int) {
+// LimitReads bounds what one call of Read moves; nil lifts the bound.
+func (c *Conn) LimitReads(most func() int) {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	c.mostRead = most
