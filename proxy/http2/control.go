@@ -152,13 +152,13 @@ func (c *conn) streamFault(id uint32, err error) error {
 		err = message.Violation(fault.rule)
 	}
 	s := c.streams[id]
-	if s == nil {
-		if !c.wasResetByUs(id) {
-			c.reset(id, code)
-		}
+	switch {
+	case s == nil && c.wasResetByUs(id):
 		return c.spend(1)
-	}
-	if s.err == nil {
+	case s == nil, isReset(s.err): // closed, and the peer should know it
+		c.reset(id, code)
+		return c.spend(1)
+	case s.err == nil:
 		c.sendReset(s, code)
 	}
 	s.fail(err)

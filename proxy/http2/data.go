@@ -95,10 +95,6 @@ func (c *conn) strayData(h wire.FrameHeader, s *stream, n int) error {
 	case s == nil && c.wasResetByUs(h.StreamID), s != nil && !s.ended && !isReset(s.err):
 		return c.spend(1) // it was on its way
 	}
-	if s != nil && isReset(s.err) {
-		c.reset(s.id, streamClosed)
-		return c.spend(1)
-	}
 	return c.streamFault(h.StreamID, broken(streamClosed, "DATA on a stream that was closed"))
 }
 
