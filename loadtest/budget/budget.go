@@ -5,6 +5,7 @@ package budget
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -147,7 +148,7 @@ func ParseQuantile(name string) (float64, error) {
 	if !ok || err != nil || !(p > 0 && p <= 100) || digits[0] == '+' {
 		return 0, fmt.Errorf("%q is no percentile; write p50, p99 or p99.9", name)
 	}
-	return p / 100, nil
+	return math.Round(p*1e6) / 1e8, nil // so that p99.9 is 0.999, and not a bit more
 }
 
 func parseTime(text string) (time.Duration, error) {

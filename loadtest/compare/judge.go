@@ -17,7 +17,8 @@ import (
 func always() []string { return []string{"p50", "p75", "p90", "p99", "p99.9"} }
 
 // Scenario turns what was measured into a report, each target but the first
-// compared with the first and judged by the budget.
+// compared with the first and judged by the budget. A target that is alone is
+// judged alone; what a budget says of added latency cannot be decided then.
 func Scenario(name string, p Plan, measured []*Measured, b budget.Budget) (report.Scenario, error) {
 	s := report.Scenario{Name: name, Load: describe(p)}
 	for _, m := range measured {
@@ -138,8 +139,8 @@ func latency(base, test *Measured, name string, q float64, b budget.Budget, seed
 			of, ok := stats.MeanInterval(tests, seed)
 			judged.Verdict = budget.Judge(of, ok, most)
 		}
-		if test.saturated() || base != nil && base.saturated() {
-			judged.Verdict = budget.Undecided
+		if test.late() || base != nil && (base.late() || base.unsent() > 0) {
+			judged.Verdict = budget.Undecided // the load was not what it should have been
 		}
 		findings = append(findings, judged)
 	}
@@ -158,62 +159,83 @@ func (m *Measured) quantile(q float64) []float64 {
 	return values
 }
 
-// saturated tells whether the generator failed to produce the load.
-func (m *Measured) saturated() bool {
+// late tells whether the generator failed to produce the load.
+func (m *Measured) late() bool {
 	late := m.merge(func(r *load.Result) *hist.Histogram { return r.Late })
 	return late.Quantile(0.99) > tooLate
 }
 
+func (m *Measured) unsent() int64 {
+	return m.sum(func(r *load.Result) int64 { return r.Unsent })
+}
+
+// lost are the requests that failed, and those that could not be sent because
+// every caller was still waiting for the target.
+func (m *Measured) lost() (lost, all int64) {
+	lost = m.sum((*load.Result).Failed) + m.unsent()
+	return lost, lost + m.sum((*load.Result).Succeeded)
+}
+
 func failures(base, test *Measured, b budget.Budget) report.Finding {
 	share := func(m *Measured) float64 {
-		failed := m.sum((*load.Result).Failed)
-		if all := failed + m.sum((*load.Result).Succeeded); all > 0 {
-			return float64(failed) / float64(all)
-		}
-		return 0
+		lost, all := m.lost()
+		return float64(lost) / float64(max(all, 1))
 	}
 	most := b.Failures
 	f := report.Finding{What: "errors", Unit: "share", Test: share(test), Budget: &most, Absolute: true}
+	lost, all := test.lost()
+	f.Verdict = budget.JudgeFailures(lost, all, b.Failures)
 	if base != nil {
 		f.Base = share(base)
+		if base.unsent() > 0 {
+			f.Verdict = budget.Undecided // the rate may be more than this machine can do
+		}
 	}
 	f.Added = f.Test - f.Base
-	failed := test.sum((*load.Result).Failed)
-	f.Verdict = budget.JudgeFailures(failed, failed+test.sum((*load.Result).Succeeded), b.Failures)
 	return f
 }
 
 // costs are those of everything watched together.
 func costs(test *Measured, b budget.Budget) []report.Finding {
-	if len(test.Subject.Watch) == 0 {
+	watched := len(test.Subject.Watch) > 0
+	if !watched && b.CPU == 0 && b.RSS == 0 {
 		return nil
 	}
-	perRequest := make([]float64, 0, len(test.Rounds))
-	for _, r := range test.Rounds {
+	perRequest := test.cpuPerRequest()
+	cpu := report.Finding{What: "cpu", Unit: "us/request", Absolute: true}
+	memory := report.Finding{What: "rss", Unit: "bytes", Absolute: true}
+	for _, n := range test.RSS {
+		memory.Test += float64(n)
+	}
+	if len(perRequest) > 0 && watched {
+		cpu.Test = stats.TrimmedMean(perRequest)
+	}
+	if b.CPU > 0 {
+		most := float64(b.CPU) / 1e3
+		in, known := stats.MeanInterval(perRequest, 1)
+		cpu.Budget, cpu.Verdict = &most, budget.Judge(in, known && watched, most)
+	}
+	if b.RSS > 0 {
+		most := float64(b.RSS)
+		in := stats.Interval{Low: memory.Test, High: memory.Test}
+		memory.Budget, memory.Verdict = &most, budget.Judge(in, watched, most)
+	}
+	return []report.Finding{cpu, memory}
+}
+
+// cpuPerRequest is what all that is watched spent in each round, in microseconds.
+func (m *Measured) cpuPerRequest() []float64 {
+	var rounds []float64
+	for _, r := range m.Rounds {
 		var cpu time.Duration
 		for _, spent := range r.Spent.Groups {
 			cpu += spent.Total
 		}
 		if n := r.Succeeded(); n > 0 {
-			perRequest = append(perRequest, float64(cpu)/1e3/float64(n))
+			rounds = append(rounds, float64(cpu)/1e3/float64(n))
 		}
 	}
-	cpu := report.Finding{What: "cpu", Unit: "us/request", Test: stats.TrimmedMean(perRequest), Absolute: true}
-	if b.CPU > 0 {
-		most := float64(b.CPU) / 1e3
-		in, known := stats.MeanInterval(perRequest, 1)
-		cpu.Budget, cpu.Verdict = &most, budget.Judge(in, known, most)
-	}
-	var rss int64
-	for _, n := range test.RSS {
-		rss += n
-	}
-	memory := report.Finding{What: "rss", Unit: "bytes", Test: float64(rss), Absolute: true}
-	if b.RSS > 0 {
-		most := float64(b.RSS)
-		memory.Budget, memory.Verdict = &most, budget.Judge(stats.Interval{Low: memory.Test, High: memory.Test}, true, most)
-	}
-	return []report.Finding{cpu, memory}
+	return rounds
 }
 
 // report sums up one target.

@@ -177,11 +177,11 @@ func (a *Arrivals) Next() time.Duration {
 	return t
 }
 
-var errRate = errors.New("is not a rate above zero and below a million")
+var errRate = errors.New("want a number above zero and below a million")
 
 func checkRate(r float64) error {
 	if !(r > 0 && r < 1e6) { // also for NaN
-		return fmt.Errorf("%g %w", r, errRate)
+		return fmt.Errorf("rate %g: %w", r, errRate)
 	}
 	return nil
 }

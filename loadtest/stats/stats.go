@@ -65,7 +65,7 @@ func standardError(sorted []float64) float64 {
 
 // MinRounds is how many values an interval needs at least. With fewer, chance
 // alone decides.
-const MinRounds = 6
+const MinRounds = 8
 
 // resamples of the bootstrap: the ends of an interval then move by less than a
 // twentieth of its width from seed to seed.

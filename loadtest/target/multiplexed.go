@@ -19,6 +19,8 @@ import (
 type connection struct {
 	trip  func(*http.Request) (*http.Response, error)
 	close func() error
+	// broken is an error once the connection takes no further request.
+	broken func() error
 	// opened counts the callers that were given it, open those that have it;
 	// both under the target's mutex.
 	opened, open int
@@ -100,7 +102,7 @@ func (t *Target) dialHTTP2(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{trip: cc.RoundTrip, close: cc.Close}, nil
+	return &connection{trip: cc.RoundTrip, close: cc.Close, broken: cc.Err}, nil
 }
 
 func (t *Target) dialHTTP3(ctx context.Context) (*connection, error) {
@@ -120,14 +122,21 @@ func (t *Target) dialHTTP3(ctx context.Context) (*connection, error) {
 	}
 	transport := &http3.Transport{DisableCompression: true}
 	cc := transport.NewClientConn(qc)
-	return &connection{trip: cc.RoundTrip, close: func() error {
-		const noError = 0x100 // RFC 9114 §8.1
-		return errors.Join(cc.CloseWithError(noError, ""), transport.Close(), end())
-	}}, nil
+	return &connection{
+		trip:   cc.RoundTrip,
+		broken: func() error { return context.Cause(cc.Context()) },
+		close: func() error {
+			const noError = 0x100 // RFC 9114 §8.1
+			return errors.Join(cc.CloseWithError(noError, ""), transport.Close(), end())
+		},
+	}, nil
 }
 
 // Call implements [Caller]. A connection that was lost is replaced.
 func (s *stream) Call(ctx context.Context) (Answer, error) {
+	if s.conn != nil && s.conn.broken() != nil {
+		s.lose()
+	}
 	if s.conn == nil {
 		if err := s.rejoin(ctx); err != nil {
 			return Answer{}, err
@@ -135,10 +144,15 @@ func (s *stream) Call(ctx context.Context) (Answer, error) {
 	}
 	a, err := s.call(ctx)
 	if f, ok := errors.AsType[*Failure](err); ok && (f.Kind == Closed || f.Kind == Malformed) {
-		_ = s.t.lose(s.conn) // the request's own error is the one to report
-		s.conn = nil
+		s.lose()
 	}
 	return a, err
+}
+
+// lose leaves a connection that is of no use any more.
+func (s *stream) lose() {
+	_ = s.t.lose(s.conn) // it is broken already
+	s.conn = nil
 }
 
 func (s *stream) rejoin(ctx context.Context) (err error) {

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/child"
+	"github.com/outrider-mesh/outrider/internal/child"
 	"github.com/outrider-mesh/outrider/test/peers/hop"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
 	"github.com/outrider-mesh/outrider/loadtest/watch"

@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/child"
+	"github.com/outrider-mesh/outrider/internal/child"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"

@@ -1,4 +1,4 @@
-// Package child runs a program so that it never outlives the benchmark: in a
+// Package child runs a program so that it never outlives us: in a
 // process group of its own, asked to end, given time, then killed with all its
 // children.
 package child
