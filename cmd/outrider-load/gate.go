@@ -60,7 +60,7 @@ func runScenarios(ctx context.Context, file *budget.File, seed uint64, env cli.E
 		if err != nil {
 			return nil, err
 		}
-		defer m.Close()
+		defer func() { err = errors.Join(err, m.Close()) }()
 		subjects = subjectsIn(m)
 	}
 	p := newProgress(env.Stderr)

@@ -20,20 +20,21 @@ const (
 )
 
 func program() cli.Program {
-	return cli.Program{
+	p := cli.Program{
 		Name: "outrider-load",
 		About: "outrider-load measures what a mesh adds to latency, and whether that stays within a budget.\n\n" +
 			"Exit status: 0 all budgets hold; 1 one is exceeded; 2 the run cannot tell; 3 anything else.",
 		Usage: statusBroken, Broken: statusBroken,
-		Commands: []cli.Command{
-			{Name: "self", Args: "[flags]", Help: "measure a mesh of its own on this machine, without setting anything up", Run: measureSelf},
-			{Name: "compare", Args: "--base NAME=URL --test NAME=URL [flags]", Help: "measure what one way adds to another", Run: compareTargets},
-			{Name: "run", Args: "URL [flags]", Help: "send load to one target", Run: runTarget},
-			{Name: "gate", Args: "FILE [flags]", Help: "run every load of a budget file and judge it", Run: gate},
-			{Name: "diff", Args: "OLD.json NEW.json", Help: "compare the reports of two runs", Run: diff},
-			cli.Program{Name: "outrider-load", Usage: statusBroken}.Version(),
-		},
 	}
+	p.Commands = []cli.Command{
+		{Name: "self", Args: "[flags]", Help: "measure a mesh of its own on this machine, without setting anything up", Run: measureSelf},
+		{Name: "compare", Args: "--base NAME=URL --test NAME=URL [flags]", Help: "measure what one way adds to another", Run: compareTargets},
+		{Name: "run", Args: "URL [flags]", Help: "send load to one target", Run: runTarget},
+		{Name: "gate", Args: "FILE [flags]", Help: "run every load of a budget file and judge it", Run: gate},
+		{Name: "diff", Args: "OLD.json NEW.json", Help: "compare the reports of two runs", Run: diff},
+		p.Version(),
+	}
+	return p
 }
 
 // exit is the status for a verdict; an empty one means that nothing was asked for.

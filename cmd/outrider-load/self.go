@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
@@ -13,7 +14,7 @@ import (
 )
 
 // measureSelf is "outrider-load self".
-func measureSelf(ctx context.Context, args []string, env cli.Environment) error {
+func measureSelf(ctx context.Context, args []string, env cli.Environment) (err error) {
 	fs := program().Flags("self")
 	var l loadFlags
 	var o outputFlags
@@ -37,7 +38,7 @@ func measureSelf(ctx context.Context, args []string, env cli.Environment) error 
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	defer m.Close()
+	defer func() { err = errors.Join(err, m.Close()) }()
 	for _, name := range []string{budget.Direct, budget.Mesh, budget.Inspected} {
 		s, err := selfSubject(m, name, target.Options{Method: *method, Body: []byte(*body)}, *path)
 		if err != nil {

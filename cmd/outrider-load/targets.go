@@ -68,7 +68,7 @@ func runTarget(ctx context.Context, args []string, env cli.Environment) error {
 
 // sendTo reads the flags, measures what pick says, and reports. The first target
 // is the base of the others.
-func sendTo(ctx context.Context, fs *flag.FlagSet, args []string, most int, env cli.Environment, pick func(rest []string) ([]named, error)) error {
+func sendTo(ctx context.Context, fs *flag.FlagSet, args []string, most int, env cli.Environment, pick func(rest []string) ([]named, error)) (err error) {
 	var l loadFlags
 	var r requestFlags
 	var o outputFlags
@@ -92,7 +92,7 @@ func sendTo(ctx context.Context, fs *flag.FlagSet, args []string, most int, env 
 		return err
 	}
 	if credential != nil {
-		defer credential.Close()
+		defer func() { err = errors.Join(err, credential.Close()) }()
 	}
 	for _, n := range targets {
 		options.URL = n.url

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,8 +74,8 @@ func (m *Mesh) Alive() error {
 
 // Close ends everything, callers before those they call, and removes the files.
 func (m *Mesh) Close() error {
-	for i := len(m.children) - 1; i >= 0; i-- {
-		m.children[i].Close()
+	for _, c := range slices.Backward(m.children) {
+		c.Close()
 	}
 	var errs []error
 	if m.ca != nil {
@@ -107,7 +108,7 @@ func (m *Mesh) start(ctx context.Context, o Options) (err error) {
 	if m.ca, err = devca.New(devca.Options{TrustDomain: trustDomain(), Warn: o.Warn}); err != nil {
 		return err
 	}
-	ports, err := freeAddresses(8)
+	ports, err := freeAddresses(ctx, 8)
 	if err != nil {
 		return err
 	}
@@ -227,10 +228,11 @@ func probe(ctx context.Context, address string) error {
 }
 
 // freeAddresses are ports of loopback that nobody listens on at the moment.
-func freeAddresses(n int) ([]string, error) {
+func freeAddresses(ctx context.Context, n int) ([]string, error) {
 	var addresses []string
+	var lc net.ListenConfig
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}

@@ -124,7 +124,7 @@ func (t *Target) dialHTTP3(ctx context.Context) (*connection, error) {
 	cc := transport.NewClientConn(qc)
 	return &connection{
 		trip:   cc.RoundTrip,
-		broken: func() error { return context.Cause(cc.Context()) },
+		broken: func() error { return context.Cause(cc.Context()) }, //nolint:contextcheck // the connection's own context
 		close: func() error {
 			const noError = 0x100 // RFC 9114 §8.1
 			return errors.Join(cc.CloseWithError(noError, ""), transport.Close(), end())
@@ -235,10 +235,10 @@ func grpcStatus(res *http.Response) error {
 	if status == "" {
 		status, message = res.Header.Get("Grpc-Status"), res.Header.Get("Grpc-Message")
 	}
-	switch {
-	case status == "0":
+	switch status {
+	case "0":
 		return nil
-	case status == "":
+	case "":
 		return &Failure{Kind: Malformed, Err: errors.New("the answer has no grpc-status")}
 	}
 	return &Failure{Kind: Status, Err: fmt.Errorf("grpc-status %s: %s", status, strings.TrimSpace(message))}

@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/outrider-mesh/outrider/test/peers/loadgen"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
+	"github.com/outrider-mesh/outrider/test/peers/loadgen"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
 

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/hop"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
+	"github.com/outrider-mesh/outrider/test/peers/hop"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )

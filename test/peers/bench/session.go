@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/internal/child"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/hop"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
-	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
 

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/hist"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
+	"github.com/outrider-mesh/outrider/test/peers/hist"
 )
 
 // A phase says what a response counts as at the moment it is complete.

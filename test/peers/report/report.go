@@ -11,10 +11,10 @@ import (
 
 // A Report is everything a run found out. It is what --json writes.
 type Report struct {
-	Date    time.Time    `json:"date"`
-	Command []string     `json:"command"`
+	Date    time.Time     `json:"date"`
+	Command []string      `json:"command"`
 	Machine watch.Machine `json:"machine"`
-	Setup   Setup        `json:"setup"`
+	Setup   Setup         `json:"setup"`
 	// Peers holds who took part, in the order of the tables; Absent who did
 	// not, with the reason.
 	Peers  []Peer            `json:"peers"`
