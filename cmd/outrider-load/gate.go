@@ -108,7 +108,7 @@ func subjectsIn(m *self.Mesh) subjects {
 		if s.Protocol != target.HTTP1 {
 			return compare.Subject{}, fmt.Errorf("the mesh that is started here carries %s; name targets for %s", target.HTTP1, s.Protocol)
 		}
-		return selfSubject(m, name, s.Options(""), "")
+		return selfSubject(m, name, s.Options(""), s.Path)
 	}
 }
 

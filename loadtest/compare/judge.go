@@ -29,6 +29,7 @@ func Scenario(name string, p Plan, measured []*Measured, b budget.Budget) (repor
 		s.Targets = append(s.Targets, t)
 		s.Doubts = append(s.Doubts, doubts(t)...)
 	}
+	s.Doubts = append(s.Doubts, coarse(measured, b)...)
 	for _, test := range measured[1:] {
 		s.Comparisons = append(s.Comparisons, judge(measured[0], test, b, p.Seed))
 	}
@@ -81,6 +82,21 @@ func doubts(t report.Target) []string {
 	if t.Unsent > 0 {
 		all = append(all, fmt.Sprintf("%s: %d of %d requests could not be sent within their block: "+
 			"the target is slower than the rate, or there are too few callers", t.Name, t.Unsent, t.Due))
+	}
+	return all
+}
+
+// coarse names the budgets of percentiles that a round has too few requests for.
+func coarse(measured []*Measured, b budget.Budget) []string {
+	var all []string
+	for _, l := range b.Latency {
+		for _, m := range measured {
+			n := m.sum((*load.Result).Succeeded) / int64(max(len(m.Rounds), 1))
+			if float64(n)*(1-l.Quantile) < 1 && l.Quantile < 1 {
+				all = append(all, fmt.Sprintf("%s: a round has %d requests, so its %s is its slowest one: "+
+					"make blocks longer or the rate higher", m.Subject.Name, n, l.Name))
+			}
+		}
 	}
 	return all
 }
@@ -139,7 +155,7 @@ func latency(base, test *Measured, name string, q float64, b budget.Budget, seed
 			of, ok := stats.MeanInterval(tests, seed)
 			judged.Verdict = budget.Judge(of, ok, most)
 		}
-		if test.late() || base != nil && (base.late() || base.unsent() > 0) {
+		if test.late(q) > l.Most/2 || base != nil && (base.late(q) > l.Most/2 || base.unsent() > 0) {
 			judged.Verdict = budget.Undecided // the load was not what it should have been
 		}
 		findings = append(findings, judged)
@@ -159,10 +175,10 @@ func (m *Measured) quantile(q float64) []float64 {
 	return values
 }
 
-// late tells whether the generator failed to produce the load.
-func (m *Measured) late() bool {
-	late := m.merge(func(r *load.Result) *hist.Histogram { return r.Late })
-	return late.Quantile(0.99) > tooLate
+// late is how late the generator itself was, at a percentile. Latencies at the same
+// one hold about as much of it.
+func (m *Measured) late(q float64) time.Duration {
+	return m.merge(func(r *load.Result) *hist.Histogram { return r.Late }).Quantile(q)
 }
 
 func (m *Measured) unsent() int64 {
