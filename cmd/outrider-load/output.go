@@ -20,19 +20,24 @@ import (
 type outputFlags struct{ json, html, prometheus string }
 
 func (o *outputFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&o.json, "json", "", "`file` to write everything to, for programs and for \"outrider-load diff\"")
+	fs.StringVar(&o.json, "json", "", "`file` to write everything to, for programs and for \"outrider-load diff\"; - is standard output, and the table then goes to standard error")
 	fs.StringVar(&o.html, "html", "", "`file` to write a page with plots to, which needs nothing but a browser")
 	fs.StringVar(&o.prometheus, "prometheus", "", "`file` to write the result to as Prometheus text")
 }
 
 // write prints the table and writes the files, all that can be written.
 func (o *outputFlags) write(d *report.Document, env cli.Environment) error {
-	errs := []error{d.WriteTable(env.Stdout)}
+	table, errs := env.Stdout, []error(nil)
+	if o.json == "-" {
+		table = env.Stderr
+		errs = append(errs, d.WriteJSON(env.Stdout))
+	}
+	errs = append(errs, d.WriteTable(table))
 	for _, f := range []struct {
 		path  string
 		write func(io.Writer) error
 	}{{o.json, d.WriteJSON}, {o.html, d.WritePage}, {o.prometheus, d.WritePrometheus}} {
-		if f.path != "" {
+		if f.path != "" && f.path != "-" {
 			errs = append(errs, writeFile(f.path, f.write))
 		}
 	}
