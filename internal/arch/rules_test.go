@@ -248,6 +248,7 @@ var dependencies = map[string]string{
 	"github.com/fsnotify/fsnotify":               "watching directories of documents and keys",
 	"go.yaml.in/yaml/v3":                         "configuration and policy documents",
 	"google.golang.org/grpc":                     "the Workload API's transport",
+	"google.golang.org/protobuf":                 "tests: messages as they are on the wire",
 	"golang.org/x/sys":                           "socket options, clocks and timers",
 	"golang.org/x/net":                           "what may stand in a header field",
 	"github.com/quic-go/quic-go":                 "HTTP/3",
