@@ -23,7 +23,13 @@ RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
     -tags grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access \
     -ldflags="-s -w" -o out/ ./cmd/...
 
-# The sidecar. The UID is the one that traffic capture exempts.
+# The load tool, for a Job in the cluster.
+FROM scratch AS outrider-load
+COPY --from=build --chmod=0555 /src/out/outrider-load /outrider-load
+USER 21337:21337
+ENTRYPOINT ["/outrider-load"]
+
+# The sidecar, which is also what is built when no target is named. The UID is the one that traffic capture exempts.
 FROM scratch AS outrider
 COPY --from=build --chmod=0555 /src/out/outrider /outrider
 USER 21337:21337

@@ -99,6 +99,13 @@ bench: ## Run the benchmarks (BENCH=regexp BENCHPKG=./authz/... BENCHCOUNT=10)
 	@mkdir -p $(DIST)
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) $(BENCHPKG) | grep -v 'no test files' | tee $(DIST)/bench.txt
 
+.PHONY: loadtest
+loadtest: ## Measure what two sidecars add to latency, with a mesh of its own (ARGS="--rate 500")
+	@mkdir -p $(BIN) $(DIST)
+	@$(BUILD) -o $(BIN)/outrider-load ./cmd/outrider-load
+	@$(BIN)/outrider-load self --json $(DIST)/loadtest.json --html $(DIST)/loadtest.html $(ARGS)
+	@echo "The page with plots is $(DIST)/loadtest.html, the figures for programs are $(DIST)/loadtest.json."
+
 .PHONY: bench-hop
 bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy and Envoy side by side
 	@mkdir -p $(DIST)
@@ -169,6 +176,7 @@ tools-test: ## Test the small programs that this Makefile uses
 .PHONY: image-layout
 image-layout: ## Prove the Dockerfile's steps without a container engine: build, layout, user, size
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs
+	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load
 
 .PHONY: clean
 clean: ## Remove what the other targets made

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strconv"
 
 	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/feed"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
@@ -17,18 +17,18 @@ import (
 
 // check is "outrider check": it finds every problem that "outrider run" would
 // find, without running.
-func check(ctx context.Context, args []string, env environment) error {
-	fs := flag.NewFlagSet("check", flag.ContinueOnError)
+func check(ctx context.Context, args []string, env cli.Environment) error {
+	fs := program().Flags("check")
 	path := fs.String("config", "", "the sidecar's `file`")
 	dir := fs.String("policies", "", "`directory` of policy documents; the one that the file names, if empty")
-	if err := parse(fs, args, env); err != nil {
+	if _, err := program().Parse(fs, args, 0, env); err != nil {
 		return err
 	}
 	if *path == "" && *dir == "" {
-		fmt.Fprintln(env.stderr, "outrider check: name a file with --config, a directory with --policies, or both")
-		return statusUsage
+		fmt.Fprintln(env.Stderr, "outrider check: name a file with --config, a directory with --policies, or both")
+		return program().Usage
 	}
-	r := report{out: env.stdout}
+	r := report{out: env.Stdout}
 	workload := authz.Workload{}
 	if *path != "" {
 		c, warnings, err := config.LoadSidecar(*path)
@@ -102,7 +102,7 @@ func (r *report) policies(ctx context.Context, dir string, w authz.Workload) {
 func (r *report) end() error {
 	fmt.Fprintf(r.out, "%s, %s\n", count(r.errors, "error"), count(r.warnings, "warning"))
 	if r.errors > 0 {
-		return statusFailed
+		return failed
 	}
 	return nil
 }

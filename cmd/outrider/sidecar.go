@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"runtime"
 
 	"github.com/outrider-mesh/outrider/internal/buildinfo"
+	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/internal/lifecycle"
 	"github.com/outrider-mesh/outrider/internal/logging"
 	"github.com/outrider-mesh/outrider/proxy"
@@ -14,15 +14,15 @@ import (
 )
 
 // runSidecar is "outrider run".
-func runSidecar(ctx context.Context, args []string, env environment) error {
-	fs := flag.NewFlagSet("run", flag.ContinueOnError)
+func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
+	fs := program().Flags("run")
 	path := fs.String("config", "/etc/outrider/sidecar.yaml", "the sidecar's `file`; it is watched for changes")
 	level := fs.String("log-level", "info", "least severe event of the process log: debug, info, warn or error")
 	format := fs.String("log-format", "text", "form of the process log: text or json")
-	if err := parse(fs, args, env); err != nil {
+	if _, err := program().Parse(fs, args, 0, env); err != nil {
 		return err
 	}
-	log, err := logging.New(env.stderr, *level, *format)
+	log, err := logging.New(env.Stderr, *level, *format)
 	if err != nil {
 		return err
 	}
@@ -33,14 +33,14 @@ func runSidecar(ctx context.Context, args []string, env environment) error {
 	for _, w := range warnings {
 		log.Warn("configuration", "problem", w.String())
 	}
-	if env.getenv("GOMAXPROCS") == "" {
+	if env.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(c.Spec.Processors)
 	}
 	stop := lifecycle.Signals(ctx)
 	defer stop.Release()
 	s, err := proxy.New(stop.Graceful, proxy.Options{ //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
-		Config: c, ConfigPath: *path, EndpointSocket: env.getenv("SPIFFE_ENDPOINT_SOCKET"),
-		Stdout: env.stdout, Stderr: env.stderr, Log: log,
+		Config: c, ConfigPath: *path, EndpointSocket: env.Getenv("SPIFFE_ENDPOINT_SOCKET"),
+		Stdout: env.Stdout, Stderr: env.Stderr, Log: log,
 	})
 	if err != nil {
 		return err

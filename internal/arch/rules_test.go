@@ -27,7 +27,7 @@ var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./
 // would go on passing after a package was renamed.
 var planned = []string{
 	"./cmd/kubectl-outrider", "./cmd/outrider-injector", "./injector/...",
-	"./loadtest/...", "./proxy/capture/...",
+	"./proxy/capture/...",
 }
 
 // engines is all that an HTTP engine may know of the sidecar.
@@ -99,11 +99,19 @@ func rules() []rule {
 			why: "the data plane doesn't know who starts, configures or measures it",
 		},
 		{
+			of: []string{"./loadtest/..."}, except: []string{"./loadtest/self"}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config/strict"},
+			why: "what measures the sidecar must not be built from it; only the mesh that the tool starts itself is",
+		},
+		{
+			of: []string{"./loadtest/pace", "./loadtest/hist", "./loadtest/stats"}, forbid: []string{"./..."},
+			why: "arithmetic that is tested by itself",
+		},
+		{
 			of: []string{"./injector/..."}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config/..."},
 			why: "the control plane and the sidecar meet in the documents, not in code",
 		},
 		{
-			of: []string{"./..."}, except: append([]string{"./identity/devca", "./internal/demo"}, testOnly...), forbid: []string{"./identity/devca"},
+			of: []string{"./..."}, except: append([]string{"./identity/devca", "./internal/demo", "./loadtest/self"}, testOnly...), forbid: []string{"./identity/devca"},
 			why: "its keys are worth nothing: whoever is on the machine may ask for an identity",
 		},
 		{
@@ -117,7 +125,7 @@ func rules() []rule {
 			why: "a Kubernetes client more than doubles the sidecar; it holds no credentials of the cluster and needs none",
 		},
 		{
-			of: []string{"./internal/lifecycle", "./internal/logging", "./internal/buildinfo"}, forbid: []string{"./..."},
+			of: []string{"./internal/lifecycle", "./internal/logging", "./internal/buildinfo", "./internal/child"}, forbid: []string{"./..."},
 			why: "mechanisms for every program; what they need is handed to them",
 		},
 		{
@@ -255,8 +263,11 @@ var dependencies = map[string]string{
 	"github.com/fsnotify/fsnotify":               "watching directories of documents and keys",
 	"go.yaml.in/yaml/v3":                         "configuration and policy documents",
 	"google.golang.org/grpc":                     "the Workload API's transport",
-	"golang.org/x/net":                           "HTTP/2 frames and HPACK",
-	"golang.org/x/sys":                           "socket options",
+	"google.golang.org/protobuf":                 "tests: messages as they are on the wire",
+	"golang.org/x/sys":                           "socket options, clocks and timers",
+	"golang.org/x/net":                           "HTTP/2 frames and HPACK; what may stand in a header field",
+	"github.com/quic-go/quic-go":                 "QUIC for the hop, HTTP/3 for the load tool",
+	"github.com/HdrHistogram/hdrhistogram-go":    "latencies of the load tool",
 	"github.com/google/go-cmp":                   "tests: differences",
 	"github.com/rogpeppe/go-internal":            "tests: scripts",
 	"go.uber.org/goleak":                         "tests: goroutine leaks",

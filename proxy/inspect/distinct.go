@@ -57,5 +57,6 @@ var registerPlugins = sync.OnceFunc(func() {
 		return distinctArguments{}, nil
 	})
 	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
+	plugins.RegisterBodyProcessor("outrider_protobuf", func() plugintypes.BodyProcessor { return protobufBody{} })
 	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
 })

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/outrider-mesh/outrider/test/peers/child"
+	"github.com/outrider-mesh/outrider/internal/child"
 )
 
 // nginx runs the program in the foreground, with one worker, as the current user

@@ -19,8 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/loadgen"
-	"github.com/outrider-mesh/outrider/test/peers/proc"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
 
@@ -74,7 +74,7 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 		}
 	}
 	for _, m := range rep.Memory {
-		for _, side := range []proc.Memory{m.OutboundIdle, m.OutboundAfter, m.InboundIdle, m.InboundAfter} {
+		for _, side := range []watch.Memory{m.OutboundIdle, m.OutboundAfter, m.InboundIdle, m.InboundAfter} {
 			if side.RSS <= 0 || side.Anon <= 0 {
 				t.Errorf("implausible memory %+v", side)
 			}
@@ -114,7 +114,7 @@ func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(said[:n]), "0 of 2 blocks") {
 		t.Fatalf("said %q, %v", said[:n], err)
 	}
-	tree, err := proc.Tree(cmd.Process.Pid)
+	tree, err := watch.Tree(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestASampleDividesClocksByRequests(t *testing.T) {
 	b := block{report.Load{Connections: 2, Size: 3}, 4, "x"}
 	got := newSample(b, loadgen.Result{
 		Requests: 1000, Elapsed: 2 * time.Second, P50: 5 * ms, P99: 6 * ms,
-		CPU: map[string]proc.CPU{
+		CPU: map[string]watch.CPU{
 			outboundGroup: {Total: 30 * ms, User: 10 * ms, System: 20 * ms},
 			inboundGroup:  {Total: 50 * ms, User: 30 * ms, System: 20 * ms},
 			idleGroup:     {Total: 2 * ms},

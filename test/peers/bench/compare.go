@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/hop"
-	"github.com/outrider-mesh/outrider/test/peers/proc"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
@@ -28,7 +28,7 @@ func compare(ctx context.Context, args []string, std Streams) error {
 	rep := &report.Report{
 		Date:    time.Now(),
 		Command: append([]string{"go", "run", "./test/peers"}, args...),
-		Machine: proc.DescribeMachine(),
+		Machine: watch.DescribeMachine(),
 		Setup: report.Setup{
 			Rounds:        o.rounds,
 			BlockSeconds:  o.block.Seconds(),

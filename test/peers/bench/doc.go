@@ -13,7 +13,7 @@ import (
 	"io"
 	"net"
 
-	"github.com/outrider-mesh/outrider/test/peers/app"
+	"github.com/outrider-mesh/outrider/loadtest/app"
 	"github.com/outrider-mesh/outrider/test/peers/loadgen"
 	"github.com/outrider-mesh/outrider/test/peers/reference"
 )
@@ -57,10 +57,7 @@ func Run(ctx context.Context, args []string, std Streams) error {
 // runApp serves the sizes in arg, a JSON list, on a free port, says which as
 // its first line, and ends with ctx.
 func runApp(ctx context.Context, arg string, std Streams) error {
-	var sizes []int
-	if err := json.Unmarshal([]byte(arg), &sizes); err != nil {
-		return fmt.Errorf("read the app's sizes: %w", err)
-	}
+	_ = arg
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the app: %w", err)
@@ -71,7 +68,7 @@ func runApp(ctx context.Context, arg string, std Streams) error {
 	if _, err := fmt.Fprintln(std.Out, ln.Addr()); err != nil {
 		return fmt.Errorf("say where the app is: %w", err)
 	}
-	return app.New(sizes).Serve(ln)
+	return app.New().Serve(ln)
 }
 
 // runGenerator does the job in arg and writes its result.

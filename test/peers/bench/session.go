@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/child"
+	"github.com/outrider-mesh/outrider/internal/child"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/hop"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
-	"github.com/outrider-mesh/outrider/test/peers/proc"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
 
@@ -123,10 +123,10 @@ func (s *session) idleMemory(found []candidate) ([]report.Memory, error) {
 	for i, c := range found {
 		h, err := s.hops[c.Name], error(nil)
 		all[i].Peer = c.Name
-		if all[i].OutboundIdle, err = proc.ReadMemory(h.Outbound); err != nil {
+		if all[i].OutboundIdle, err = watch.ReadMemory(h.Outbound); err != nil {
 			return nil, err
 		}
-		if all[i].InboundIdle, err = proc.ReadMemory(h.Inbound); err != nil {
+		if all[i].InboundIdle, err = watch.ReadMemory(h.Inbound); err != nil {
 			return nil, err
 		}
 	}
@@ -140,10 +140,10 @@ func (s *session) memoryAfter(all []report.Memory) error {
 		if err := h.Alive(); err != nil {
 			return err
 		}
-		if all[i].OutboundAfter, err = proc.ReadMemory(h.Outbound); err != nil {
+		if all[i].OutboundAfter, err = watch.ReadMemory(h.Outbound); err != nil {
 			return err
 		}
-		if all[i].InboundAfter, err = proc.ReadMemory(h.Inbound); err != nil {
+		if all[i].InboundAfter, err = watch.ReadMemory(h.Inbound); err != nil {
 			return err
 		}
 	}

@@ -17,9 +17,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/child"
+	"github.com/outrider-mesh/outrider/internal/child"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
-	"github.com/outrider-mesh/outrider/test/peers/proc"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 )
 
@@ -118,10 +118,10 @@ func startSide(o Options, side proxies.Side) (*child.Child, error) {
 // findProcesses looks for the workers each side has started by now.
 func (h *Hop) findProcesses() error {
 	var err error
-	if h.Inbound, err = proc.Tree(h.children[0].PID()); err != nil {
+	if h.Inbound, err = watch.Tree(h.children[0].PID()); err != nil {
 		return err
 	}
-	h.Outbound, err = proc.Tree(h.children[1].PID())
+	h.Outbound, err = watch.Tree(h.children[1].PID())
 	return err
 }
 

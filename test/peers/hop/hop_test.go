@@ -19,7 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/outrider-mesh/outrider/test/peers/app"
+	"github.com/outrider-mesh/outrider/loadtest/app"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/reference"
@@ -53,7 +53,7 @@ func options(t *testing.T, entry proxies.Entry) Options {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- app.New([]int{0, 16384}).Serve(ln) }()
+	go func() { done <- app.New().Serve(ln) }()
 	t.Cleanup(func() {
 		ln.Close()
 		if err := <-done; err != nil {

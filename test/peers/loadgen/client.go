@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/app"
+	"github.com/outrider-mesh/outrider/loadtest/app"
 	"github.com/outrider-mesh/outrider/test/peers/hist"
 )
 

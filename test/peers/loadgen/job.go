@@ -15,7 +15,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/proc"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
 
 // A Job describes one block of load. It travels as JSON.
@@ -60,9 +60,9 @@ type Result struct {
 	// P50, P99 and Max describe the latency of the measured requests.
 	P50, P99, Max time.Duration
 	// CPU is what each group of Job.Watch spent in the block.
-	CPU map[string]proc.CPU
+	CPU map[string]watch.CPU
 	// Own is what the generator itself spent.
-	Own proc.CPU
+	Own watch.CPU
 	// Machine is what the whole machine spent, everything included.
-	Machine proc.Busy
+	Machine watch.Busy
 }

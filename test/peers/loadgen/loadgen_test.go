@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/outrider-mesh/outrider/test/peers/app"
+	"github.com/outrider-mesh/outrider/loadtest/app"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -104,7 +104,7 @@ func TestRunCountsRequestsAndReadsClocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- app.New([]int{1024}).Serve(ln) }()
+	go func() { done <- app.New().Serve(ln) }()
 	got, err := Run(t.Context(), Job{
 		Addr: ln.Addr().String(), Connections: 3, Size: 1024,
 		Warmup: 10 * time.Millisecond, Measure: 500 * time.Millisecond,

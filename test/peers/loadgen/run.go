@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/hist"
-	"github.com/outrider-mesh/outrider/test/peers/proc"
 )
 
 // A phase says what a response counts as at the moment it is complete.
@@ -82,34 +82,34 @@ func measure(ctx context.Context, job Job, now *atomic.Int32) (Result, error) {
 // A reading is all clocks at one moment.
 type reading struct {
 	at      time.Time
-	groups  map[string]proc.CPU
-	own     proc.CPU
-	machine proc.Busy
+	groups  map[string]watch.CPU
+	own     watch.CPU
+	machine watch.Busy
 }
 
 // look reads the clocks, the watched ones in the same order every time, so
 // that what the reading itself takes cancels out.
-func look(watch map[string][]int) (reading, error) {
-	r := reading{at: time.Now(), groups: make(map[string]proc.CPU, len(watch))}
+func look(groups map[string][]int) (reading, error) {
+	r := reading{at: time.Now(), groups: make(map[string]watch.CPU, len(groups))}
 	var err error
-	for _, name := range slices.Sorted(maps.Keys(watch)) {
-		if r.groups[name], err = proc.ReadCPU(watch[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		if r.groups[name], err = watch.ReadCPU(groups[name]); err != nil {
 			return reading{}, fmt.Errorf("read the CPU time of %q: %w", name, err)
 		}
 	}
-	if r.own, err = proc.ReadCPU([]int{os.Getpid()}); err != nil {
+	if r.own, err = watch.ReadCPU([]int{os.Getpid()}); err != nil {
 		return reading{}, err
 	}
-	r.machine, err = proc.ReadBusy()
+	r.machine, err = watch.ReadBusy()
 	return r, err
 }
 
 func (r reading) since(before reading) Result {
 	result := Result{
 		Elapsed: r.at.Sub(before.at),
-		CPU:     make(map[string]proc.CPU, len(r.groups)),
+		CPU:     make(map[string]watch.CPU, len(r.groups)),
 		Own:     r.own.Sub(before.own),
-		Machine: proc.Busy{
+		Machine: watch.Busy{
 			Work:  r.machine.Work - before.machine.Work,
 			Steal: r.machine.Steal - before.machine.Steal,
 		},

@@ -6,15 +6,15 @@ package report
 import (
 	"time"
 
-	"github.com/outrider-mesh/outrider/test/peers/proc"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
 
 // A Report is everything a run found out. It is what --json writes.
 type Report struct {
-	Date    time.Time    `json:"date"`
-	Command []string     `json:"command"`
-	Machine proc.Machine `json:"machine"`
-	Setup   Setup        `json:"setup"`
+	Date    time.Time     `json:"date"`
+	Command []string      `json:"command"`
+	Machine watch.Machine `json:"machine"`
+	Setup   Setup         `json:"setup"`
 	// Peers holds who took part, in the order of the tables; Absent who did
 	// not, with the reason.
 	Peers  []Peer            `json:"peers"`
@@ -126,8 +126,8 @@ type Memory struct {
 	Peer string `json:"peer"`
 	// Idle is taken before any load, when one request has passed; After at the
 	// end of the run, with all connections of the proxies' pools still open.
-	OutboundIdle  proc.Memory `json:"outbound_idle"`
-	InboundIdle   proc.Memory `json:"inbound_idle"`
-	OutboundAfter proc.Memory `json:"outbound_after"`
-	InboundAfter  proc.Memory `json:"inbound_after"`
+	OutboundIdle  watch.Memory `json:"outbound_idle"`
+	InboundIdle   watch.Memory `json:"inbound_idle"`
+	OutboundAfter watch.Memory `json:"outbound_after"`
+	InboundAfter  watch.Memory `json:"inbound_after"`
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/outrider-mesh/outrider/test/peers/proc"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -126,11 +126,11 @@ func TestSummariseKeepsTheOrderOfLoadsAndPeers(t *testing.T) {
 // example is a report with everything in it: a good cell, a cell with a failed
 // peer, an absent program, a noisy machine.
 func example() *Report {
-	mib := func(rss int64) proc.Memory { return proc.Memory{RSS: rss << 20, Anon: rss << 19, PSS: rss << 19} }
+	mib := func(rss int64) watch.Memory { return watch.Memory{RSS: rss << 20, Anon: rss << 19, PSS: rss << 19} }
 	r := &Report{
 		Date:    time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC),
 		Command: []string{"go", "run", "./test/peers", "--rounds", "2"},
-		Machine: proc.Machine{CPUModel: "Example CPU", CPUs: 2, Kernel: "6.1.0", Arch: "amd64", Go: "go1.26.0"},
+		Machine: watch.Machine{CPUModel: "Example CPU", CPUs: 2, Kernel: "6.1.0", Arch: "amd64", Go: "go1.26.0"},
 		Setup:   Setup{Rounds: 2, BlockSeconds: 1.5, WarmupSeconds: 0.3, Seed: 7, Fairness: []string{"the same for all"}},
 		Peers:   []Peer{{"outrider", "outrider/1", 2}, {"nginx", "nginx/1.22.1", 6}, {"haproxy", "haproxy/2.6.12", 2}},
 		Absent:  map[string]string{"envoy": "envoy: not installed"},

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/outrider-mesh/outrider/test/peers/proc"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
 
 // Subject is the program the benchmark is about.
@@ -126,7 +126,7 @@ func newTable(b *strings.Builder) *tabwriter.Writer {
 	return tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 }
 
-func mebibytes(m proc.Memory) string {
+func mebibytes(m watch.Memory) string {
 	const mib = 1 << 20
 	return fmt.Sprintf("%.1f (%.1f)", float64(m.RSS)/mib, float64(m.Anon)/mib)
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/loadtest/budget"
+	"github.com/outrider-mesh/outrider/loadtest/compare"
+	"github.com/outrider-mesh/outrider/loadtest/report"
+	"github.com/outrider-mesh/outrider/loadtest/self"
+	"github.com/outrider-mesh/outrider/loadtest/target"
+)
+
+// measureSelf is "outrider-load self".
+func measureSelf(ctx context.Context, args []string, env cli.Environment) (err error) {
+	fs := program().Flags("self")
+	var l loadFlags
+	var o outputFlags
+	l.register(fs)
+	o.register(fs)
+	method := fs.String("method", "", "method (default: GET, or POST with a body)")
+	path := fs.String("path", "/1024", "`path` to ask for; /N is answered with N bytes")
+	body := fs.String("body", "", "text of each request's body")
+	if _, err := program().Parse(fs, args, 0, env); err != nil {
+		return err
+	}
+	plan, bounds, err := l.plan()
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	p := newProgress(env.Stderr)
+	defer p.end()
+	m, err := startSelf(ctx, true, env)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	for _, name := range []string{budget.Direct, budget.Mesh, budget.Inspected} {
+		s, err := selfSubject(m, name, target.Options{Method: *method, Body: []byte(*body)}, *path)
+		if err != nil {
+			return err
+		}
+		plan.Targets = append(plan.Targets, s)
+	}
+	d := document(append([]string{fs.Name()}, args...))
+	s, err := measure(ctx, "self", plan, bounds, p)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	p.end()
+	return publish(d, []report.Scenario{s}, l.budget != "", o, env)
+}
+
+// startSelf starts the mesh of this machine.
+func startSelf(ctx context.Context, inspected bool, env cli.Environment) (*self.Mesh, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return self.Start(ctx, self.Options{Executable: executable, Inspected: inspected, Warn: env.Stderr})
+}
+
+// selfSubject is one way through that mesh.
+func selfSubject(m *self.Mesh, name string, o target.Options, path string) (compare.Subject, error) {
+	s := compare.Subject{Name: name, Between: m.Tidy}
+	o.URL = "http://" + m.Direct
+	switch name {
+	case budget.Mesh:
+		o.URL, s.Watch = "http://"+m.Sidecars, m.WatchSidecars()
+	case budget.Inspected:
+		o.URL, s.Watch = "http://"+m.Inspected, m.WatchInspected()
+	}
+	o.URL += path
+	var err error
+	s.Target, err = target.New(o)
+	return s, err
+}

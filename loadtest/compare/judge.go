@@ -1,0 +1,324 @@
+package compare
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/outrider-mesh/outrider/loadtest/budget"
+	"github.com/outrider-mesh/outrider/loadtest/hist"
+	"github.com/outrider-mesh/outrider/loadtest/load"
+	"github.com/outrider-mesh/outrider/loadtest/report"
+	"github.com/outrider-mesh/outrider/loadtest/stats"
+	"github.com/outrider-mesh/outrider/loadtest/watch"
+)
+
+// always are the percentiles that are reported whether they have a budget or not.
+func always() []string { return []string{"p50", "p75", "p90", "p99", "p99.9"} }
+
+// Scenario turns what was measured into a report, each target but the first
+// compared with the first and judged by the budget. A target that is alone is
+// judged alone; what a budget says of added latency cannot be decided then.
+func Scenario(name string, p Plan, measured []*Measured, b budget.Budget) (report.Scenario, error) {
+	s := report.Scenario{Name: name, Load: describe(p)}
+	for _, m := range measured {
+		t, err := m.report(quantiles(b), p)
+		if err != nil {
+			return report.Scenario{}, err
+		}
+		s.Targets = append(s.Targets, t)
+		s.Doubts = append(s.Doubts, doubts(t)...)
+	}
+	s.Doubts = append(s.Doubts, coarse(measured, b)...)
+	for _, test := range measured[1:] {
+		s.Comparisons = append(s.Comparisons, judge(measured[0], test, b, p.Seed))
+	}
+	return s, nil
+}
+
+// Alone judges a scenario's only target by the absolute part of a budget.
+func Alone(m *Measured, b budget.Budget, seed uint64) report.Comparison {
+	return judge(nil, m, b, seed)
+}
+
+func describe(p Plan) report.Load {
+	l := report.Load{
+		Callers: p.Callers, Rounds: p.Rounds, Arrivals: "closed", Seed: p.Seed,
+		WarmupSeconds: p.Warmup.Seconds(), BlockSeconds: p.Block.Seconds(),
+	}
+	if p.Rate != nil {
+		l.Arrivals, l.Rate = "even", p.Rate.String()
+		if p.Poisson {
+			l.Arrivals = "poisson"
+		}
+	}
+	t := p.Targets[0].Target
+	l.Protocol, l.Request, l.BodyBytes, l.Streams = string(t.Protocol()), t.Request(), t.BodyBytes(), t.Streams()
+	return l
+}
+
+// quantiles are those always reported and those of the budget, by name.
+func quantiles(b budget.Budget) []string {
+	names := always()
+	for _, l := range b.Latency {
+		if !slices.Contains(names, l.Name) {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
+// Late is how late the generator may be, at the 99th percentile, before its own
+// failing is no longer small beside what it measures.
+const tooLate = time.Millisecond
+
+// doubts are about one target's figures.
+func doubts(t report.Target) []string {
+	var all []string
+	if late := time.Duration(t.Late.P99 * 1e3); late > tooLate {
+		all = append(all, fmt.Sprintf("%s: the generator itself sent 1 %% of the requests %s or more too late: "+
+			"the machine is busy with something else, or the rate is more than it can produce", t.Name, late.Round(10*time.Microsecond)))
+	}
+	if t.Unsent > 0 {
+		all = append(all, fmt.Sprintf("%s: %d of %d requests could not be sent within their block: "+
+			"the target is slower than the rate, or there are too few callers", t.Name, t.Unsent, t.Due))
+	}
+	return all
+}
+
+// coarse names the budgets of percentiles that a round has too few requests for.
+func coarse(measured []*Measured, b budget.Budget) []string {
+	var all []string
+	for _, l := range b.Latency {
+		for _, m := range measured {
+			n := m.sum((*load.Result).Succeeded) / int64(max(len(m.Rounds), 1))
+			if float64(n)*(1-l.Quantile) < 1 && l.Quantile < 1 {
+				all = append(all, fmt.Sprintf("%s: a round has %d requests, so its %s is its slowest one: "+
+					"make blocks longer or the rate higher", m.Subject.Name, n, l.Name))
+			}
+		}
+	}
+	return all
+}
+
+// judge compares test with base, which is nil where there is none.
+func judge(base, test *Measured, b budget.Budget, seed uint64) report.Comparison {
+	c := report.Comparison{Test: test.Subject.Name}
+	if base != nil {
+		c.Base = base.Subject.Name
+	}
+	for _, name := range quantiles(b) {
+		q, _ := budget.ParseQuantile(name) // they have been parsed before
+		c.Findings = append(c.Findings, latency(base, test, name, q, b, seed)...)
+	}
+	c.Findings = append(c.Findings, failures(base, test, b))
+	c.Findings = append(c.Findings, costs(test, b)...)
+	var verdicts []budget.Verdict
+	for _, f := range c.Findings {
+		if f.Verdict != "" {
+			verdicts = append(verdicts, f.Verdict)
+		}
+	}
+	if len(verdicts) > 0 {
+		c.Verdict = budget.Worst(verdicts...)
+	}
+	return c
+}
+
+// latency is one percentile: what it adds, and what became of its budgets.
+func latency(base, test *Measured, name string, q float64, b budget.Budget, seed uint64) []report.Finding {
+	tests, added := test.quantile(q), test.quantile(q)
+	f := report.Finding{What: name, Unit: "us", Test: stats.TrimmedMean(tests), Absolute: base == nil}
+	if base != nil {
+		bases := base.quantile(q)
+		f.Base = stats.TrimmedMean(bases)
+		for i := range added {
+			added[i] -= bases[i]
+		}
+	}
+	f.Added = stats.TrimmedMean(added)
+	in, known := stats.MeanInterval(added, seed)
+	if known {
+		f.Interval = &in
+	}
+	var findings []report.Finding
+	for _, l := range b.Latency {
+		if l.Name != name {
+			continue
+		}
+		judged := f
+		most := float64(l.Most) / 1e3
+		judged.Budget, judged.Absolute = &most, !l.Added
+		if l.Added {
+			judged.Verdict = budget.Judge(in, known && base != nil, most)
+		} else {
+			of, ok := stats.MeanInterval(tests, seed)
+			judged.Verdict = budget.Judge(of, ok, most)
+		}
+		if test.late(q) > l.Most/2 || base != nil && (base.late(q) > l.Most/2 || base.unsent() > 0) {
+			judged.Verdict = budget.Undecided // the load was not what it should have been
+		}
+		findings = append(findings, judged)
+	}
+	if findings == nil {
+		return []report.Finding{f}
+	}
+	return findings
+}
+
+// quantile is one of each round, in microseconds.
+func (m *Measured) quantile(q float64) []float64 {
+	values := make([]float64, len(m.Rounds))
+	for i, r := range m.Rounds {
+		values[i] = float64(r.Latency.Quantile(q)) / 1e3
+	}
+	return values
+}
+
+// late is how late the generator itself was, at a percentile. Latencies at the same
+// one hold about as much of it.
+func (m *Measured) late(q float64) time.Duration {
+	return m.merge(func(r *load.Result) *hist.Histogram { return r.Late }).Quantile(q)
+}
+
+func (m *Measured) unsent() int64 {
+	return m.sum(func(r *load.Result) int64 { return r.Unsent })
+}
+
+// lost are the requests that failed, and those that could not be sent because
+// every caller was still waiting for the target.
+func (m *Measured) lost() (lost, all int64) {
+	lost = m.sum((*load.Result).Failed) + m.unsent()
+	return lost, lost + m.sum((*load.Result).Succeeded)
+}
+
+func failures(base, test *Measured, b budget.Budget) report.Finding {
+	share := func(m *Measured) float64 {
+		lost, all := m.lost()
+		return float64(lost) / float64(max(all, 1))
+	}
+	most := b.Failures
+	f := report.Finding{What: "errors", Unit: "share", Test: share(test), Budget: &most, Absolute: true}
+	lost, all := test.lost()
+	f.Verdict = budget.JudgeFailures(lost, all, b.Failures)
+	if base != nil {
+		f.Base = share(base)
+		if base.unsent() > 0 {
+			f.Verdict = budget.Undecided // the rate may be more than this machine can do
+		}
+	}
+	f.Added = f.Test - f.Base
+	return f
+}
+
+// costs are those of everything watched together.
+func costs(test *Measured, b budget.Budget) []report.Finding {
+	watched := len(test.Subject.Watch) > 0
+	if !watched && b.CPU == 0 && b.RSS == 0 {
+		return nil
+	}
+	perRequest := test.cpuPerRequest()
+	cpu := report.Finding{What: "cpu", Unit: "us/request", Absolute: true}
+	memory := report.Finding{What: "rss", Unit: "bytes", Absolute: true}
+	for _, n := range test.RSS {
+		memory.Test += float64(n)
+	}
+	if len(perRequest) > 0 && watched {
+		cpu.Test = stats.TrimmedMean(perRequest)
+	}
+	if b.CPU > 0 {
+		most := float64(b.CPU) / 1e3
+		in, known := stats.MeanInterval(perRequest, 1)
+		cpu.Budget, cpu.Verdict = &most, budget.Judge(in, known && watched, most)
+	}
+	if b.RSS > 0 {
+		most := float64(b.RSS)
+		in := stats.Interval{Low: memory.Test, High: memory.Test}
+		memory.Budget, memory.Verdict = &most, budget.Judge(in, watched, most)
+	}
+	return []report.Finding{cpu, memory}
+}
+
+// cpuPerRequest is what all that is watched spent in each round, in microseconds.
+func (m *Measured) cpuPerRequest() []float64 {
+	var rounds []float64
+	for _, r := range m.Rounds {
+		var cpu time.Duration
+		for _, spent := range r.Spent.Groups {
+			cpu += spent.Total
+		}
+		if n := r.Succeeded(); n > 0 {
+			rounds = append(rounds, float64(cpu)/1e3/float64(n))
+		}
+	}
+	return rounds
+}
+
+// report sums up one target.
+func (m *Measured) report(names []string, p Plan) (t report.Target, err error) {
+	t = report.Target{
+		Name: m.Subject.Name, URL: m.Subject.Target.String(),
+		Requests: m.sum((*load.Result).Succeeded), Failures: map[string]int64{},
+		Due:    m.sum(func(r *load.Result) int64 { return r.Due }),
+		Unsent: m.sum(func(r *load.Result) int64 { return r.Unsent }),
+		Queued: m.sum(func(r *load.Result) int64 { return r.Queued }),
+		Bytes:  m.sum(func(r *load.Result) int64 { return r.Bytes }),
+	}
+	t.Rate = float64(t.Requests) / (float64(len(m.Rounds)) * p.Block.Seconds())
+	for _, of := range []struct {
+		into  *report.Latency
+		which func(*load.Result) *hist.Histogram
+		whole bool
+	}{
+		{&t.Latency, func(r *load.Result) *hist.Histogram { return r.Latency }, true},
+		{&t.Service, func(r *load.Result) *hist.Histogram { return r.Service }, false},
+		{&t.Late, func(r *load.Result) *hist.Histogram { return r.Late }, false},
+	} {
+		if *of.into, err = report.LatencyOf(m.merge(of.which), of.whole); err != nil {
+			return t, err
+		}
+	}
+	for _, r := range m.Rounds {
+		m.addRound(&t, r, names)
+	}
+	t.Watched = m.watched()
+	return t, nil
+}
+
+func (m *Measured) addRound(t *report.Target, r *load.Result, names []string) {
+	for kind, n := range r.Failures {
+		t.Failures[string(kind)] += n
+	}
+	if t.FirstFailure == "" {
+		t.FirstFailure = r.First
+	}
+	for _, s := range r.Series {
+		t.Series = append(t.Series, report.Second{
+			Requests: s.Latency.Count(), Failed: s.Failed,
+			P50: float64(s.Latency.Quantile(0.5)) / 1e3, P99: float64(s.Latency.Quantile(0.99)) / 1e3,
+		})
+	}
+	round := report.Round{Requests: r.Succeeded(), Micros: map[string]float64{}}
+	for _, name := range names {
+		q, _ := budget.ParseQuantile(name) // they have been parsed before
+		round.Micros[name] = float64(r.Latency.Quantile(q)) / 1e3
+	}
+	t.Rounds = append(t.Rounds, round)
+}
+
+// watched is what each group cost, over all rounds.
+func (m *Measured) watched() []report.Watched {
+	var all []report.Watched
+	n := float64(max(m.sum((*load.Result).Succeeded), 1))
+	for _, g := range m.Subject.Watch {
+		var cpu watch.CPU
+		for _, r := range m.Rounds {
+			cpu = cpu.Add(r.Spent.Groups[g.Name])
+		}
+		all = append(all, report.Watched{
+			Name: g.Name, CPU: float64(cpu.Total) / 1e3 / n, User: float64(cpu.User) / 1e3 / n,
+			System: float64(cpu.System) / 1e3 / n, RSS: m.RSS[g.Name],
+		})
+	}
+	return all
+}
