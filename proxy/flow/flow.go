@@ -46,6 +46,8 @@ const (
 	Undetected Protocol = iota
 	// HTTP1 is HTTP/1.0 or HTTP/1.1.
 	HTTP1
+	// HTTP2 is HTTP/2, gRPC included.
+	HTTP2
 	// TCP is opaque bytes.
 	TCP
 )
@@ -55,6 +57,8 @@ func (p Protocol) String() string {
 	switch p {
 	case HTTP1:
 		return "http1"
+	case HTTP2:
+		return "http2"
 	case TCP:
 		return "tcp"
 	case Undetected:

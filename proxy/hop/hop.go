@@ -6,6 +6,7 @@ package hop
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -60,7 +61,8 @@ func CleanClose(alpn string) bool { return alpn == ALPNHTTP1 }
 
 // A Conn is a completed mesh hop. Both ends have proved who they are.
 type Conn struct {
-	*tls.Conn
+	// Conn is what carries it: a *tls.Conn, or a stream of a QUIC connection.
+	net.Conn
 	Peer identity.Peer
 	// Local is the SPIFFE ID that we showed.
 	Local spiffeid.ID
@@ -97,25 +99,52 @@ func Dial(ctx context.Context, nc net.Conn, src identity.Source, cfg *tls.Config
 func handshake(ctx context.Context, tc *tls.Conn, src identity.Source) (*Conn, error) {
 	start := time.Now()
 	before := src.Current()
-	local := before
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
 	cs := tc.ConnectionState()
+	c, err := completed(cs, src, before)
+	if err != nil {
+		return nil, err
+	}
+	c.Conn, c.ALPN, c.Took = tc, cs.NegotiatedProtocol, time.Since(start)
+	return c, nil
+}
+
+// completed is a hop without what carries it, after a handshake that began when
+// before was current.
+func completed(cs tls.ConnectionState, src identity.Source, before *identity.Snapshot) (*Conn, error) {
 	peer, err := mtls.PeerOf(cs)
 	if err != nil {
 		return nil, err
 	}
+	local := before
 	if local.SVID == nil { // it arrived during the handshake
 		if local = src.Current(); local.SVID == nil {
 			return nil, fmt.Errorf("after the handshake: %w", mtls.ErrNoSVID)
 		}
 	}
 	return &Conn{
-		Conn: tc, Peer: peer, ALPN: cs.NegotiatedProtocol, Took: time.Since(start),
-		Local: local.SVID.ID, LocalNotAfter: local.SVID.Certificates[0].NotAfter,
+		Peer: peer, Local: local.SVID.ID, LocalNotAfter: local.SVID.Certificates[0].NotAfter,
 		source: src, before: before,
 	}, nil
+}
+
+// NetConn is the connection below TLS; of a QUIC stream it is the stream.
+func (c *Conn) NetConn() net.Conn {
+	if tc, ok := c.Conn.(*tls.Conn); ok {
+		return tc.NetConn()
+	}
+	return c.Conn
+}
+
+// CloseWrite ends our direction in good order.
+func (c *Conn) CloseWrite() error {
+	w, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return w.CloseWrite()
 }
 
 // Revalidate verifies the peer once more if the identities of its source have

@@ -80,6 +80,17 @@ type Limits struct {
 	// PingTimeout is how long the answer to that may take.
 	PingTimeout time.Duration
 
+	// QUICIdleTimeout is how long a QUIC connection may be silent.
+	QUICIdleTimeout time.Duration
+	// QUICKeepAlive is how often a QUIC connection that has streams says
+	// something.
+	QUICKeepAlive time.Duration
+	// QUICStreams is how many streams a peer may have open on one connection.
+	QUICStreams int
+	// QUICStreamWindow and QUICConnectionWindow are how many bytes a peer may
+	// send ahead of what was read, on a stream and on all of a connection.
+	QUICStreamWindow, QUICConnectionWindow int
+
 	// UpstreamConnectTimeout bounds the connect and the handshake to the next
 	// hop together.
 	UpstreamConnectTimeout time.Duration
@@ -145,6 +156,16 @@ func Default() Limits {
 		// gRPC servers hang up on clients that ask more often than every 5 min.
 		PlainPingInterval: 330 * time.Second,
 		PingTimeout:       15 * time.Second,
+
+		// As behind most NATs and firewalls, where UDP is forgotten after 30 s.
+		QUICIdleTimeout: 30 * time.Second,
+		QUICKeepAlive:   10 * time.Second,
+		// As many as one sidecar's pool of TCP connections to a destination.
+		QUICStreams: 1024,
+		// 1 MiB in flight is 80 Mbit/s at 100 ms; what a stream does not read
+		// is not kept for more than that.
+		QUICStreamWindow:     1 << 20,
+		QUICConnectionWindow: 4 << 20,
 
 		UpstreamConnectTimeout:  5 * time.Second,
 		UpstreamResponseTimeout: 60 * time.Second,

@@ -1,0 +1,145 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+)
+
+// A Stream is one hop. It is a net.Conn with a sending side that can be closed alone.
+type Stream struct {
+	quic *quicgo.Stream
+	conn *quicgo.Conn
+
+	// Protocol and Port are what the preface declared.
+	Protocol flow.Protocol
+	Port     uint16
+
+	// awaiting: the other end's answer to our preface is still to be read. It
+	// belongs to the reader.
+	awaiting bool
+	abort    atomic.Bool // Close cuts off
+	closed   sync.Once
+	// ended is called once when the stream is closed, turnedAway when the other end
+	// does not take it because it is shutting down; nil: nobody wants to know.
+	ended, turnedAway func()
+}
+
+// Read implements net.Conn. Of a stream that we opened the first byte tells that it
+// was accepted, and is not part of the hop.
+func (s *Stream) Read(p []byte) (int, error) {
+	if s.awaiting {
+		if err := s.readAnswer(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.quic.Read(p)
+	return n, mapError(err)
+}
+
+func (s *Stream) readAnswer() error {
+	var answer [1]byte
+	if _, err := io.ReadFull(s.quic, answer[:]); err != nil {
+		if broken, ok := errors.AsType[*quicgo.StreamError](err); ok && broken.Remote && broken.ErrorCode == codeClosing {
+			// As good as an end before the first byte: nothing was begun.
+			if s.turnedAway != nil {
+				s.turnedAway()
+			}
+			return io.EOF
+		}
+		return mapError(err)
+	}
+	s.awaiting = false
+	if answer[0] != accepted {
+		return fmt.Errorf("a stream was answered with %d", answer[0])
+	}
+	return nil
+}
+
+// AwaitAccepted returns when the other end has accepted the stream.
+func (s *Stream) AwaitAccepted() error {
+	if !s.awaiting {
+		return nil
+	}
+	return s.readAnswer()
+}
+
+// Write implements net.Conn.
+func (s *Stream) Write(p []byte) (int, error) {
+	n, err := s.quic.Write(p)
+	return n, mapError(err)
+}
+
+// CloseWrite ends our direction in good order.
+func (s *Stream) CloseWrite() error {
+	if err := s.quic.Close(); err != nil && !errors.As(err, new(*quicgo.StreamError)) {
+		return fmt.Errorf("close the sending side of a stream: %w", err)
+	}
+	return nil
+}
+
+// SetLinger makes Close cut the stream off, as it makes TCP reset.
+func (s *Stream) SetLinger(seconds int) error {
+	s.abort.Store(seconds == 0)
+	return nil
+}
+
+// Close ends both directions. What was written still arrives, unless SetLinger said
+// otherwise.
+func (s *Stream) Close() error {
+	s.closed.Do(func() {
+		code := quicgo.StreamErrorCode(codeNone)
+		if s.abort.Load() {
+			code = codeAborted
+			s.quic.CancelWrite(code)
+		}
+		s.quic.CancelRead(code)
+		_ = s.quic.Close() // after CancelWrite it has nothing to do
+		if s.ended != nil {
+			s.ended()
+		}
+	})
+	return nil
+}
+
+// Usable tells whether the connection below is alive and nothing has come that was
+// not asked for.
+func (s *Stream) Usable() bool { return s.conn.Context().Err() == nil }
+
+// LocalAddr implements net.Conn.
+func (s *Stream) LocalAddr() net.Addr { return s.conn.LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (s *Stream) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
+
+// SetDeadline implements net.Conn.
+func (s *Stream) SetDeadline(t time.Time) error { return s.quic.SetDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.quic.SetReadDeadline(t) }
+
+// SetWriteDeadline implements net.Conn.
+func (s *Stream) SetWriteDeadline(t time.Time) error { return s.quic.SetWriteDeadline(t) }
+
+// mapError makes the errors of a stream those of any connection: what was ended in
+// good order is its end, what we closed ourselves is closed.
+func mapError(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	if broken, ok := errors.AsType[*quicgo.StreamError](err); ok {
+		if !broken.Remote {
+			return fmt.Errorf("%w: %w", net.ErrClosed, err)
+		}
+		return fmt.Errorf("the stream was cut off: %w", err)
+	}
+	return err
+}
