@@ -1,6 +1,11 @@
-// Package balance knows the endpoints of a destination and chooses among them:
-// the one with fewer requests under way of two random ones, as long as it has
-// not just failed.
+// Package balance knows the endpoints of a destination and chooses among them: of
+// two random ones the one that is likely to answer first, as long as it has not
+// just failed.
+//
+// How soon an endpoint is likely to answer is its latency of late, in which a slow
+// answer counts at once and is forgotten over some seconds (peak EWMA), times the
+// requests that are under way to it. An endpoint that fails is left alone for a
+// while that grows, and gets one request to prove itself before it gets more.
 package balance
 
 import (
@@ -12,12 +17,6 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/http1"
-)
-
-// Ejection of endpoints that cannot be connected to.
-const (
-	firstEjection = time.Second
-	lastEjection  = time.Minute
 )
 
 // A Dialer makes connections to one address of a destination.
@@ -32,33 +31,52 @@ type Dialer interface {
 type Options struct {
 	// Name is for logs and metrics.
 	Name string
-	// Addresses are its endpoints; at least one.
-	Addresses []netip.AddrPort
-	// Dial reaches them; required.
-	Dial Dialer
+	// Endpoints are where it can be reached; at least one.
+	Endpoints []Address
+	// Zone is ours: endpoints in it are preferred while half of them are well.
+	// Empty: none is preferred.
+	Zone string
+	// MaxPending bounds the requests and connections under way; 0: no bound.
+	MaxPending int
 	// HTTP configures the connection pools.
 	HTTP http1.ClientOptions
+}
+
+// An Address is one endpoint.
+type Address struct {
+	AddrPort netip.AddrPort
+	// Zone is where it is; empty: not known.
+	Zone string
+	// Dial reaches it; required.
+	Dial Dialer
 }
 
 // A Destination is a service with one or more endpoints. Its methods may be
 // called from any goroutine.
 type Destination struct {
-	name      string
-	endpoints []*Endpoint
+	name string
+	all  []*Endpoint
+	near []*Endpoint // those in our zone; empty when none is preferred
+
+	most    int32
+	pending atomic.Int32
 }
 
 // New returns a destination; nothing is dialed yet.
 func New(opts Options) *Destination {
-	d := &Destination{name: opts.Name}
-	for _, addr := range opts.Addresses {
-		e := &Endpoint{Addr: addr, dial: opts.Dial}
+	d := &Destination{name: opts.Name, most: int32(min(opts.MaxPending, 1<<30))} //nolint:gosec // bounded in this line
+	for _, a := range opts.Endpoints {
+		e := &Endpoint{Addr: a.AddrPort, Zone: a.Zone, dial: a.Dial}
 		e.Pool = http1.NewPool(http1.PoolOptions{
 			ClientOptions: opts.HTTP,
 			Dial: func(ctx context.Context) (http1.Dialed, error) {
-				return opts.Dial.DialHTTP(ctx, addr)
+				return a.Dial.DialHTTP(ctx, a.AddrPort)
 			},
 		})
-		d.endpoints = append(d.endpoints, e)
+		d.all = append(d.all, e)
+		if opts.Zone != "" && a.Zone == opts.Zone {
+			d.near = append(d.near, e)
+		}
 	}
 	return d
 }
@@ -67,47 +85,112 @@ func New(opts Options) *Destination {
 func (d *Destination) Name() string { return d.name }
 
 // Len counts the endpoints.
-func (d *Destination) Len() int { return len(d.endpoints) }
+func (d *Destination) Len() int { return len(d.all) }
 
-// Pick chooses an endpoint other than not, if there is one. Endpoints that
-// failed lately are chosen only when all have.
-func (d *Destination) Pick(now time.Time, not *Endpoint) *Endpoint {
-	n := len(d.endpoints)
-	switch n {
-	case 0:
-		return nil
-	case 1:
-		return d.endpoints[0]
+// Enter counts a request or connection as under way until Leave; it returns false
+// when there are as many as may be.
+func (d *Destination) Enter() bool {
+	if n := d.pending.Add(1); d.most > 0 && n > d.most {
+		d.pending.Add(-1)
+		return false
 	}
-	first := rand.IntN(n)                      //nolint:gosec // spreading load needs no secret
-	second := (first + 1 + rand.IntN(n-1)) % n //nolint:gosec // another one; see above
-	a, b := d.candidate(now, first, not), d.candidate(now, second, not)
-	if b.pending.Load() < a.pending.Load() {
-		return b
-	}
-	return a
+	return true
 }
 
-// candidate is the endpoint at start, or the next after it that can be used.
-func (d *Destination) candidate(now time.Time, start int, not *Endpoint) *Endpoint {
-	n := len(d.endpoints)
-	var spare *Endpoint
-	for i := range n {
-		e := d.endpoints[(start+i)%n]
-		if e == not {
-			continue
-		}
-		if !e.ejected(now) {
+// Leave undoes an Enter that returned true.
+func (d *Destination) Leave() { d.pending.Add(-1) }
+
+// Pick chooses an endpoint other than not, if there is one. Endpoints that failed
+// lately are chosen only when all have; nil means that all of them did not even
+// answer a connect, so that whoever waited for one more would wait in vain.
+//
+// The endpoint may be one whose time of being left alone is over: then it was
+// chosen by nobody else meanwhile, and what becomes of the request decides about it.
+func (d *Destination) Pick(now time.Time, not *Endpoint) *Endpoint {
+	if len(d.all) == 1 {
+		return d.only(now)
+	}
+	if usable(d.near, now)*2 >= max(len(d.near), 1) { // at least one
+		if e := pick(d.near, now, not); e != nil {
 			return e
 		}
-		spare = e
 	}
-	return spare // n > 1, so one of them is not not
+	if e := pick(d.all, now, not); e != nil {
+		return e
+	}
+	return d.spare(now, not)
+}
+
+// only is the choice where there is none.
+func (d *Destination) only(now time.Time) *Endpoint {
+	if e := d.all[0]; !e.muted() || e.claim(now) {
+		return e
+	}
+	return nil
+}
+
+// pick chooses by the power of two choices; nil when none can be used.
+func pick(of []*Endpoint, now time.Time, not *Endpoint) *Endpoint {
+	for range len(of) { // a claim that fails takes an endpoint out of the choice
+		a := candidate(of, now, not, nil)
+		if a == nil {
+			return nil
+		}
+		if b := candidate(of, now, not, a); b != nil && b.cost(now) < a.cost(now) {
+			a = b
+		}
+		if a.claim(now) {
+			return a
+		}
+	}
+	return nil
+}
+
+// candidate is a random endpoint that can be used, other than two.
+func candidate(of []*Endpoint, now time.Time, not, nor *Endpoint) *Endpoint {
+	n := len(of)
+	if n == 0 {
+		return nil
+	}
+	start := rand.IntN(n) //nolint:gosec // spreading load needs no secret
+	for i := range n {
+		if e := of[(start+i)%n]; e != not && e != nor && !e.ejected(now) {
+			return e
+		}
+	}
+	return nil
+}
+
+func usable(of []*Endpoint, now time.Time) int {
+	n := 0
+	for _, e := range of {
+		if !e.ejected(now) {
+			n++
+		}
+	}
+	return n
+}
+
+// spare is the least loaded of those that are left alone, but for the silent ones:
+// some answer of a sick endpoint is better than none. nil if there is no such.
+func (d *Destination) spare(now time.Time, not *Endpoint) *Endpoint {
+	var best *Endpoint
+	start := rand.IntN(max(len(d.all), 1)) //nolint:gosec // spreading load needs no secret
+	for i := range d.all {
+		e := d.all[(start+i)%len(d.all)]
+		if e == not || e.silent(now) {
+			continue
+		}
+		if best == nil || e.cost(now) < best.cost(now) {
+			best = e
+		}
+	}
+	return best
 }
 
 // Each calls f with every endpoint.
 func (d *Destination) Each(f func(*Endpoint)) {
-	for _, e := range d.endpoints {
+	for _, e := range d.all {
 		f(e)
 	}
 }
@@ -115,55 +198,4 @@ func (d *Destination) Each(f func(*Endpoint)) {
 // Close closes the pools; exchanges under way are finished.
 func (d *Destination) Close() {
 	d.Each(func(e *Endpoint) { e.Pool.Close() })
-}
-
-// An Endpoint is one address of a destination.
-type Endpoint struct {
-	Addr netip.AddrPort
-	// Pool keeps its HTTP connections.
-	Pool *http1.Pool
-
-	dial     Dialer
-	pending  atomic.Int32
-	failures atomic.Int32 // in a row
-	until    atomic.Int64 // end of the ejection, Unix nanoseconds
-}
-
-// DialTCP connects for opaque bytes.
-func (e *Endpoint) DialTCP(ctx context.Context) (net.Conn, error) {
-	return e.dial.DialTCP(ctx, e.Addr)
-}
-
-// Begin counts a request or connection as under way until Done.
-func (e *Endpoint) Begin() { e.pending.Add(1) }
-
-// Done undoes Begin.
-func (e *Endpoint) Done() { e.pending.Add(-1) }
-
-// Succeeded tells that a connection was made.
-func (e *Endpoint) Succeeded() {
-	if e.failures.Load() != 0 {
-		e.failures.Store(0)
-		e.until.Store(0)
-	}
-}
-
-// Failed tells that no connection could be made. The endpoint is left alone for
-// a while that doubles with each failure in a row. What fails while it is left
-// alone anyway counts once: a hundred requests may meet the same outage.
-func (e *Endpoint) Failed(now time.Time) {
-	until := e.until.Load()
-	if until != 0 && now.UnixNano() < until {
-		return
-	}
-	n := e.failures.Load()
-	pause := min(firstEjection<<min(n, 10), lastEjection)
-	if e.until.CompareAndSwap(until, now.Add(pause).UnixNano()) {
-		e.failures.Add(1)
-	}
-}
-
-func (e *Endpoint) ejected(now time.Time) bool {
-	until := e.until.Load()
-	return until != 0 && now.UnixNano() < until
 }
