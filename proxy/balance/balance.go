@@ -112,6 +112,17 @@ func (d *Destination) Each(f func(*Endpoint)) {
 	}
 }
 
+// Only is the destination as if it had no other address than addr; nil if it
+// hasn't that one. Its connections are those of d, which closes them.
+func (d *Destination) Only(addr netip.AddrPort) *Destination {
+	for _, e := range d.endpoints {
+		if e.Addr == addr {
+			return &Destination{name: d.name, endpoints: []*Endpoint{e}}
+		}
+	}
+	return nil
+}
+
 // Close closes the pools; exchanges under way are finished.
 func (d *Destination) Close() {
 	d.Each(func(e *Endpoint) { e.Pool.Close() })

@@ -266,3 +266,16 @@ func TestAChoiceDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestOnlyIsOneAddressOfTheSameDestination(t *testing.T) {
+	d, all := destination(3, new(dialer))
+	for _, e := range all {
+		one := d.Only(e.Addr)
+		if one.Name() != d.Name() || one.Len() != 1 || one.Pick(start, nil) != e {
+			t.Errorf("%v of %v", one, e.Addr)
+		}
+	}
+	if one := d.Only(netip.MustParseAddrPort("10.9.9.9:80")); one != nil {
+		t.Errorf("an address that it hasn't: %v", one)
+	}
+}

@@ -12,13 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/outrider-mesh/outrider/internal/testkit"
+	"github.com/outrider-mesh/outrider/internal/testkit/netns"
 )
 
 // machine puts the test into a namespace with an interface, as a pod has.
 func machine(t *testing.T) {
 	t.Helper()
-	testkit.Namespace(t)
+	netns.Enter(t)
 	for _, line := range []string{
 		"ip link add eth0 type veth peer name elsewhere",
 		"ip addr add 10.77.0.1/24 dev eth0",
@@ -26,7 +26,7 @@ func machine(t *testing.T) {
 		"ip link set eth0 up",
 		"ip link set elsewhere up",
 	} {
-		testkit.Command(t, line)
+		netns.Command(t, line)
 	}
 }
 
@@ -51,14 +51,14 @@ func apply(t *testing.T, o Options) *Plan {
 // ruleset is everything that the kernel has, as nft sees it.
 func ruleset(t *testing.T) string {
 	t.Helper()
-	testkit.NeedsProgram(t, "nft")
-	return testkit.Command(t, "nft list ruleset")
+	netns.NeedsProgram(t, "nft")
+	return netns.Command(t, "nft list ruleset")
 }
 
 // byHand gives nft a text.
 func byHand(t *testing.T, text string) {
 	t.Helper()
-	testkit.NeedsProgram(t, "nft")
+	netns.NeedsProgram(t, "nft")
 	cmd := exec.CommandContext(t.Context(), "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -232,9 +232,9 @@ func TestRulesThatWereChangedAreNoticed(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			machine(t)
-			testkit.NeedsProgram(t, "nft")
+			netns.NeedsProgram(t, "nft")
 			p := apply(t, usual())
-			testkit.Command(t, c.line)
+			netns.Command(t, c.line)
 			if _, err := p.InForce(); !errors.Is(err, ErrBypassed) {
 				t.Errorf("InForce: %v", err)
 			}
@@ -304,7 +304,7 @@ func TestVerifySaysWhyItCannot(t *testing.T) {
 	}{
 		{"the sidecar runs", "is the sidecar running?", nil, func(t *testing.T) { listen(t, "127.0.0.1:15001") }},
 		{"its user is not captured", "run it as another", func(o *Options) { o.Outbound.UIDs = []uint32{0} }, nil},
-		{"no address", "no address to try it with", nil, func(t *testing.T) { testkit.Command(t, "ip addr flush dev eth0") }},
+		{"no address", "no address to try it with", nil, func(t *testing.T) { netns.Command(t, "ip addr flush dev eth0") }},
 		{"every address is excluded", "no address to try it with", func(o *Options) { o.Outbound.Destinations = networks("0.0.0.0/0", "::/0") }, nil},
 	}
 	if len(cases) < 4 {
@@ -355,7 +355,7 @@ func connect(t *testing.T, d *net.Dialer, to string, l *net.TCPListener) (out, i
 
 func TestOriginal(t *testing.T) {
 	machine(t)
-	testkit.Command(t, "ip route add default via 10.77.0.2")
+	netns.Command(t, "ip route add default via 10.77.0.2")
 	apply(t, usual())
 	outbound4, outbound6, inbound := listen(t, "127.0.0.1:15001"), listen(t, "[::1]:15001"), listen(t, ":15006")
 	marked := &net.Dialer{Control: MarkCall}
@@ -413,7 +413,7 @@ func TestOriginalWithoutRules(t *testing.T) {
 
 func TestTheLastStepDoesNotLeaveTheMachine(t *testing.T) {
 	machine(t)
-	testkit.Command(t, "ip route add default via 10.77.0.2")
+	netns.Command(t, "ip route add default via 10.77.0.2")
 	l := listen(t, ":8080")
 	for _, text := range []string{"10.77.0.1", "fd77::1"} {
 		addr := netip.MustParseAddr(text)

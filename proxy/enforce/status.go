@@ -45,7 +45,8 @@ func Status(r flow.Reason) (status int, proxyError string, ok bool) { //nolint:c
 		return http.StatusServiceUnavailable, "proxy_internal_response", true
 	case flow.Internal:
 		return http.StatusInternalServerError, "proxy_internal_error", true
-	case flow.None, flow.ClientClosed, flow.TLSFailed, flow.CertificateRevoked, flow.CertificateExpired, flow.NotHTTP:
+	case flow.None, flow.ClientClosed, flow.TLSFailed, flow.CertificateRevoked, flow.CertificateExpired, flow.NotHTTP,
+		flow.NotRedirected:
 		return 0, "", false
 	}
 	return http.StatusInternalServerError, "proxy_internal_error", true

@@ -33,6 +33,7 @@ var statuses = map[flow.Reason]struct {
 	flow.CertificateRevoked: {0, ""},
 	flow.CertificateExpired: {0, ""},
 	flow.NotHTTP:            {0, ""},
+	flow.NotRedirected:      {0, ""},
 	flow.BadRequest:         {400, "http_request_error"},
 	flow.HeadTooLarge:       {431, "http_request_error"},
 	flow.BodyTooLarge:       {413, "http_request_error"},

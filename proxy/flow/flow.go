@@ -98,6 +98,12 @@ type Connection struct {
 	// Destination is where it goes: the application's address inbound, the
 	// chosen endpoint outbound. Its port is the one policies speak of.
 	Destination netip.AddrPort
+	// Original is where a captured connection was going before the kernel
+	// redirected it; zero for one that was made to a listener by its address.
+	Original netip.AddrPort
+	// Passthrough tells that it goes to a destination that nobody configured:
+	// in plaintext, and to whoever answers.
+	Passthrough bool
 	// Service is the configured destination name; outbound only.
 	Service  string
 	Security Security

@@ -31,6 +31,10 @@ type conn struct {
 	hop   *hop.Conn // nil for plaintext
 	to    forward.Route
 	about drain.About // of the connection as such
+	// declared is what the port carries by the operator's word.
+	declared flow.Protocol
+	port     *detect.Port // what earlier connections told about it
+	kind     detect.Kind  // of the first bytes, if those had to tell
 	// denied: no request on this connection can be allowed.
 	denied bool
 
@@ -45,7 +49,8 @@ func (l *Listener) serve(raw net.Conn) {
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
 
-	ok := c.authenticate() && // who is it?
+	ok := c.capture() && // where was it going?
+		c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
 	switch {
@@ -150,12 +155,12 @@ func isUpper(b []byte) bool {
 // detect settles the protocol: declared by the listener, else by ALPN, else by
 // the first bytes. Where policy speaks of HTTP nothing else may pass.
 func (c *conn) detect() bool {
-	declared, needsHTTP := c.l.opts.Protocol, c.l.needsHTTP(&c.Flow)
+	needsHTTP := c.l.needsHTTP(&c.Flow)
 	switch {
-	case declared == flow.TCP:
+	case c.declared == flow.TCP:
 		c.Flow.Protocol = flow.TCP // by the operator's word; policy still decides
 		return true
-	case declared == flow.HTTP1 || needsHTTP:
+	case c.declared == flow.HTTP1 || needsHTTP:
 		if c.Flow.Protocol == flow.TCP {
 			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
 		}
@@ -165,14 +170,17 @@ func (c *conn) detect() bool {
 		return true
 	case c.Flow.Protocol != flow.Undetected:
 		return true
+	case c.opaqueByConvention():
+		c.Flow.Protocol = flow.TCP
+		return true
 	}
 	kind, replay, err := c.peek()
-	c.nc = replay
+	c.nc, c.kind = replay, kind
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
 	}
 	c.Flow.Protocol = flow.TCP
-	if kind == detect.HTTP1 {
+	if c.port.IsHTTP(kind) {
 		c.Flow.Protocol = flow.HTTP1
 	}
 	return true
@@ -185,7 +193,8 @@ func (c *conn) peek() (detect.Kind, *detect.Conn, error) {
 		kind, _ := detect.Classify(seen.Ahead())
 		return kind, seen, nil
 	}
-	return detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+	wait := c.l.opts.Limits.DetectTimeout // in full: the client may be far away
+	return c.port.Look(c.nc, wait, wait)
 }
 
 // requireHTTP closes on a peer that declared nothing and speaks something else.
@@ -198,7 +207,7 @@ func (c *conn) requireHTTP() bool {
 		return c.refuse(flow.ClientClosed, err.Error())
 	}
 	if _, sure := detect.Classify(replay.Ahead()); sure && kind != detect.HTTP1 {
-		return c.refuse(flow.NotHTTP, "the first bytes are "+kind.String()+" on a port that needs HTTP")
+		return c.refuse(flow.NotHTTP, "the first bytes are "+kind.String()+" on a port that needs HTTP; if it is meant, declare the port as TCP")
 	}
 	return true
 }
@@ -241,12 +250,12 @@ func (c *conn) authorize() bool {
 
 // judgeOpaque judges the connection of opaque bytes by whatever is then in force.
 func (c *conn) judgeOpaque() func() bool {
-	l, judged := c.l, c.Flow // a copy: the flow belongs to this goroutine
+	l, judged, declared := c.l, c.Flow, c.declared // copies: the originals belong to this goroutine
 	return func() bool {
 		if judged.Security == flow.Plaintext && l.opts.Strict() {
 			return false
 		}
-		if l.opts.Protocol != flow.TCP && l.needsHTTP(&judged) {
+		if declared != flow.TCP && l.needsHTTP(&judged) {
 			return false
 		}
 		return l.opts.Enforcer.StillAllows(&judged)
@@ -270,7 +279,8 @@ func (c *conn) serveTCP() {
 	}
 	endpoint.Begin()
 	defer endpoint.Done()
-	app.TCP(&c.Flow, c.nc, up)
+	client, up := c.port.Watch(c.kind, c.nc, up)
+	app.TCP(&c.Flow, client, up)
 }
 
 // overloaded writes down a connection that found no room.

@@ -55,8 +55,12 @@ func (c *conn) wellFormed(x *http1.Exchange, q *flow.Request) bool {
 }
 
 // route finds the application as the configuration has it now. A reload may have
-// moved it to another port, and policies speak of ports.
+// moved it to another port, and policies speak of ports. A captured connection
+// goes where it was going, whatever is reloaded.
 func (c *conn) route(q *flow.Request) bool {
+	if c.Flow.Original.IsValid() {
+		return true
+	}
 	app := c.to.Refresh()
 	if app == nil {
 		q.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "the listener was taken out of the configuration"}

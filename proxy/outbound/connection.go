@@ -2,8 +2,6 @@ package outbound
 
 import (
 	"net"
-	"sync/atomic"
-	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/drain"
@@ -23,6 +21,10 @@ type conn struct {
 	l  *Listener
 	nc net.Conn // as it is read from now: as accepted, or replayed
 	to forward.Route
+	// declared is what the destination carries by the operator's word.
+	declared flow.Protocol
+	port     *detect.Port // what earlier connections told about it
+	kind     detect.Kind  // of the first bytes, if those had to tell
 
 	rec   httpflow.Recorder
 	edits http1.Edits
@@ -34,7 +36,8 @@ func (l *Listener) serve(raw net.Conn) {
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
 
-	ok := c.detect() // what does it speak?
+	ok := c.capture() && // where was it going?
+		c.detect() // what does it speak?
 	switch {
 	case !ok:
 	case c.Flow.Protocol == flow.HTTP1:
@@ -61,53 +64,27 @@ func (c *conn) describe() {
 // detect settles the protocol: declared by the listener, or by the first bytes.
 // A listener whose clients wait for the server to speak makes them wait once.
 func (c *conn) detect() bool {
-	if c.Flow.Protocol = c.l.opts.Protocol; c.Flow.Protocol != flow.Undetected {
+	if c.Flow.Protocol = c.declared; c.Flow.Protocol != flow.Undetected {
 		return true
 	}
-	wait := c.l.opts.Limits.DetectTimeout
-	if c.l.learned.silent.Load() && !c.l.learned.http.Load() {
-		wait = min(wait, briefly)
-	}
-	kind, replay, err := detect.Peek(c.nc, wait)
-	c.nc = replay
+	kind, replay, err := c.port.Look(c.nc, c.l.opts.Limits.DetectTimeout, detect.Briefly)
+	c.nc, c.kind = replay, kind
 	if err != nil {
 		c.Flow.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
 		return false
 	}
 	c.Flow.Protocol = flow.TCP
-	switch kind {
-	case detect.HTTP1:
+	if c.port.IsHTTP(kind) {
 		c.Flow.Protocol = flow.HTTP1
-		c.l.learned.http.Store(true)
-	case detect.Silent:
-		// Only a port that has never carried HTTP is taken for one whose
-		// server speaks first. HTTP clients open connections that they use
-		// later: as opaque bytes, a request would escape what is decided and
-		// recorded for each of them.
-		if c.l.learned.http.Load() {
-			c.Flow.Protocol = flow.HTTP1
-		} else {
-			c.l.learned.silent.Store(true)
-		}
-	case detect.Opaque, detect.TLS, detect.HTTP2:
 	}
 	return true
 }
-
-// learned is what earlier connections told about the port.
-type learned struct{ http, silent atomic.Bool }
-
-// briefly is how long a connection is looked at where an earlier client waited
-// for the server to speak. That client may have been one of HTTP that connected
-// ahead of need, which must not decide about the port for good: the application
-// is on this machine, and a request that it has is here within this time.
-const briefly = 5 * time.Millisecond
 
 // serveTCP forwards opaque bytes over a hop of their own.
 func (c *conn) serveTCP() {
 	to := c.to.Forwarder()
 	if to == nil {
-		c.Flow.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "it was taken out of the configuration"}
+		c.Flow.Refusal = c.nowhere()
 		return
 	}
 	up, endpoint, refusal := to.Dial(c.l.opts.Base, &c.Flow)
@@ -131,7 +108,8 @@ func (c *conn) serveTCP() {
 			return
 		}
 	}
-	to.TCP(&c.Flow, c.nc, up)
+	client, up := c.port.Watch(c.kind, c.nc, up)
+	to.TCP(&c.Flow, client, up)
 }
 
 // serveHTTP reads requests one after the other.
@@ -179,6 +157,10 @@ func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
 	c.edits.Fields = c.edits.Fields[:0]
 	if trace := c.rec.Traceparent(); trace != nil {
 		c.edits.Fields = append(c.edits.Fields, trace)
+	}
+	if c.to.Forwarder() == nil {
+		q.Refusal = c.nowhere()
+		return false
 	}
 	q.Refusal = c.to.HTTP(c.l.opts.Base, x, q, &c.edits)
 	if to := c.to.Forwarder(); to != nil {

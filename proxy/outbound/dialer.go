@@ -3,8 +3,10 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/outrider-mesh/outrider/identity"
@@ -23,12 +25,16 @@ type Dialer struct {
 	net       net.Dialer
 }
 
+// Control is what is done to a socket before it connects; see [net.Dialer].
+type Control = func(network, address string, c syscall.RawConn) error
+
 // NewDialer returns a dialer that accepts the servers in expected and no other.
-func NewDialer(src identity.Source, expected mtls.Expected) *Dialer {
+// Control may be nil.
+func NewDialer(src identity.Source, expected mtls.Expected, control Control) *Dialer {
 	config := func(p flow.Protocol) *tls.Config {
 		return mtls.ClientConfig(src, mtls.ClientOptions{Expected: expected, NextProtos: hop.ClientProtocols(p)})
 	}
-	return &Dialer{source: src, http: config(flow.HTTP1), tcp: config(flow.TCP)}
+	return &Dialer{net: net.Dialer{Control: control}, source: src, http: config(flow.HTTP1), tcp: config(flow.TCP)}
 }
 
 // DialHTTP implements balance.Dialer.
@@ -59,4 +65,28 @@ func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, cfg *tls.Config)
 		return nil, &forward.HandshakeError{Addr: addr, Err: err}
 	}
 	return c, nil
+}
+
+// A Passthrough dialer calls whom nobody configured, in plaintext. Only opaque
+// bytes go that way.
+type Passthrough struct{ net net.Dialer }
+
+// NewPassthrough returns a dialer whose calls can be told from all others, so
+// that one which leads back to this machine meets the inbound policy.
+func NewPassthrough(control Control) *Passthrough {
+	return &Passthrough{net: net.Dialer{Control: control}}
+}
+
+// DialHTTP implements balance.Dialer.
+func (d *Passthrough) DialHTTP(context.Context, netip.AddrPort) (http1.Dialed, error) {
+	return http1.Dialed{}, errors.ErrUnsupported
+}
+
+// DialTCP implements balance.Dialer.
+func (d *Passthrough) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	nc, err := d.net.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return socket.Wrap(nc), nil
 }

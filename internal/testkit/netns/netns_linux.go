@@ -1,4 +1,4 @@
-package testkit
+package netns
 
 import (
 	"os"
@@ -40,10 +40,10 @@ func missing(t testing.TB, what string) {
 	t.Skipf("NOT CHECKED: %s", what)
 }
 
-// Namespace puts the test into a network namespace of its own until it ends, with
+// Enter puts the test into a network namespace of its own until it ends, with
 // loopback up. What the test's goroutine opens and starts is in there, and what
 // other goroutines do is not.
-func Namespace(t testing.TB) {
+func Enter(t testing.TB) {
 	t.Helper()
 	NeedsRoot(t)
 	runtime.LockOSThread()
