@@ -39,6 +39,7 @@ func commands() []command {
 	return []command{
 		{"run", "--config FILE", "run the sidecar", runSidecar},
 		{"check", "[--config FILE] [--policies DIR]", "check a configuration and policies", check},
+		{"capture", "[--print|--verify|--show|--remove]", "redirect the application's traffic to the sidecar", captureTraffic},
 		{"demo", "[--keep] [--no-color]", "see it work: a small mesh on this machine, without root", showDemo},
 		{"version", "", "print the version", version},
 	}
