@@ -53,6 +53,9 @@ func (p *Plan) Verify(ctx context.Context) ([]Proof, error) {
 		for _, probe := range p.probes(target) {
 			proof := probe.run(ctx)
 			proofs = append(proofs, proof)
+			if errors.Is(proof.Err, syscall.EADDRINUSE) {
+				return proofs, errors.New(proof.String()) // which says nothing about traffic
+			}
 			if proof.Err != nil {
 				errs = append(errs, errors.New(proof.String()))
 			}
