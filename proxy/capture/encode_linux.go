@@ -103,9 +103,12 @@ func isIn(p netip.Prefix, offset4, offset6 uint32) []expr.Any {
 		return all
 	}
 	addr := p.Addr().AsSlice()
-	length := uint32(p.Addr().BitLen() / 8) //nolint:gosec // 4 or 16
+	if p.Bits()%8 == 0 { // as nft does it: no more is loaded than is compared
+		addr = addr[:p.Bits()/8]
+	}
+	length := uint32(len(addr)) //nolint:gosec // at most 16
 	all = append(all, load(expr.PayloadBaseNetworkHeader, offset, length))
-	if !p.IsSingleIP() {
+	if p.Bits()%8 != 0 {
 		all = append(all, &expr.Bitwise{
 			SourceRegister: register, DestRegister: register, Len: length, Mask: mask(p), Xor: make([]byte, length),
 		})

@@ -28,6 +28,7 @@ func machine(t *testing.T) {
 	} {
 		netns.Command(t, line)
 	}
+	netns.Await(t, "ip -6 route show table local", "local fd77::1 ")
 }
 
 func plan(t *testing.T, o Options) *Plan {
@@ -104,7 +105,25 @@ func TestNftLoadsTheTextOfAPlan(t *testing.T) {
 			if diff := cmp.Diff(uniform(p.String()), uniform(ruleset(t))); diff != "" {
 				t.Errorf("(-plan +nft) %s", diff)
 			}
+			if _, err := p.Verify(t.Context()); err != nil {
+				t.Error(err)
+			}
 		})
+	}
+}
+
+// The same rules at another place let others decide first.
+func TestRulesAtAnotherPlaceAreNotThePlan(t *testing.T) {
+	for _, other := range []string{"hook prerouting priority -90", "hook output priority -100"} {
+		machine(t)
+		p := plan(t, usual())
+		byHand(t, strings.Replace(p.String(), "hook prerouting priority -100", other, 1))
+		if _, err := p.InForce(); !errors.Is(err, ErrBypassed) || !strings.Contains(err.Error(), "consulted at another place") {
+			t.Errorf("%s: %v", other, err)
+		}
+		if _, err := Remove(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -161,8 +161,11 @@ func (p probe) try(ctx context.Context) error {
 	}
 	defer closeIgnored(l)
 	out, err := p.dialer().DialContext(ctx, "tcp", p.target.String())
-	if err != nil {
+	if errors.Is(err, syscall.ECONNREFUSED) { // by the address itself, where nobody listens
 		return fmt.Errorf("%w; are the rules installed?", err)
+	}
+	if err != nil {
+		return err
 	}
 	defer closeIgnored(out)
 	deadline, _ := ctx.Deadline()

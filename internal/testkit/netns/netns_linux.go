@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,4 +75,24 @@ func Command(t testing.TB, line string) string {
 		t.Fatalf("%s: %v\n%s", line, err, out)
 	}
 	return string(out)
+}
+
+// Await runs a command line until it prints text. Addresses of IPv6, for one, are
+// there when the kernel has noticed that the link is up, which takes it a moment.
+func Await(t testing.TB, line, text string) {
+	t.Helper()
+	const patience = 20 * time.Second // decides only how late a failure is noticed
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		out := Command(t, line)
+		if strings.Contains(out, text) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s never prints %q, but\n%s", line, text, out)
+		}
+		<-tick.C
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outrider-mesh/outrider/internal/testkit"
 	"github.com/outrider-mesh/outrider/internal/testkit/netns"
 )
 
@@ -104,6 +105,16 @@ func (n *network) add(t *testing.T, name string) *pod {
 		fmt.Sprintf("ip -6 route add default via fd99:%d::1", n.pods),
 	} {
 		p.must(t, root, strings.Fields(line)...)
+	}
+	// The kernel notices in its own time that a link is up, and only then has an
+	// address of IPv6.
+	for _, end := range []struct {
+		at   *pod
+		addr string
+	}{{p, p.v6}, {n.router, fmt.Sprintf("fd99:%d::1", n.pods)}} {
+		testkit.Eventually(t, end.addr+" is there", func() bool {
+			return strings.Contains(end.at.must(t, root, "ip", "-6", "route", "show", "table", "local"), "local "+end.addr+" ")
+		})
 	}
 	return p
 }
