@@ -35,7 +35,7 @@ func TestCurlReachesAnHTTPServerThroughTwoSidecars(t *testing.T) {
 				direction string
 			}{{m.checkout, "outbound"}, {m.payments, "inbound"}} {
 				r := side.w.record(t, side.direction, c.original)
-				if r["protocol"] != c.protocol || r["security"] != "mutual_tls" || r["reason"] != nil || r["passthrough"] != nil ||
+				if r["protocol"] != c.protocol || r["security"] != "mutual_tls" || refused(r) || r["passthrough"] != nil ||
 					member(r, "source", "id") != checkout || member(r, "destination", "id") != payments {
 					t.Errorf("%s: %v", side.direction, r)
 				}
@@ -70,7 +70,7 @@ func TestAServerThatSpeaksFirst(t *testing.T) {
 				t.Errorf("%s: status %d, %q", path, status, out)
 			}
 		}
-		if r := m.payments.record(t, "inbound", addr); r["protocol"] != "tcp" || r["security"] != "mutual_tls" || r["reason"] != nil {
+		if r := m.payments.record(t, "inbound", addr); r["protocol"] != "tcp" || r["security"] != "mutual_tls" || refused(r) {
 			t.Errorf("%s: %v", path, r)
 		}
 	}

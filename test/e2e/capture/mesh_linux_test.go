@@ -215,3 +215,13 @@ func member(r map[string]any, name, inner string) any {
 	o, _ := r[name].(map[string]any)
 	return o[inner]
 }
+
+// refused tells whether a connection was refused. How two programs that have said
+// all they had to say take leave of each other is not our affair.
+func refused(r map[string]any) bool {
+	switch r["reason"] {
+	case nil, "client_closed", "upstream_closed":
+		return false
+	}
+	return true
+}
