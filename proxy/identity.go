@@ -11,9 +11,9 @@ import (
 	"github.com/outrider-mesh/outrider/identity/files"
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	"github.com/outrider-mesh/outrider/identity/workload"
+	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/hop"
-	"github.com/outrider-mesh/outrider/proxy/http1"
 )
 
 // openSource starts the identity source that the configuration names.
@@ -110,7 +110,7 @@ func (s *Sidecar) verifyConnections(snap *identity.Snapshot) {
 // kept.
 func (s *Sidecar) endMesh(keep func(*drain.About) bool, keepHop func(*hop.Conn) bool) {
 	s.tracker.Verify(keep)
-	s.traffic.eachPool(func(p *http1.Pool) {
+	s.traffic.eachPool(func(p balance.Pool) {
 		p.CloseIf(func(nc net.Conn) bool {
 			h, ok := nc.(*hop.Conn)
 			return ok && !keepHop(h)
@@ -122,7 +122,7 @@ func (s *Sidecar) endMesh(keep func(*drain.About) bool, keepHop func(*hop.Conn) 
 // expired a grace period ago. They take no new request from well before, but an
 // answer, or a tunnel, may go on for days.
 func (s *Sidecar) expireHops(now time.Time, grace time.Duration) {
-	s.traffic.eachPool(func(p *http1.Pool) {
+	s.traffic.eachPool(func(p balance.Pool) {
 		p.CloseIf(func(nc net.Conn) bool {
 			h, ok := nc.(*hop.Conn)
 			return ok && now.After(h.Peer.NotAfter().Add(grace))

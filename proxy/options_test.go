@@ -61,6 +61,8 @@ func differ(t *testing.T, v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(4242)
+	case reflect.Uint32:
+		v.SetUint(4242)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		differ(t, v.Elem())

@@ -75,10 +75,27 @@ func fixedFields(old, c *config.Sidecar) error {
 		{"spec.health", old.Spec.Health, c.Spec.Health},
 		{"spec.accessLog", old.Spec.AccessLog, c.Spec.AccessLog},
 		{"spec.processors", old.Spec.Processors, c.Spec.Processors},
+		{"spec.capture", redirection(old), redirection(c)},
 	} {
 		if !reflect.DeepEqual(f.old, f.new) {
 			errs = append(errs, fmt.Errorf("%s: a change needs a restart", f.name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// redirected is what the kernel has been told before the sidecar started. What
+// becomes of unknown destinations is the sidecar's own affair.
+type redirected struct {
+	capture           config.Capture
+	inbound, outbound bool
+}
+
+func redirection(c *config.Sidecar) (r redirected) {
+	r.inbound, r.outbound = c.Spec.Captures()
+	if c.Spec.Capture != nil {
+		r.capture = *c.Spec.Capture
+		r.capture.Unknown = ""
+	}
+	return r
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/admin"
+	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/feed"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -43,18 +45,19 @@ type Sidecar struct {
 	mesh        atomic.Pointer[config.MeshSpec]
 	documents   atomic.Pointer[config.Documents]
 
-	enforcer  enforce.Enforcer
-	inspector inspect.Holder
-	tracker   drain.Tracker
-	gate      *accept.Gate
-	buffers   http1.Buffers
-	metrics   *telemetry.Metrics
-	ids       *accesslog.IDs
-	log       *accesslog.Writer // nil where none is kept
-	logFile   io.Closer         // nil unless the log is a file of ours
-	readiness *admin.Readiness
-	admin     *admin.Server
-	traffic   *traffic
+	enforcer     enforce.Enforcer
+	inspector    inspect.Holder
+	tracker      drain.Tracker
+	gate         *accept.Gate
+	http1Buffers http1.Buffers
+	http2Buffers http2.Buffers
+	metrics      *telemetry.Metrics
+	ids          *accesslog.IDs
+	log          *accesslog.Writer // nil where none is kept
+	logFile      io.Closer         // nil unless the log is a file of ours
+	readiness    *admin.Readiness
+	admin        *admin.Server
+	traffic      *traffic
 
 	quit  context.CancelFunc // set by Run before anything can call it
 	ready chan struct{}      // closed when first ready
@@ -196,7 +199,7 @@ func (s *Sidecar) sweep(ctx context.Context) error {
 			s.tracker.Expire(now, s.drainTimeout())
 			s.expireHops(now, s.drainTimeout())
 			s.tracker.Abandon()
-			s.traffic.eachPool(func(p *http1.Pool) { p.Sweep(now) })
+			s.traffic.eachPool(func(p balance.Pool) { p.Sweep(now) })
 		}
 	}
 }

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/outrider-mesh/outrider/proxy/accept"
+	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/flow"
-	"github.com/outrider-mesh/outrider/proxy/http1"
 )
 
 // traffic is the set of listeners, and the ways to the applications and
@@ -32,6 +35,8 @@ type traffic struct {
 	// ways are by destination name, or by listener: see appKey and outKey. The
 	// map is replaced as a whole.
 	ways atomic.Pointer[map[string]*way]
+	// routes find the way of a captured call.
+	routes atomic.Pointer[routes]
 	// ended collects the accept loops, those of listeners that are gone included.
 	ended sync.WaitGroup
 }
@@ -112,7 +117,7 @@ func (t *traffic) drain(ctx context.Context, force <-chan struct{}) {
 	}
 	t.s.tracker.Abort()
 	t.abort()
-	t.eachPool(func(p *http1.Pool) { // an exchange may be waiting for its answer
+	t.eachPool(func(p balance.Pool) { // an exchange may be waiting for its answer
 		p.CloseIf(func(net.Conn) bool { return true })
 	})
 	<-ended
@@ -161,6 +166,7 @@ func (t *traffic) configure(c *config.Sidecar) error {
 	same := t.limit != nil && *t.limit == c.Spec.Limits
 	t.limit = &c.Spec.Limits
 	t.s.gate.SetLimit(effectiveLimits(c.Spec.Limits).Connections)
+	t.routes.Store(t.newRoutes(c, ways))
 	old := t.ways.Swap(&ways)
 	t.closeRemoved(c)
 	for _, in := range c.Spec.Inbound {
@@ -168,6 +174,9 @@ func (t *traffic) configure(c *config.Sidecar) error {
 	}
 	for _, out := range c.Spec.Outbound {
 		t.place(out.Name, out, same, sockets, func(s accept.Listener) server { return t.outbound(c, out, s) })
+		if name := out.Name + ipv6; out.Capture && (sockets[name] != nil || t.open[name] != nil) {
+			t.place(name, out, same, sockets, func(s accept.Listener) server { return t.outbound(c, out, s) })
+		}
 	}
 	closeUnused(*old, ways)
 	return nil
@@ -221,10 +230,13 @@ func (t *traffic) accept(ctx context.Context, l *openListener) {
 func (t *traffic) bind(c *config.Sidecar) (map[string]accept.Listener, error) {
 	bound := make(map[string]accept.Listener)
 	for name, address := range listenAddresses(c) {
-		if l := t.open[name]; l != nil && listenOf(l.spec) == address {
+		if l := t.open[name]; l != nil && listenOf(name, l.spec) == address {
 			continue
 		}
 		ln, err := new(net.ListenConfig).Listen(t.base, "tcp", address)
+		if err != nil && strings.HasSuffix(name, ipv6) && noFamily(err) {
+			continue // nor can the application call over it
+		}
 		if err != nil {
 			for _, s := range bound {
 				_ = s.Close() // bound a moment ago
@@ -242,7 +254,7 @@ func (t *traffic) bind(c *config.Sidecar) (map[string]accept.Listener, error) {
 func (t *traffic) closeRemoved(c *config.Sidecar) {
 	want := listenAddresses(c)
 	for name, l := range t.open {
-		if want[name] == listenOf(l.spec) {
+		if want[name] == listenOf(name, l.spec) {
 			continue
 		}
 		l.close()
@@ -268,18 +280,35 @@ func listenAddresses(c *config.Sidecar) map[string]string {
 	}
 	for _, out := range c.Spec.Outbound {
 		m[out.Name] = out.Listen
+		if out.Capture {
+			m[out.Name+ipv6] = listenOf(out.Name+ipv6, out)
+		}
 	}
 	return m
 }
 
-func listenOf(spec any) string {
+// ipv6 follows the name of an outbound listener that captures, for its second
+// socket: loopback has an address of each family, and only they are listened on.
+const ipv6 = " (IPv6)"
+
+// listenOf is where a listener of that name and spec listens.
+func listenOf(name string, spec any) string {
 	switch s := spec.(type) {
 	case config.Inbound:
 		return s.Listen
 	case config.Outbound:
+		if strings.HasSuffix(name, ipv6) {
+			_, port, _ := net.SplitHostPort(s.Listen) // it has been validated
+			return net.JoinHostPort(netip.IPv6Loopback().String(), port)
+		}
 		return s.Listen
 	}
 	return ""
+}
+
+// noFamily tells whether a system has no IPv6.
+func noFamily(err error) bool {
+	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 // Addresses are where the listeners are bound, by name; useful where the
@@ -312,7 +341,7 @@ func addressOf(a net.Addr) string {
 }
 
 // eachPool calls f with the connection pools of all destinations.
-func (t *traffic) eachPool(f func(*http1.Pool)) {
+func (t *traffic) eachPool(f func(balance.Pool)) {
 	for _, w := range *t.ways.Load() {
 		w.eachPool(f)
 	}

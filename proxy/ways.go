@@ -17,6 +17,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inbound"
 	"github.com/outrider-mesh/outrider/proxy/outbound"
 	"github.com/outrider-mesh/outrider/proxy/socket"
@@ -25,14 +26,30 @@ import (
 // way is how traffic gets to a destination or to the application.
 type way struct {
 	forwarder *forward.Forwarder
-	spec      any // what it was made from: a reload that leaves it alone keeps the pool
+	apps      *apps // in place of forwarder where calls are captured
+	spec      any   // what it was made from: a reload that leaves it alone keeps the pool
 	limits    config.Limits
 }
 
-func (w *way) close() { w.forwarder.Destination.Close() }
+// each calls f with every destination that the way has led to.
+func (w *way) each(f func(*balance.Destination)) {
+	if w.apps != nil {
+		w.apps.each(f)
+		return
+	}
+	f(w.forwarder.Destination)
+}
 
-func (w *way) eachPool(f func(*http1.Pool)) {
-	w.forwarder.Destination.Each(func(e *balance.Endpoint) { f(e.Pool) })
+func (w *way) close() {
+	if w.apps != nil {
+		w.apps.close()
+		return
+	}
+	w.forwarder.Destination.Close()
+}
+
+func (w *way) eachPool(f func(balance.Pool)) {
+	w.each(func(d *balance.Destination) { d.EachPool(f) })
 }
 
 // appKey is the key of the way to the application behind an inbound listener.
@@ -54,16 +71,22 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
 		}
-		dial := outbound.NewDialer(t.s.source, expected)
+		dial := outbound.NewDialer(t.s.source, expected, markOf(c))
 		ways[d.Name] = t.newWay(c, d, flow.Outbound, d.Name, d.AddrPorts(), dial)
 	}
 	for _, out := range c.Spec.Outbound {
-		ways[outKey(out.Name)] = ways[out.Destination]
+		if !out.Capture {
+			ways[outKey(out.Name)] = ways[out.Destination]
+		}
 	}
 	for _, in := range c.Spec.Inbound {
 		key := appKey(in.Name)
 		if w := t.unchanged(key, in, c); w != nil {
 			ways[key] = w
+			continue
+		}
+		if in.Capture {
+			ways[key] = t.newApps(c, in)
 			continue
 		}
 		addr, err := netip.ParseAddrPort(in.Forward)
@@ -97,49 +120,51 @@ func expectedIDs(d config.Destination) (mtls.Expected, error) {
 func (t *traffic) newWay(
 	c *config.Sidecar, spec any, dir flow.Direction, name string, addrs []netip.AddrPort, dial balance.Dialer,
 ) *way {
+	return &way{spec: spec, limits: c.Spec.Limits, forwarder: t.newForwarder(c, dir, name, addrs, dial)}
+}
+
+func (t *traffic) newForwarder(
+	c *config.Sidecar, dir flow.Direction, name string, addrs []netip.AddrPort, dial balance.Dialer,
+) *forward.Forwarder {
 	l := effectiveLimits(c.Spec.Limits)
-	return &way{
-		spec: spec, limits: c.Spec.Limits,
-		forwarder: &forward.Forwarder{
-			Destination: balance.New(balance.Options{
-				Name: name, Addresses: addrs, Dial: dial,
-				HTTP: http1.ClientOptions{Limits: l, Buffers: &t.s.buffers},
-			}),
-			Direction: dir, Metrics: t.s.metrics, TCPIdleTimeout: l.TCPIdleTimeout, ConnectTimeout: l.UpstreamConnectTimeout,
-		},
+	endpoints := make([]balance.Address, len(addrs))
+	for i, addr := range addrs {
+		endpoints[i] = balance.Address{AddrPort: addr, Dial: dial}
+	}
+	return &forward.Forwarder{
+		Destination: balance.New(balance.Options{
+			Name: name, Endpoints: endpoints,
+			HTTP1: http1.ClientOptions{Limits: l, Buffers: &t.s.http1Buffers},
+			HTTP2: http2.ClientOptions{Limits: l, Buffers: &t.s.http2Buffers},
+		}),
+		Direction: dir, Metrics: t.s.metrics, TCPIdleTimeout: l.TCPIdleTimeout, ConnectTimeout: l.UpstreamConnectTimeout,
 	}
 }
 
 // appDialer reaches the application in plaintext.
 type appDialer struct{ net net.Dialer }
 
-// DialHTTP implements balance.Dialer.
-func (d *appDialer) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Dialed, error) {
-	nc, err := d.DialTCP(ctx, addr)
-	return http1.Dialed{Conn: nc}, err
-}
-
-// DialTCP implements balance.Dialer.
-func (d *appDialer) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+// Dial implements balance.Dialer.
+func (d *appDialer) Dial(ctx context.Context, addr netip.AddrPort, _ flow.Protocol) (balance.Dialed, error) {
 	nc, err := d.net.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return nil, err
+		return balance.Dialed{}, err
 	}
-	return socket.Wrap(nc), nil
+	return balance.Dialed{Conn: socket.Wrap(nc)}, nil
 }
 
 // inbound makes an inbound listener.
 func (t *traffic) inbound(c *config.Sidecar, in config.Inbound, socket accept.Listener) server {
 	s, key := t.s, appKey(in.Name)
 	return inbound.New(inbound.Options{
-		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol),
+		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol), Captured: t.capturedInbound(in),
 		Strict:       func() bool { return s.strictAt(in) },
 		AllowConnect: in.Connect == config.ConnectForward,
 		App:          func() *forward.Forwarder { return t.forwarder(key) },
 		Base:         t.base,
 		Source:       s.source, TLS: mtls.ServerConfig(s.source, mtls.ServerOptions{NextProtos: hop.ServerProtocols()}),
 		Enforcer: &s.enforcer, Inspector: &s.inspector, Tracker: &s.tracker, Gate: s.gate,
-		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, Buffers: &s.buffers,
+		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, HTTP1: &s.http1Buffers, HTTP2: &s.http2Buffers,
 		Limits: effectiveLimits(c.Spec.Limits), Log: s.opts.Log,
 	})
 }
@@ -149,12 +174,12 @@ func (t *traffic) outbound(c *config.Sidecar, out config.Outbound, socket accept
 	s := t.s
 	key := outKey(out.Name)
 	return outbound.New(outbound.Options{
-		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol),
+		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol), Captured: t.capturedOutbound(out),
 		AllowConnect: out.Connect == config.ConnectForward,
 		Service:      out.Destination,
 		Forward:      func() *forward.Forwarder { return t.forwarder(key) },
 		Base:         t.base, Tracker: &s.tracker, Gate: s.gate,
-		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, Buffers: &s.buffers,
+		Metrics: s.metrics, AccessLog: s.log, IDs: s.ids, HTTP1: &s.http1Buffers, HTTP2: &s.http2Buffers,
 		Limits: effectiveLimits(c.Spec.Limits), Log: s.opts.Log,
 	})
 }

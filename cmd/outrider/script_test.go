@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const dir, least = "testdata/script", 9
+	const dir, least = "testdata/script", 11
 	sessions, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

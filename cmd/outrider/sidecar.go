@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 
 	"github.com/outrider-mesh/outrider/internal/buildinfo"
@@ -33,6 +34,9 @@ func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 	for _, w := range warnings {
 		log.Warn("configuration", "problem", w.String())
 	}
+	if err := rightUser(c, os.Geteuid()); err != nil {
+		return err
+	}
 	if env.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(c.Spec.Processors)
 	}
@@ -51,4 +55,14 @@ func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// rightUser refuses to run as a user whose calls are captured: they would come
+// back, for ever.
+func rightUser(c *config.Sidecar, uid int) error {
+	if in, out := c.Spec.Captures(); !in && !out || int64(uid) == int64(c.Spec.Capture.UID) {
+		return nil
+	}
+	return fmt.Errorf("spec.capture.uid is %d and this process runs as user %d: its own calls would be captured and come back to it; run it as user %d",
+		c.Spec.Capture.UID, uid, c.Spec.Capture.UID)
 }

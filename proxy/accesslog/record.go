@@ -104,6 +104,7 @@ func (r *recorder) head(o *object, kind string, at time.Time, conn *flow.Connect
 	o.close()
 	o.nested("destination")
 	o.address("address", conn.Destination)
+	o.address("original", conn.Original)
 	o.text("service", conn.Service, maxName)
 	o.text("id", destination, maxID)
 	o.close()
@@ -112,6 +113,7 @@ func (r *recorder) head(o *object, kind string, at time.Time, conn *flow.Connect
 func protocol(o *object, conn *flow.Connection) {
 	o.word("protocol", conn.Protocol.String())
 	o.word("security", conn.Security.String())
+	o.yes("passthrough", conn.Passthrough)
 }
 
 func refusal(o *object, r flow.Refusal) {

@@ -92,6 +92,7 @@ func everything() *flow.Request {
 	req.Conn = outbound(flow.HTTP1)
 	req.Retried, req.Upgraded = true, true
 	req.Upstream = req.Conn.Destination
+	req.Conn.Original, req.Conn.Passthrough = netip.MustParseAddrPort("[fd00::96]:80"), true
 	req.Inspection.Uninspected = flow.EngineError
 	req.Inspection.Err = errors.New("out of memory")
 	req.Times.TLS = time.Millisecond
@@ -119,6 +120,9 @@ func TestRecordsAreGolden(t *testing.T) {
 	plaintext := connection(flow.Undetected)
 	plaintext.PeerID, plaintext.Local, plaintext.Security = "", spiffeid.ID{}, flow.Plaintext
 	plaintext.Refusal.Reason = flow.PlaintextRefused
+	unknown := outbound(flow.TCP)
+	unknown.Service, unknown.Security, unknown.PeerID, unknown.Local = "", flow.Plaintext, "", spiffeid.ID{}
+	unknown.Original, unknown.Passthrough = unknown.Destination, true
 	records := []struct {
 		name string
 		line []byte
@@ -131,6 +135,7 @@ func TestRecordsAreGolden(t *testing.T) {
 		{"an opaque connection that was denied", r.connection(nil, denied)},
 		{"an opaque connection that was served", r.connection(nil, opaque)},
 		{"a plaintext connection that was refused", r.connection(nil, plaintext)},
+		{"a captured connection that was passed through", r.connection(nil, unknown)},
 		{"a connection without anything", r.connection(nil, &flow.Connection{})},
 	}
 	var b bytes.Buffer

@@ -16,15 +16,25 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 )
 
-// A Dialer makes connections to one address of a destination.
+// A Dialer makes connections to the addresses of a destination.
 type Dialer interface {
-	// DialHTTP makes one for the pool of an endpoint.
-	DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Dialed, error)
-	// DialTCP makes one that will carry opaque bytes.
-	DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	// Dial makes one that will carry the protocol.
+	Dial(ctx context.Context, addr netip.AddrPort, p flow.Protocol) (Dialed, error)
+}
+
+// Dialed is a new connection to the next hop.
+type Dialed struct {
+	// Conn is the caller's from now on.
+	Conn net.Conn
+	// RetireAt, CleanCloseMeansUnprocessed and FromSidecar are as in
+	// [http1.Dialed].
+	RetireAt                                time.Time
+	CleanCloseMeansUnprocessed, FromSidecar bool
 }
 
 // Options describe a destination.
@@ -38,8 +48,9 @@ type Options struct {
 	Zone string
 	// MaxPending bounds the requests and connections under way; 0: no bound.
 	MaxPending int
-	// HTTP configures the connection pools.
-	HTTP http1.ClientOptions
+	// HTTP1 and HTTP2 configure the connection pools.
+	HTTP1 http1.ClientOptions
+	HTTP2 http2.ClientOptions
 }
 
 // An Address is one endpoint.
@@ -66,13 +77,7 @@ type Destination struct {
 func New(opts Options) *Destination {
 	d := &Destination{name: opts.Name, most: int32(min(opts.MaxPending, 1<<30))} //nolint:gosec // bounded in this line
 	for _, a := range opts.Endpoints {
-		e := &Endpoint{Addr: a.AddrPort, Zone: a.Zone, dial: a.Dial}
-		e.Pool = http1.NewPool(http1.PoolOptions{
-			ClientOptions: opts.HTTP,
-			Dial: func(ctx context.Context) (http1.Dialed, error) {
-				return a.Dial.DialHTTP(ctx, a.AddrPort)
-			},
-		})
+		e := newEndpoint(a, opts)
 		d.all = append(d.all, e)
 		if opts.Zone != "" && a.Zone == opts.Zone {
 			d.near = append(d.near, e)
@@ -195,7 +200,40 @@ func (d *Destination) Each(f func(*Endpoint)) {
 	}
 }
 
+// Only is the destination as if it had no other address than addr; nil if it
+// hasn't that one. Its connections are those of d, which closes them.
+func (d *Destination) Only(addr netip.AddrPort) *Destination {
+	for _, e := range d.all {
+		if e.Addr == addr {
+			return &Destination{name: d.name, all: []*Endpoint{e}, most: d.most}
+		}
+	}
+	return nil
+}
+
 // Close closes the pools; exchanges under way are finished.
 func (d *Destination) Close() {
-	d.Each(func(e *Endpoint) { e.Pool.Close() })
+	d.EachPool(Pool.Close)
+}
+
+// EachPool calls f with every pool of connections.
+func (d *Destination) EachPool(f func(Pool)) {
+	d.Each(func(e *Endpoint) {
+		f(e.HTTP1)
+		f(e.HTTP2)
+	})
+}
+
+// A Pool keeps the connections to an endpoint that carry one protocol.
+type Pool interface {
+	// Sweep closes the idle connections that are past their time.
+	Sweep(now time.Time)
+	// CloseIf ends every connection for which end says so; end must not call
+	// the pool.
+	CloseIf(end func(net.Conn) bool)
+	// Stats counts the connections in use and idle.
+	Stats() (busy, idle int)
+	// Close closes the idle connections at once and the others when they come
+	// back.
+	Close()
 }

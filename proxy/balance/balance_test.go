@@ -3,14 +3,17 @@ package balance_test
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
@@ -18,24 +21,25 @@ import (
 var errNobody = errors.New("nobody listens")
 
 // dialer notes whom it was asked for and reaches nobody.
-type dialer struct{ http, tcp netip.AddrPort }
-
-func (d *dialer) DialHTTP(_ context.Context, addr netip.AddrPort) (http1.Dialed, error) {
-	d.http = addr
-	return http1.Dialed{}, errNobody
+type dialer struct {
+	asked map[flow.Protocol]netip.AddrPort
 }
 
-func (d *dialer) DialTCP(_ context.Context, addr netip.AddrPort) (net.Conn, error) {
-	d.tcp = addr
-	return nil, errNobody
+func (d *dialer) Dial(_ context.Context, addr netip.AddrPort, p flow.Protocol) (balance.Dialed, error) {
+	if d.asked == nil {
+		d.asked = map[flow.Protocol]netip.AddrPort{}
+	}
+	d.asked[p] = addr
+	return balance.Dialed{}, errNobody
 }
 
 // options are those of a destination with an endpoint in each of the zones, which
 // may be empty.
 func options(d balance.Dialer, zones ...string) balance.Options {
 	opts := balance.Options{
-		Name: "payments",
-		HTTP: http1.ClientOptions{Limits: limits.Default(), Buffers: new(http1.Buffers)},
+		Name:  "payments",
+		HTTP1: http1.ClientOptions{Limits: limits.Default(), Buffers: new(http1.Buffers)},
+		HTTP2: http2.ClientOptions{Limits: limits.Default(), Buffers: new(http2.Buffers)},
 	}
 	for i, zone := range zones {
 		opts.Endpoints = append(opts.Endpoints, balance.Address{
@@ -429,11 +433,17 @@ func TestEndpointsDialTheirOwnAddress(t *testing.T) {
 	var to dialer
 	_, all := destination(3, &to)
 	for _, e := range all {
-		if _, err := e.Pool.Get(t.Context(), time.Now()); !errors.Is(err, errNobody) || to.http != e.Addr {
-			t.Errorf("%v: dialed %v for HTTP, %v", e.Addr, to.http, err)
+		_, err1 := e.HTTP1.Get(t.Context(), time.Now())
+		_, err2 := e.HTTP2.Get(t.Context(), time.Now())
+		_, err := e.DialTCP(t.Context())
+		for _, err := range []error{err1, err2, err} {
+			if !errors.Is(err, errNobody) {
+				t.Errorf("%v: %v", e.Addr, err)
+			}
 		}
-		if _, err := e.DialTCP(t.Context()); !errors.Is(err, errNobody) || to.tcp != e.Addr {
-			t.Errorf("%v: dialed %v for TCP, %v", e.Addr, to.tcp, err)
+		want := map[flow.Protocol]netip.AddrPort{flow.HTTP1: e.Addr, flow.HTTP2: e.Addr, flow.TCP: e.Addr}
+		if diff := cmp.Diff(want, to.asked, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+			t.Errorf("%v: %s", e.Addr, diff)
 		}
 	}
 }
@@ -443,7 +453,10 @@ func TestCloseClosesThePools(t *testing.T) {
 	d.Close()
 	d.Close()
 	for _, e := range all {
-		if _, err := e.Pool.Get(t.Context(), time.Now()); !errors.Is(err, message.ErrPoolClosed) {
+		if _, err := e.HTTP1.Get(t.Context(), time.Now()); !errors.Is(err, message.ErrPoolClosed) {
+			t.Errorf("%v: %v", e.Addr, err)
+		}
+		if _, err := e.HTTP2.Get(t.Context(), time.Now()); !errors.Is(err, message.ErrPoolClosed) {
 			t.Errorf("%v: %v", e.Addr, err)
 		}
 	}
@@ -512,5 +525,18 @@ func BenchmarkPick(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		d.Pick(start, nil)
+	}
+}
+
+func TestOnlyIsOneAddressOfTheSameDestination(t *testing.T) {
+	d, all := destination(3, new(dialer))
+	for _, e := range all {
+		one := d.Only(e.Addr)
+		if one.Name() != d.Name() || one.Len() != 1 || one.Pick(start, nil) != e {
+			t.Errorf("%v of %v", one, e.Addr)
+		}
+	}
+	if one := d.Only(netip.MustParseAddrPort("10.9.9.9:80")); one != nil {
+		t.Errorf("an address that it hasn't: %v", one)
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 )
 
 // An Endpoint is one address of a destination.
@@ -18,8 +20,9 @@ type Endpoint struct {
 	Addr netip.AddrPort
 	// Zone is where it is; empty: not known.
 	Zone string
-	// Pool keeps its HTTP connections.
-	Pool *http1.Pool
+	// HTTP1 and HTTP2 keep its connections.
+	HTTP1 *http1.Pool
+	HTTP2 *http2.Pool
 
 	dial    Dialer
 	pending atomic.Int32
@@ -46,9 +49,32 @@ type ejection struct {
 	mute bool
 }
 
+func newEndpoint(a Address, opts Options) *Endpoint {
+	e := &Endpoint{Addr: a.AddrPort, Zone: a.Zone, dial: a.Dial}
+	e.HTTP1 = http1.NewPool(http1.PoolOptions{
+		ClientOptions: opts.HTTP1,
+		Dial: func(ctx context.Context) (http1.Dialed, error) {
+			d, err := a.Dial.Dial(ctx, a.AddrPort, flow.HTTP1)
+			return http1.Dialed{
+				Conn: d.Conn, RetireAt: d.RetireAt, FromSidecar: d.FromSidecar,
+				CleanCloseMeansUnprocessed: d.CleanCloseMeansUnprocessed,
+			}, err
+		},
+	})
+	e.HTTP2 = http2.NewPool(http2.PoolOptions{
+		ClientOptions: opts.HTTP2,
+		Dial: func(ctx context.Context) (http2.Dialed, error) {
+			d, err := a.Dial.Dial(ctx, a.AddrPort, flow.HTTP2)
+			return http2.Dialed{Conn: d.Conn, RetireAt: d.RetireAt, FromSidecar: d.FromSidecar}, err
+		},
+	})
+	return e
+}
+
 // DialTCP connects for opaque bytes.
 func (e *Endpoint) DialTCP(ctx context.Context) (net.Conn, error) {
-	return e.dial.DialTCP(ctx, e.Addr)
+	d, err := e.dial.Dial(ctx, e.Addr, flow.TCP)
+	return d.Conn, err
 }
 
 // Begin counts a request or connection as under way until Done.

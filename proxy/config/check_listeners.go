@@ -23,7 +23,7 @@ func (c *checker) listeners(s Spec) {
 	if len(s.Inbound)+len(s.Outbound) == 0 {
 		c.warn("spec", "has neither inbound nor outbound listeners", "")
 	}
-	sockets := c.inbound(s.Inbound)
+	sockets := c.inbound(s)
 	sockets = append(sockets, c.outbound(s)...)
 	sockets = append(sockets, c.endpoints(s)...)
 	c.clashes(sockets)
@@ -52,13 +52,20 @@ func (c *checker) names(s Spec) {
 	}
 }
 
-func (c *checker) inbound(list []Inbound) (sockets []socket) {
-	for i, in := range list {
+func (c *checker) inbound(s Spec) (sockets []socket) {
+	for i, in := range s.Inbound {
 		at := strict.Index("spec.inbound", i)
 		if a, ok := c.listen(at+".listen", in.Listen); ok {
 			sockets = append(sockets, socket{field: at + ".listen", text: in.Listen, at: a, inbound: true})
 		}
-		c.forward(at+".forward", in)
+		if in.Capture {
+			c.capturedInbound(at, in, s.Capture)
+		} else {
+			c.forward(at+".forward", in)
+			if len(in.Ports) > 0 {
+				c.bad(at+".ports", "stands on a listener that doesn't capture", "remove it, or set capture: true")
+			}
+		}
 		if in.MTLS == Permissive {
 			c.warn(at+".mtls", "Permissive lets callers in without an identity", "make it Strict once every caller has one")
 		}
@@ -83,6 +90,10 @@ func (c *checker) outbound(s Spec) (sockets []socket) {
 				c.bad(at+".listen", fmt.Sprintf("%q is not loopback: others could call with this workload's identity", clipped(out.Listen)),
 					"write 127.0.0.1:port, or set unsafeListen: true")
 			}
+		}
+		if out.Capture {
+			c.capturedOutbound(at, out, s.Capture)
+			continue
 		}
 		if c.required(at+".destination", out.Destination, "name one of spec.destinations") && s.Destination(out.Destination) == nil {
 			c.bad(at+".destination", fmt.Sprintf("there is no destination %q", clipped(out.Destination)),
@@ -135,6 +146,9 @@ func (c *checker) clashes(sockets []socket) {
 // loops finds calls that would come back to the sidecar that makes them.
 func (c *checker) loops(s Spec, sockets []socket) {
 	for i, in := range s.Inbound {
+		if in.Capture {
+			continue
+		}
 		c.loop(strict.Index("spec.inbound", i)+".forward", in.Forward, sockets, func(s socket) bool { return s.inbound })
 	}
 	for i, d := range s.Destinations {

@@ -19,6 +19,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.policies(s.Spec.Policies)
 	c.destinations(s.Spec)
 	c.listeners(s.Spec)
+	c.capture(s.Spec)
 	c.accessLog(s.Spec.AccessLog)
 	c.nonNegative("spec.drain", s.Spec.Drain)
 	c.processors(s.Spec.Processors)
@@ -94,7 +95,7 @@ func (c *checker) destinations(s Spec) {
 		at := strict.Index("spec.destinations", i)
 		if c.label(at+".name", d.Name) {
 			c.unique(first, at+".name", d.Name, i, "spec.destinations[%d]")
-			if !slices.ContainsFunc(s.Outbound, func(o Outbound) bool { return o.Destination == d.Name }) {
+			if !slices.ContainsFunc(s.Outbound, func(o Outbound) bool { return o.Capture || o.Destination == d.Name }) {
 				c.warn(at, fmt.Sprintf("no outbound listener uses the destination %q", d.Name), "")
 			}
 		}

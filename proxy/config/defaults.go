@@ -38,13 +38,23 @@ func (s *Sidecar) SetDefaults() {
 	if f := spec.Identity.Files; f != nil {
 		f.Interval = or(f.Interval, defaultInterval)
 	}
+	spec.defaultCapture()
 	for i := range spec.Inbound {
 		in := &spec.Inbound[i]
 		in.Protocol, in.Connect = or(in.Protocol, Detect), or(in.Connect, ConnectRefuse)
+		if in.Capture {
+			in.Listen = or(in.Listen, spec.Capture.inboundListen())
+		}
 	}
 	for i := range spec.Outbound {
 		out := &spec.Outbound[i]
 		out.Protocol, out.Connect = or(out.Protocol, Detect), or(out.Connect, ConnectRefuse)
+		if out.Capture {
+			out.Listen = or(out.Listen, spec.Capture.outboundListen())
+		}
+	}
+	for i := range spec.Destinations {
+		spec.Destinations[i].Protocol = or(spec.Destinations[i].Protocol, Detect)
 	}
 	spec.Admin.Listen = or(spec.Admin.Listen, DefaultAdmin)
 	spec.Metrics.Listen = or(spec.Metrics.Listen, DefaultMetrics)

@@ -104,6 +104,7 @@ func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	var s Sidecar
 	s.Spec.Identity.Files = &Files{}
 	s.Spec.Inbound, s.Spec.Outbound = []Inbound{{}}, []Outbound{{}}
+	s.Spec.Destinations, s.Spec.Capture = []Destination{{}}, &Capture{}
 	s.SetDefaults()
 	i, m, l := InspectionSpec{}.WithDefaults(), (*MeshConfig)(nil).WithDefaults(), limits.Default()
 	for title, defaults := range map[string]map[string]any{
@@ -113,6 +114,11 @@ func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 			"spec.inbound[].connect":                        s.Spec.Inbound[0].Connect,
 			"spec.outbound[].protocol":                      s.Spec.Outbound[0].Protocol,
 			"spec.outbound[].connect":                       s.Spec.Outbound[0].Connect,
+			"spec.destinations[].protocol":                  s.Spec.Destinations[0].Protocol,
+			"spec.capture.uid":                              s.Spec.Capture.UID,
+			"spec.capture.inboundPort":                      s.Spec.Capture.InboundPort,
+			"spec.capture.outboundPort":                     s.Spec.Capture.OutboundPort,
+			"spec.capture.unknown":                          s.Spec.Capture.Unknown,
 			"spec.admin.listen":                             s.Spec.Admin.Listen,
 			"spec.metrics.listen":                           s.Spec.Metrics.Listen,
 			"spec.health.listen":                            s.Spec.Health.Listen,

@@ -45,6 +45,24 @@ const (
 // Values lists what a document may say.
 func (ConnectMode) Values() []string { return []string{string(ConnectRefuse), string(ConnectForward)} }
 
+// UnknownMode is what becomes of captured calls to destinations that are not
+// configured.
+type UnknownMode string
+
+// The modes.
+const (
+	// UnknownRefuse refuses them. It is the default.
+	UnknownRefuse UnknownMode = "Refuse"
+	// UnknownPassthrough lets them out as they are: without mutual TLS, and
+	// without knowing who answers.
+	UnknownPassthrough UnknownMode = "Passthrough"
+)
+
+// Values lists what a document may say.
+func (UnknownMode) Values() []string {
+	return []string{string(UnknownRefuse), string(UnknownPassthrough)}
+}
+
 // AllowedMode is which allowed calls the access log records.
 type AllowedMode string
 

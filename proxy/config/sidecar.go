@@ -35,6 +35,9 @@ type Spec struct {
 	Inbound      []Inbound     `yaml:"inbound,omitempty"`
 	Outbound     []Outbound    `yaml:"outbound,omitempty"`
 	Destinations []Destination `yaml:"destinations,omitempty"`
+	// Capture says what is redirected to the listeners that capture; nil means
+	// the defaults if there is one.
+	Capture *Capture `yaml:"capture,omitempty"`
 	// Admin is served on loopback only.
 	Admin     Endpoint  `yaml:"admin,omitempty"`
 	Metrics   Endpoint  `yaml:"metrics,omitempty"`
@@ -86,10 +89,15 @@ type Inbound struct {
 	// Name is unique among all listeners; it labels logs and metrics.
 	Name string `yaml:"name"`
 	// Listen is "ip:port"; an empty ip means all addresses, port 0 any free
-	// one.
-	Listen string `yaml:"listen"`
-	// Forward is the "ip:port" of the application.
-	Forward string `yaml:"forward"`
+	// one. With Capture it is the port of Spec.Capture.
+	Listen string `yaml:"listen,omitempty"`
+	// Forward is the "ip:port" of the application; empty with Capture.
+	Forward string `yaml:"forward,omitempty"`
+	// Capture takes the calls that the kernel redirects, to every port of the
+	// application, and forwards each to where it was going.
+	Capture bool `yaml:"capture,omitempty"`
+	// Ports are what is known of single ports, with Capture only.
+	Ports []CapturedPort `yaml:"ports,omitempty"`
 	// UnsafeForward allows a Forward that is not loopback, where the last
 	// step is plaintext on a network.
 	UnsafeForward bool `yaml:"unsafeForward,omitempty"`
@@ -105,13 +113,17 @@ type Inbound struct {
 type Outbound struct {
 	// Name is unique among all listeners; it labels logs and metrics.
 	Name string `yaml:"name"`
-	// Listen is "ip:port" on loopback, port 0 meaning any free one.
-	Listen string `yaml:"listen"`
+	// Listen is "ip:port" on loopback, port 0 meaning any free one. With
+	// Capture it is the port of Spec.Capture.
+	Listen string `yaml:"listen,omitempty"`
 	// UnsafeListen allows a Listen that is not loopback, where whoever
 	// reaches it calls with this workload's identity.
 	UnsafeListen bool `yaml:"unsafeListen,omitempty"`
-	// Destination is the name of one of Spec.Destinations.
-	Destination string `yaml:"destination"`
+	// Destination is the name of one of Spec.Destinations; empty with Capture.
+	Destination string `yaml:"destination,omitempty"`
+	// Capture takes the calls of the application that the kernel redirects,
+	// and finds the destination of each by where it was going.
+	Capture bool `yaml:"capture,omitempty"`
 	// Protocol is Detect when empty.
 	Protocol Protocol `yaml:"protocol,omitempty"`
 	// Connect is Refuse when empty.
@@ -125,6 +137,12 @@ type Destination struct {
 	Addresses []string `yaml:"addresses"`
 	// SPIFFEIDs are the identities the server may have; at least one.
 	SPIFFEIDs []string `yaml:"spiffeIDs"`
+	// Match are virtual addresses, "ip:port" or networks: a captured call to
+	// one of them goes to one of Addresses. A call to one of Addresses goes to
+	// that one.
+	Match []string `yaml:"match,omitempty"`
+	// Protocol is what captured calls carry; Detect when empty.
+	Protocol Protocol `yaml:"protocol,omitempty"`
 }
 
 // An Endpoint is an address the sidecar serves itself.

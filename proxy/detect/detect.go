@@ -69,8 +69,10 @@ func (c *Conn) Ahead() []byte { return c.ahead }
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite ends the sending side, if the connection below can do that.
-func (c *Conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *Conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(nc net.Conn) error {
+	if w, ok := nc.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}
 	return errors.ErrUnsupported

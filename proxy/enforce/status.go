@@ -45,7 +45,8 @@ func Status(r flow.Reason) (status int, proxyError string, ok bool) { //nolint:c
 		return http.StatusServiceUnavailable, "proxy_internal_response", true
 	case flow.Internal:
 		return http.StatusInternalServerError, "proxy_internal_error", true
-	case flow.None, flow.ClientClosed, flow.TLSFailed, flow.CertificateRevoked, flow.CertificateExpired, flow.NotHTTP:
+	case flow.None, flow.ClientClosed, flow.TLSFailed, flow.CertificateRevoked, flow.CertificateExpired, flow.NotHTTP,
+		flow.NotRedirected:
 		return 0, "", false
 	}
 	return http.StatusInternalServerError, "proxy_internal_error", true
@@ -78,10 +79,15 @@ func AnswerTo(reason flow.Reason, decisionID string) (a Answer, ok bool) {
 	}
 	fields := "content-type: text/plain; charset=utf-8\r\n" +
 		"cache-control: no-store\r\n" +
-		"proxy-status: outrider; error=" + proxyError + "; details=\"" + name + "\"\r\n" +
-		"x-outrider-decision: " + decisionID + "\r\n" + more
+		proxyFields(proxyError, name, decisionID) + more
 	body := "outrider: " + sentence(reason) + " (" + name + ", decision " + decisionID + ")\n"
 	return Answer{Status: status, Fields: []byte(fields), Body: []byte(body)}, true
+}
+
+// proxyFields say who refused, why in one word, and where to find the rest.
+func proxyFields(proxyError, reason, decisionID string) string {
+	return "proxy-status: outrider; error=" + proxyError + "; details=\"" + reason + "\"\r\n" +
+		"x-outrider-decision: " + decisionID + "\r\n"
 }
 
 // sentence is what a caller may know.
@@ -100,7 +106,7 @@ func sentence(r flow.Reason) string {
 	case flow.RateLimited:
 		return "too many requests"
 	case flow.BadRequest:
-		return "the request is not valid HTTP/1.1"
+		return "the request is not valid HTTP"
 	case flow.MethodRefused:
 		return "CONNECT is not allowed here"
 	case flow.HeadTooLarge:

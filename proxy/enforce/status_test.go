@@ -33,6 +33,7 @@ var statuses = map[flow.Reason]struct {
 	flow.CertificateRevoked: {0, ""},
 	flow.CertificateExpired: {0, ""},
 	flow.NotHTTP:            {0, ""},
+	flow.NotRedirected:      {0, ""},
 	flow.BadRequest:         {400, "http_request_error"},
 	flow.HeadTooLarge:       {431, "http_request_error"},
 	flow.BodyTooLarge:       {413, "http_request_error"},
@@ -233,5 +234,46 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 	}
 	if len(rows) < 27 {
 		t.Errorf("only %d rows", len(rows))
+	}
+}
+
+// grpcCodes are those of every reason that has a status.
+var grpcCodes = map[flow.Reason]int{
+	flow.AccessDenied: 7, flow.RateLimited: 8, flow.WAFBlocked: 7, flow.WAFUninspected: 7, flow.WAFUnavailable: 14,
+	flow.NoIdentity: 14, flow.PlaintextRefused: 7, flow.BadRequest: 13, flow.HeadTooLarge: 8, flow.BodyTooLarge: 8,
+	flow.MethodRefused: 12, flow.RequestTimeout: 4, flow.Overloaded: 14, flow.NoDestination: 14, flow.ConnectFailed: 14,
+	flow.ConnectTimeout: 14, flow.UpstreamTLSFailed: 14, flow.UpstreamClosed: 14, flow.UpstreamProtocol: 14,
+	flow.UpstreamTimeout: 4, flow.PolicyChanged: 7, flow.Draining: 14, flow.Internal: 13,
+}
+
+func TestRefusalsOfGRPCCalls(t *testing.T) {
+	answered := 0
+	for _, r := range flow.Reasons() {
+		a, ok := enforce.GRPCAnswerTo(r, decisionID)
+		want, has := grpcCodes[r]
+		if ok != has {
+			t.Errorf("%v is answered: %t", r, ok)
+		}
+		if !ok {
+			continue
+		}
+		answered++
+		h, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(a.Fields, "\r\n"...)))).ReadMIMEHeader()
+		if err != nil {
+			t.Fatalf("%v: fields %q: %v", r, a.Fields, err)
+		}
+		if a.Status != 200 || len(a.Body) > 0 || h.Get("Content-Type") != "application/grpc" || h.Get("Grpc-Status") != strconv.Itoa(want) {
+			t.Errorf("%v: %d %v, want grpc-status %d", r, a.Status, h, want)
+		}
+		message := h.Get("Grpc-Message")
+		if !strings.Contains(message, r.String()) || !strings.Contains(message, decisionID) || strings.Contains(message, "%") {
+			t.Errorf("%v: grpc-message %q", r, message)
+		}
+		if proxyStatus.FindString(h.Get("Proxy-Status")) == "" || h.Get("X-Outrider-Decision") != decisionID {
+			t.Errorf("%v: %v", r, h)
+		}
+	}
+	if answered < 22 {
+		t.Errorf("only %d reasons are answered", answered)
 	}
 }

@@ -102,6 +102,12 @@ type Connection struct {
 	// Destination is where it goes: the application's address inbound, the
 	// chosen endpoint outbound. Its port is the one policies speak of.
 	Destination netip.AddrPort
+	// Original is where a captured connection was going before the kernel
+	// redirected it; zero for one that was made to a listener by its address.
+	Original netip.AddrPort
+	// Passthrough tells that it goes to a destination that nobody configured:
+	// in plaintext, and to whoever answers.
+	Passthrough bool
 	// Service is the configured destination name; outbound only.
 	Service  string
 	Security Security
@@ -153,8 +159,10 @@ type Request struct {
 	// Host is the authority as the client sent it.
 	Host   string
 	Header Header
-	// Proto is "HTTP/1.1" or "HTTP/1.0".
+	// Proto is "HTTP/1.0", "HTTP/1.1" or "HTTP/2.0".
 	Proto string
+	// GRPC tells that the request is a gRPC call.
+	GRPC bool
 
 	Decision   authz.Decision
 	Inspection Inspection

@@ -33,6 +33,9 @@ const (
 	CertificateExpired
 	// NotHTTP: bytes that are not HTTP on a port with HTTP policy.
 	NotHTTP
+	// NotRedirected: a connection to a capture port that nobody redirected
+	// there, or that leads back to the sidecar.
+	NotRedirected
 	// BadRequest: a message the strict parser refuses.
 	BadRequest
 	// HeadTooLarge: the head is over its limits.
@@ -84,6 +87,7 @@ var reasonNames = [reasonCount]string{
 	CertificateRevoked: "certificate_revoked",
 	CertificateExpired: "certificate_expired",
 	NotHTTP:            "not_http",
+	NotRedirected:      "not_redirected",
 	BadRequest:         "bad_request",
 	HeadTooLarge:       "head_too_large",
 	BodyTooLarge:       "body_too_large",

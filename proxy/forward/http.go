@@ -13,8 +13,8 @@ import (
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/flow"
-	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -33,21 +33,25 @@ type Forwarder struct {
 	ConnectTimeout time.Duration
 }
 
-// HTTP sends the request of x to an endpoint and its answer to the client. The
+// HTTP1 sends the request of x to an endpoint and its answer to the client. The
 // refusal is not zero if the client is still to be answered, or was left with
 // half an answer; x tells which.
-func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
-	up, endpoint, refusal := f.connect(ctx, q)
+func (f *Forwarder) HTTP1(ctx context.Context, x *http1.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
+	if !f.Destination.Enter() {
+		return TooMany()
+	}
+	defer f.Destination.Leave()
+	up, endpoint, refusal := connect(ctx, f, q, http1Pool)
 	if up == nil {
 		return refusal
 	}
-	upgraded, failure := exchange(x, endpoint, up, e)
+	upgraded, failure := exchange1(x, endpoint, up, e)
 	if failure != nil && x.Retryable(failure) {
 		x.Rewind()
-		if up, endpoint, refusal = f.again(ctx, q, endpoint); up == nil {
+		if up, endpoint, refusal = again(ctx, f, q, endpoint, http1Pool); up == nil {
 			return refusal
 		}
-		upgraded, failure = exchange(x, endpoint, up, e)
+		upgraded, failure = exchange1(x, endpoint, up, e)
 	}
 	switch {
 	case failure != nil:
@@ -61,88 +65,50 @@ func (f *Forwarder) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request
 	return flow.Refusal{}
 }
 
-func exchange(x *http1.Exchange, to *balance.Endpoint, up *http1.ClientConn, e *message.Edits) (bool, *message.Failure) {
+func exchange1(x *http1.Exchange, to *balance.Endpoint, up *http1.ClientConn, e *message.Edits) (bool, *message.Failure) {
 	to.Begin()
 	defer to.Done()
-	return x.Forward(up, e)
+	upgraded, failure := x.Forward(up, e)
+	judge(to, time.Now(), x.Status, x.FirstByte, failure)
+	return upgraded, failure
 }
 
-// connect gets a connection to an endpoint. As nothing was sent yet, another
-// endpoint may be tried when one cannot be reached.
-func (f *Forwarder) connect(ctx context.Context, q *flow.Request) (*http1.ClientConn, *balance.Endpoint, flow.Refusal) {
-	start := time.Now()
-	refusal := flow.Refusal{Reason: flow.NoDestination}
-	var endpoint *balance.Endpoint
-	for range min(maxTries, f.Destination.Len()) {
-		endpoint = f.Destination.Pick(start, endpoint)
-		up, err := endpoint.Pool.Get(ctx, start)
-		if err == nil {
-			err = revalidate(endpoint, up)
+// HTTP2 is HTTP1 for a stream of HTTP/2.
+func (f *Forwarder) HTTP2(ctx context.Context, x *http2.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
+	if !f.Destination.Enter() {
+		return TooMany()
+	}
+	defer f.Destination.Leave()
+	up, endpoint, refusal := connect(ctx, f, q, http2Pool)
+	if up == nil {
+		return refusal
+	}
+	failure := exchange2(x, endpoint, up, e)
+	if failure != nil && x.Retryable(failure) {
+		x.Rewind()
+		if up, endpoint, refusal = again(ctx, f, q, endpoint, http2Pool); up == nil {
+			return refusal
 		}
-		if err == nil {
-			f.connected(q, endpoint, up, start)
-			return up, endpoint, flow.Refusal{}
-		}
-		refusal = f.failed(endpoint, err)
+		failure = exchange2(x, endpoint, up, e)
 	}
-	q.Times.Connect = time.Since(start)
-	return nil, nil, refusal
+	if failure != nil {
+		return refusalOf(failure)
+	}
+	return flow.Refusal{}
 }
 
-// again gets a connection for a request that met a stale one on e: a new one,
-// since all that are pooled may be stale, and to another endpoint if e is gone.
-func (f *Forwarder) again(ctx context.Context, q *flow.Request, e *balance.Endpoint) (*http1.ClientConn, *balance.Endpoint, flow.Refusal) {
-	q.Retried = true
-	f.Metrics.Upstream(f.Direction, telemetry.UpstreamStaleRetry)
-	var refusal flow.Refusal
-	for range min(maxTries, f.Destination.Len()) {
-		up, err := e.Pool.Fresh(ctx)
-		if err == nil {
-			err = revalidate(e, up)
-		}
-		if err == nil {
-			describe(q, e, up)
-			e.Succeeded()
-			return up, e, flow.Refusal{}
-		}
-		refusal = f.failed(e, err)
-		e = f.Destination.Pick(time.Now(), e)
-	}
-	return nil, nil, refusal
+func exchange2(x *http2.Exchange, to *balance.Endpoint, up *http2.ClientConn, e *message.Edits) *message.Failure {
+	to.Begin()
+	defer to.Done()
+	failure := x.Forward(up, e)
+	judge(to, time.Now(), x.Status, x.FirstByte, failure)
+	return failure
 }
 
-func (f *Forwarder) connected(q *flow.Request, e *balance.Endpoint, up *http1.ClientConn, start time.Time) {
-	describe(q, e, up)
-	result := telemetry.UpstreamReused
-	if !up.Reused() {
-		result = telemetry.UpstreamNew
-		q.Times.Connect = time.Since(start)
-		e.Succeeded()
-	}
-	f.Metrics.Upstream(f.Direction, result)
-}
-
-// describe notes who serves the request.
-func describe(q *flow.Request, e *balance.Endpoint, up *http1.ClientConn) {
-	q.Upstream = e.Addr
-	if h, ok := up.NetConn().(*hop.Conn); ok {
-		q.Conn.Security = flow.MutualTLS
-		q.Conn.Local, q.Conn.Peer, q.Conn.PeerID = h.Local, h.Peer, h.Peer.ID.String()
-	}
-}
-
-// revalidate looks again at the peer of a new hop, now that the pool knows it: a
-// root may have gone during the handshake.
-func revalidate(e *balance.Endpoint, up *http1.ClientConn) error {
-	h, ok := up.NetConn().(*hop.Conn)
-	if !ok || up.Reused() {
-		return nil
-	}
-	if err := h.Revalidate(); err != nil {
-		up.Close()
-		return &HandshakeError{Addr: e.Addr, Err: err}
-	}
-	return nil
+// TooMany is for a destination with as many requests or connections under way as it
+// may have.
+func TooMany() flow.Refusal {
+	return flow.Refusal{Reason: flow.Overloaded, Detail: "as many calls of the destination are under way as may be"}
 }
 
 // failed counts a connection that could not be had, and says why. An endpoint is
@@ -154,8 +120,10 @@ func (f *Forwarder) failed(e *balance.Endpoint, err error) flow.Refusal {
 	}
 	f.Metrics.Upstream(f.Direction, telemetry.UpstreamFailed)
 	switch refusal.Reason { //nolint:exhaustive // all others are our own
-	case flow.ConnectFailed, flow.ConnectTimeout, flow.UpstreamTLSFailed:
-		e.Failed(time.Now())
+	case flow.ConnectFailed, flow.UpstreamTLSFailed:
+		e.ConnectFailed(time.Now(), false)
+	case flow.ConnectTimeout:
+		e.ConnectFailed(time.Now(), true)
 	}
 	return refusal
 }

@@ -39,27 +39,22 @@ type backend struct {
 	wg    sync.WaitGroup
 }
 
-func (b *backend) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Dialed, error) {
-	nc, err := b.DialTCP(ctx, addr)
-	return http1.Dialed{Conn: nc}, err
-}
-
-func (b *backend) DialTCP(_ context.Context, addr netip.AddrPort) (net.Conn, error) {
+func (b *backend) Dial(_ context.Context, addr netip.AddrPort, _ flow.Protocol) (balance.Dialed, error) {
 	b.mu.Lock()
 	number := len(b.dials)
 	b.dials = append(b.dials, addr)
 	b.mu.Unlock()
 	if b.fails != nil {
 		if err := b.fails(addr); err != nil {
-			return nil, err
+			return balance.Dialed{}, err
 		}
 	}
-	ours, theirs := connected(b.t)
+	ours, theirs := loopback(b.t)
 	b.wg.Go(func() {
 		defer theirs.Close()
 		b.serve(number, theirs, bufio.NewReader(theirs))
 	})
-	return ours, nil
+	return balance.Dialed{Conn: ours}, nil
 }
 
 // dialed returns how often each address was.
@@ -73,10 +68,10 @@ func (b *backend) dialed() map[string]int {
 	return m
 }
 
-func addresses(n int) []netip.AddrPort {
-	all := make([]netip.AddrPort, n)
+func addresses(n int, dial balance.Dialer) []balance.Address {
+	all := make([]balance.Address, n)
 	for i := range all {
-		all[i] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80)
+		all[i] = balance.Address{AddrPort: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80), Dial: dial}
 	}
 	return all
 }
@@ -88,8 +83,8 @@ func (b *backend) forwarder(n int, change func(*limits.Limits)) *Forwarder {
 	}
 	return &Forwarder{
 		Destination: balance.New(balance.Options{
-			Name: "payments", Addresses: addresses(n), Dial: b,
-			HTTP: http1.ClientOptions{Limits: l, Buffers: new(http1.Buffers)},
+			Name: "payments", Endpoints: addresses(n, b),
+			HTTP1: http1.ClientOptions{Limits: l, Buffers: new(http1.Buffers)},
 		}),
 		Direction: flow.Outbound, Metrics: telemetry.New(), TCPIdleTimeout: time.Minute, ConnectTimeout: time.Minute,
 	}
@@ -104,7 +99,7 @@ type front struct {
 
 func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exchange, *flow.Request, *message.Edits) flow.Refusal, release func()) *front {
 	t.Helper()
-	client, ours := connected(t)
+	client, ours := loopback(t)
 	fr := &front{nc: client, br: bufio.NewReader(client), requests: make(chan flow.Request, 100)}
 	c := http1.NewServer(http1.ServerOptions{Limits: limits.Default(), Buffers: new(http1.Buffers)}).NewConn(ours)
 	done := make(chan struct{})
@@ -131,7 +126,7 @@ func newFront(t *testing.T, b *backend, forward func(context.Context, *http1.Exc
 
 func (b *backend) front(t *testing.T, f *Forwarder) *front {
 	t.Helper()
-	return newFront(t, b, f.HTTP, f.Destination.Close)
+	return newFront(t, b, f.HTTP1, f.Destination.Close)
 }
 
 // do sends a request and returns "status body".
@@ -175,7 +170,7 @@ func TestAConnectionIsUsedAgain(t *testing.T) {
 	fr := b.front(t, b.forwarder(1, nil))
 	for i := range 3 {
 		got, q := fr.do(t, "POST", "hello")
-		if got != "200 POST hello" || q.Upstream != addresses(1)[0] || q.Retried {
+		if got != "200 POST hello" || q.Upstream != addresses(1, b)[0].AddrPort || q.Retried {
 			t.Errorf("request %d: %s, %+v", i, got, q)
 		}
 	}
@@ -269,7 +264,7 @@ func TestADestinationAtItsLimitIsOverloaded(t *testing.T) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for busy := 0; busy == 0; <-tick.C {
-		f.Destination.Each(func(e *balance.Endpoint) { busy, _ = e.Pool.Stats() })
+		f.Destination.Each(func(e *balance.Endpoint) { busy, _ = e.HTTP1.Stats() })
 	}
 	if got, _ := two.do(t, "GET", ""); got != "502 overloaded" {
 		t.Errorf("answer %s", got)
@@ -377,7 +372,7 @@ func TestARouteFollowsAReload(t *testing.T) {
 	var latest atomic.Pointer[Forwarder]
 	latest.Store(old)
 	r := &Route{Latest: latest.Load}
-	fr := newFront(t, b, r.HTTP, next.Destination.Close)
+	fr := newFront(t, b, r.HTTP1, next.Destination.Close)
 	if got, _ := fr.do(t, "POST", "one"); got != "200 POST one" {
 		t.Errorf("before: %s", got)
 	}
@@ -431,7 +426,7 @@ func TestDialForOpaqueBytes(t *testing.T) {
 func TestDialIsBoundedInTime(t *testing.T) {
 	f := (&backend{t: t}).forwarder(1, nil)
 	f.ConnectTimeout = time.Millisecond
-	f.Destination = balance.New(balance.Options{Addresses: addresses(1), Dial: never{}})
+	f.Destination = balance.New(balance.Options{Endpoints: addresses(1, never{})})
 	var c flow.Connection
 	if nc, _, refusal := f.Dial(t.Context(), &c); nc != nil || refusal.Reason != flow.ConnectTimeout {
 		t.Errorf("%v, %+v", nc, refusal)
@@ -441,11 +436,7 @@ func TestDialIsBoundedInTime(t *testing.T) {
 // never connects.
 type never struct{}
 
-func (never) DialHTTP(context.Context, netip.AddrPort) (http1.Dialed, error) {
-	return http1.Dialed{}, errors.ErrUnsupported
-}
-
-func (never) DialTCP(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+func (never) Dial(ctx context.Context, _ netip.AddrPort, _ flow.Protocol) (balance.Dialed, error) {
 	<-ctx.Done()
-	return nil, ctx.Err()
+	return balance.Dialed{}, ctx.Err()
 }

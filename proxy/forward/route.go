@@ -5,6 +5,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
@@ -35,14 +36,26 @@ func (r *Route) Forwarder() *Forwarder {
 	return r.now
 }
 
-// HTTP is [Forwarder].HTTP by the way in force.
-func (r *Route) HTTP(ctx context.Context, x *http1.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
+// HTTP1 is [Forwarder].HTTP1 by the way in force.
+func (r *Route) HTTP1(ctx context.Context, x *http1.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
+	return via(ctx, r, x, q, e, (*Forwarder).HTTP1)
+}
+
+// HTTP2 is [Forwarder].HTTP2 by the way in force.
+func (r *Route) HTTP2(ctx context.Context, x *http2.Exchange, q *flow.Request, e *message.Edits) flow.Refusal {
+	return via(ctx, r, x, q, e, (*Forwarder).HTTP2)
+}
+
+func via[X any](
+	ctx context.Context, r *Route, x X, q *flow.Request, e *message.Edits,
+	send func(*Forwarder, context.Context, X, *flow.Request, *message.Edits) flow.Refusal,
+) flow.Refusal {
 	for {
 		f := r.Forwarder()
 		if f == nil {
 			return flow.Refusal{Reason: flow.NoDestination, Detail: "the way was taken out of the configuration"}
 		}
-		refusal := f.HTTP(ctx, x, q, e)
+		refusal := send(f, ctx, x, q, e)
 		if refusal.Reason != flow.Draining { // else nothing was sent, or it may be sent again
 			return refusal
 		}

@@ -20,10 +20,13 @@ func (f *Forwarder) Dial(ctx context.Context, c *flow.Connection) (net.Conn, *ba
 	refusal := flow.Refusal{Reason: flow.NoDestination}
 	var endpoint *balance.Endpoint
 	for range min(maxTries, f.Destination.Len()) {
-		endpoint = f.Destination.Pick(start, endpoint)
+		if endpoint = f.Destination.Pick(start, endpoint); endpoint == nil {
+			return nil, nil, failFast()
+		}
 		up, err := endpoint.DialTCP(ctx)
 		if err == nil {
-			endpoint.Succeeded()
+			endpoint.Observe(time.Now(), time.Since(start))
+			endpoint.Connected()
 			f.Metrics.Upstream(f.Direction, telemetry.UpstreamNew)
 			c.Destination = endpoint.Addr
 			return up, endpoint, flow.Refusal{}

@@ -30,8 +30,8 @@ type ends struct {
 	done           chan struct{}
 }
 
-// connected returns the two ends of a TCP connection.
-func connected(t *testing.T) (a, b net.Conn) {
+// loopback returns the two ends of a TCP connection.
+func loopback(t *testing.T) (a, b net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,8 +55,8 @@ func connected(t *testing.T) (a, b net.Conn) {
 
 func tunnelled(t *testing.T, idle time.Duration) *ends {
 	t.Helper()
-	client, fromClient := connected(t)
-	toServer, server := connected(t)
+	client, fromClient := loopback(t)
+	toServer, server := loopback(t)
 	e := &ends{client: client, server: server}
 	e.run(t, fromClient, toServer, idle)
 	return e
@@ -204,7 +204,7 @@ func mesh(t *testing.T) (client, server *hop.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, y := connected(t)
+	x, y := loopback(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	done := make(chan error, 1)
@@ -223,7 +223,7 @@ func mesh(t *testing.T) (client, server *hop.Conn) {
 }
 
 func TestHalfCloseOverTLS(t *testing.T) {
-	client, fromClient := connected(t)
+	client, fromClient := loopback(t)
 	up, server := mesh(t)
 	e := &ends{client: client, server: server}
 	e.run(t, fromClient, up, time.Minute)
@@ -240,7 +240,7 @@ func TestHalfCloseOverTLS(t *testing.T) {
 
 // RFC 8446 §6.1: close_notify says that a stream is complete.
 func TestAStreamThatWasCutOffGetsNoCloseNotify(t *testing.T) {
-	client, fromClient := connected(t)
+	client, fromClient := loopback(t)
 	up, server := mesh(t)
 	e := &ends{client: client, server: server}
 	e.run(t, fromClient, up, time.Minute)
@@ -333,8 +333,8 @@ func TestAnEndThatTakesNothingIsToBlame(t *testing.T) {
 }
 
 func TestWhatWasReadAheadGoesFirst(t *testing.T) {
-	client, fromClient := connected(t)
-	toServer, server := connected(t)
+	client, fromClient := loopback(t)
+	toServer, server := loopback(t)
 	tu := newTunnel(fromClient, toServer)
 	tu.toUp.ahead, tu.toClient.ahead = []byte("early "), []byte("eager ")
 	done := make(chan [2]int64, 1)
@@ -358,8 +358,8 @@ func TestWhatWasReadAheadGoesFirst(t *testing.T) {
 
 // Abort of the tracked connection, as after a policy change, ends both ends.
 func TestAnAbortFromOutsideEndsTheTunnel(t *testing.T) {
-	client, fromClient := connected(t)
-	toServer, server := connected(t)
+	client, fromClient := loopback(t)
+	toServer, server := loopback(t)
 	e := &ends{client: client, server: server}
 	e.run(t, fromClient, toServer, time.Minute)
 	send(t, client, "x")

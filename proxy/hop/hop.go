@@ -25,19 +25,31 @@ const (
 	// ALPNHTTP1: HTTP/1.1 between two Outriders. Its server sends close_notify
 	// only where it has begun no request, see [CleanClose].
 	ALPNHTTP1 = "outrider/1+h1"
+	// ALPNHTTP2: HTTP/2 between two Outriders.
+	ALPNHTTP2 = "outrider/1+h2"
 	// ALPNTCP: opaque bytes between two Outriders.
 	ALPNTCP = "outrider/1+tcp"
-	// ALPNPlainHTTP1 is any other SPIFFE client or server.
+	// ALPNPlainHTTP1 and ALPNPlainHTTP2 are any other SPIFFE client or server.
 	ALPNPlainHTTP1 = "http/1.1"
+	ALPNPlainHTTP2 = "h2"
 )
 
-// ServerProtocols is what an inbound listener accepts, the preferred first.
-func ServerProtocols() []string { return []string{ALPNHTTP1, ALPNTCP, ALPNPlainHTTP1} }
+// ServerProtocols is what an inbound listener accepts, the preferred first. Of a
+// client that speaks both versions of HTTP we take HTTP/1.1, for we forward what it
+// speaks: any application understands that, and one that wants HTTP/2, as for gRPC,
+// has clients that offer nothing else.
+func ServerProtocols() []string {
+	return []string{ALPNHTTP1, ALPNHTTP2, ALPNTCP, ALPNPlainHTTP1, ALPNPlainHTTP2}
+}
 
 // ClientProtocols is what is offered for a connection that carries p.
 func ClientProtocols(p flow.Protocol) []string {
-	if p == flow.HTTP1 {
+	switch p {
+	case flow.HTTP1:
 		return []string{ALPNHTTP1, ALPNPlainHTTP1}
+	case flow.HTTP2:
+		return []string{ALPNHTTP2, ALPNPlainHTTP2}
+	case flow.TCP, flow.Undetected:
 	}
 	return []string{ALPNTCP}
 }
@@ -48,6 +60,8 @@ func Declared(alpn string) flow.Protocol {
 	switch alpn {
 	case ALPNHTTP1, ALPNPlainHTTP1:
 		return flow.HTTP1
+	case ALPNHTTP2, ALPNPlainHTTP2:
+		return flow.HTTP2
 	case ALPNTCP:
 		return flow.TCP
 	}
@@ -58,6 +72,11 @@ func Declared(alpn string) flow.Protocol {
 // an orderly end of the connection, before any byte of an answer, means that the
 // request was not begun.
 func CleanClose(alpn string) bool { return alpn == ALPNHTTP1 }
+
+// IsSidecar tells whether the server behind the negotiated name is an Outrider.
+func IsSidecar(alpn string) bool {
+	return alpn == ALPNHTTP1 || alpn == ALPNHTTP2 || alpn == ALPNTCP
+}
 
 // A Conn is a completed mesh hop. Both ends have proved who they are.
 type Conn struct {

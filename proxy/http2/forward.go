@@ -226,7 +226,7 @@ func codeOf(f *message.Failure) Code {
 		return protocolError
 	case f.Unprocessed:
 		return refusedStream
-	case isTimeout(f.Err):
+	case isTimeout(f.Err), errors.Is(f.Err, errCanceled):
 		return cancel
 	}
 	return internalError

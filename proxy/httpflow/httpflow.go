@@ -1,7 +1,7 @@
-// Package httpflow joins the HTTP engine and the facts of a flow: it describes
-// the request of an exchange, answers a refusal, and writes the request down
-// when it is over. Both directions do these three things in the same way; what
-// happens in between is theirs.
+// Package httpflow joins the HTTP engines and the facts of a flow: it describes
+// the request of a call, answers a refusal, and writes the request down when it is
+// over. Both directions do these three things in the same way, whatever the version
+// of HTTP; what happens in between is theirs.
 package httpflow
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/flow"
-	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
-// A Recorder is what the requests of one connection have in common.
+// A Recorder describes requests that come one after the other and writes them down.
+// Requests that are under way at the same time have one each.
 type Recorder struct {
 	Conn    *flow.Connection
 	Metrics *telemetry.ConnectionMetrics
@@ -30,17 +30,10 @@ type Recorder struct {
 	trace   [traceLine]byte
 }
 
-// Begin describes the request of x. The value is valid until the next Begin.
-func (r *Recorder) Begin(x *http1.Exchange) *flow.Request {
-	q := &x.Request
-	r.request = flow.Request{
-		Conn: r.Conn, Started: x.Started,
-		Method: q.Method, Target: q.Target, Path: q.Path, Query: q.Query, Host: q.Host,
-		Header: q, Proto: "HTTP/1.1", Trace: q.Traceparent(),
-	}
-	if q.Minor == 0 {
-		r.request.Proto = "HTTP/1.0"
-	}
+// Begin describes the request of a call. The value is valid until the next Begin.
+func (r *Recorder) Begin(c Call) *flow.Request {
+	c.describe(&r.request)
+	r.request.Conn = r.Conn
 	return &r.request
 }
 
@@ -76,25 +69,26 @@ func appendHex(b []byte, n uint64) []byte {
 
 // Refuse answers the request with a refusal, or cuts the connection off where
 // nobody can be answered any more.
-func (r *Recorder) Refuse(x *http1.Exchange, refusal flow.Refusal) {
+func (r *Recorder) Refuse(c Call, refusal flow.Refusal) {
 	q := &r.request
 	q.Refusal = refusal
 	q.DecisionID = r.IDs.Next()
-	a, ok := enforce.AnswerTo(refusal.Reason, q.DecisionID)
+	answer := enforce.AnswerTo
+	if c.isGRPC() {
+		answer = enforce.GRPCAnswerTo
+	}
+	a, ok := answer(refusal.Reason, q.DecisionID)
 	if !ok {
-		x.Abort()
+		c.abort()
 		return
 	}
-	_ = x.Respond(a.Status, a.Fields, a.Body) // a client that is gone does not change why
+	_ = c.respond(a.Status, a.Fields, a.Body) // a client that is gone does not change why
 }
 
 // End writes the request down.
-func (r *Recorder) End(x *http1.Exchange) {
+func (r *Recorder) End(c Call) {
 	q := &r.request
-	q.Status = x.Status
-	q.Sent += x.Sent // a tunnel has counted its own
-	q.Received += x.Body.Received()
-	q.Times.FirstByte = x.FirstByte
+	c.account(q)
 	q.Times.Total = time.Since(q.Started)
 	r.Metrics.Request(q)
 	if r.Log != nil {

@@ -42,8 +42,8 @@ func serve(t *testing.T, text string, handle func(*httpflow.Recorder, *http1.Exc
 	go func() {
 		defer close(done)
 		_ = http1.NewServer(http1.ServerOptions{Limits: l, Buffers: new(http1.Buffers)}).NewConn(server).Serve(func(x *http1.Exchange) {
-			q := rec.Begin(x)
-			defer rec.End(x)
+			q := rec.Begin(httpflow.Call{V1: x})
+			defer rec.End(httpflow.Call{V1: x})
 			handle(rec, x, q)
 		})
 	}()
@@ -96,7 +96,7 @@ func TestTwoRequestsOfAConnectionDoNotMix(t *testing.T) {
 		func(rec *httpflow.Recorder, x *http1.Exchange, q *flow.Request) {
 			if first {
 				first = false
-				rec.Refuse(x, flow.Refusal{Reason: flow.AccessDenied, Detail: "secret policy"})
+				rec.Refuse(httpflow.Call{V1: x}, flow.Refusal{Reason: flow.AccessDenied, Detail: "secret policy"})
 				return
 			}
 			if q.Refusal != (flow.Refusal{}) || q.DecisionID != "" || q.Proto != "HTTP/1.0" {
@@ -111,7 +111,7 @@ func TestTwoRequestsOfAConnectionDoNotMix(t *testing.T) {
 
 func TestARefusalIsAnsweredAndFoundByItsID(t *testing.T) {
 	answers, records := serve(t, "GET / HTTP/1.1\r\nhost: x\r\n"+last, func(rec *httpflow.Recorder, x *http1.Exchange, _ *flow.Request) {
-		rec.Refuse(x, flow.Refusal{Reason: flow.AccessDenied, Detail: "denied by shop/secret rule 7"})
+		rec.Refuse(httpflow.Call{V1: x}, flow.Refusal{Reason: flow.AccessDenied, Detail: "denied by shop/secret rule 7"})
 	})
 	res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answers)), nil)
 	if err != nil {
@@ -134,7 +134,7 @@ func TestARefusalIsAnsweredAndFoundByItsID(t *testing.T) {
 // Some reasons have no answer: then the connection is cut off.
 func TestARefusalWithoutAnAnswerEndsTheConnection(t *testing.T) {
 	answers, records := serve(t, "GET / HTTP/1.1\r\nhost: x\r\n\r\n", func(rec *httpflow.Recorder, x *http1.Exchange, _ *flow.Request) {
-		rec.Refuse(x, flow.Refusal{Reason: flow.ClientClosed})
+		rec.Refuse(httpflow.Call{V1: x}, flow.Refusal{Reason: flow.ClientClosed})
 	})
 	if answers != "" || len(records) != 1 || records[0]["reason"] != "client_closed" {
 		t.Errorf("answer %q, records %v", answers, records)
@@ -205,7 +205,7 @@ func TestATraceCostsOneAllocation(t *testing.T) {
 	var rec httpflow.Recorder
 	x := new(http1.Exchange)
 	if n := testing.AllocsPerRun(100, func() {
-		rec.Begin(x)
+		rec.Begin(httpflow.Call{V1: x})
 		rec.Traceparent()
 	}); n > 1 {
 		t.Errorf("%v allocations", n)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/outrider-mesh/outrider/identity/mtls"
@@ -17,9 +18,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
-	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/ledger"
-	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // conn is one accepted connection on its way through the stages.
@@ -31,27 +30,32 @@ type conn struct {
 	hop   *hop.Conn // nil for plaintext
 	to    forward.Route
 	about drain.About // of the connection as such
+	// declared is what the port carries by the operator's word.
+	declared flow.Protocol
+	port     *detect.Port // what earlier connections told about it
+	kind     detect.Kind  // of the first bytes, if those had to tell
 	// denied: no request on this connection can be allowed.
-	denied bool
-
-	rec   httpflow.Recorder
-	edits message.Edits // identity headers towards the application
+	denied atomic.Bool
+	// identity are the header lines that tell the application who calls.
+	identity [][]byte
 }
 
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
 	c := &conn{l: l, nc: raw, to: forward.Route{Latest: l.opts.App}}
-	c.to.Takes = c.leadsTo
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
 
-	ok := c.authenticate() && // who is it?
+	ok := c.capture() && // where was it going?
+		c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
 	switch {
 	case !ok:
 	case c.Flow.Protocol == flow.HTTP1:
-		c.serveHTTP() // each request: authorize, inspect, forward
+		c.serveHTTP1() // each request: authorize, inspect, forward
+	case c.Flow.Protocol == flow.HTTP2:
+		c.serveHTTP2() // the same
 	default:
 		c.serveTCP()
 	}
@@ -150,12 +154,12 @@ func isUpper(b []byte) bool {
 // detect settles the protocol: declared by the listener, else by ALPN, else by
 // the first bytes. Where policy speaks of HTTP nothing else may pass.
 func (c *conn) detect() bool {
-	declared, needsHTTP := c.l.opts.Protocol, c.l.needsHTTP(&c.Flow)
+	needsHTTP := c.l.needsHTTP(&c.Flow)
 	switch {
-	case declared == flow.TCP:
+	case c.declared == flow.TCP:
 		c.Flow.Protocol = flow.TCP // by the operator's word; policy still decides
 		return true
-	case declared == flow.HTTP1 || needsHTTP:
+	case isHTTP(c.declared) || needsHTTP:
 		if c.Flow.Protocol == flow.TCP {
 			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
 		}
@@ -165,18 +169,20 @@ func (c *conn) detect() bool {
 		return true
 	case c.Flow.Protocol != flow.Undetected:
 		return true
+	case c.opaqueByConvention():
+		c.Flow.Protocol = flow.TCP
+		return true
 	}
 	kind, replay, err := c.peek()
-	c.nc = replay
+	c.nc, c.kind = replay, kind
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
 	}
-	c.Flow.Protocol = flow.TCP
-	if kind == detect.HTTP1 {
-		c.Flow.Protocol = flow.HTTP1
-	}
+	c.Flow.Protocol = c.port.Protocol(kind)
 	return true
 }
+
+func isHTTP(p flow.Protocol) bool { return p == flow.HTTP1 || p == flow.HTTP2 }
 
 // peek looks at the first bytes, unless that was done to tell plaintext from TLS:
 // a client that waits for the server to speak waits once.
@@ -185,7 +191,8 @@ func (c *conn) peek() (detect.Kind, *detect.Conn, error) {
 		kind, _ := detect.Classify(seen.Ahead())
 		return kind, seen, nil
 	}
-	return detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
+	wait := c.l.opts.Limits.DetectTimeout // in full: the client may be far away
+	return c.port.Look(c.nc, wait, wait)
 }
 
 // requireHTTP closes on a peer that declared nothing and speaks something else.
@@ -197,8 +204,11 @@ func (c *conn) requireHTTP() bool {
 	if err != nil {
 		return c.refuse(flow.ClientClosed, err.Error())
 	}
-	if _, sure := detect.Classify(replay.Ahead()); sure && kind != detect.HTTP1 {
-		return c.refuse(flow.NotHTTP, "the first bytes are "+kind.String()+" on a port that needs HTTP")
+	if kind == detect.HTTP2 {
+		c.Flow.Protocol = flow.HTTP2
+	}
+	if _, sure := detect.Classify(replay.Ahead()); sure && kind != detect.HTTP1 && kind != detect.HTTP2 {
+		return c.refuse(flow.NotHTTP, "the first bytes are "+kind.String()+" on a port that needs HTTP; if it is meant, declare the port as TCP")
 	}
 	return true
 }
@@ -226,10 +236,11 @@ func (c *conn) authorize() bool {
 	}
 	c.Count()
 	allowed := c.l.opts.Enforcer.Connection(&c.Flow)
-	if c.Flow.Protocol == flow.HTTP1 {
+	if isHTTP(c.Flow.Protocol) {
 		// The caller is told in answer to its first request, which is then
 		// the last one.
-		c.denied = !allowed
+		c.denied.Store(!allowed)
+		c.identity = c.identityFields()
 		c.Flow.Refusal = flow.Refusal{}
 		return true
 	}
@@ -241,28 +252,30 @@ func (c *conn) authorize() bool {
 
 // judgeOpaque judges the connection of opaque bytes by whatever is then in force.
 func (c *conn) judgeOpaque() func() bool {
-	l, judged := c.l, c.Flow // a copy: the flow belongs to this goroutine
+	l, judged, declared := c.l, c.Flow, c.declared // copies: the originals belong to this goroutine
 	return func() bool {
 		if judged.Security == flow.Plaintext && l.opts.Strict() {
 			return false
 		}
-		if l.opts.Protocol != flow.TCP && l.needsHTTP(&judged) {
+		if declared != flow.TCP && l.needsHTTP(&judged) {
 			return false
 		}
 		return l.opts.Enforcer.StillAllows(&judged)
 	}
 }
 
-// leadsTo tells whether app is where the flow was judged to go.
-func (c *conn) leadsTo(app *forward.Forwarder) bool { return destinationOf(app) == c.Flow.Destination }
-
 // serveTCP forwards opaque bytes.
 func (c *conn) serveTCP() {
 	app := c.to.Forwarder()
-	if app == nil || !c.leadsTo(app) {
+	if app == nil || destinationOf(app) != c.Flow.Destination {
 		c.refuse(flow.NoDestination, "the listener was taken out of the configuration, or leads elsewhere now")
 		return
 	}
+	if !app.Destination.Enter() {
+		c.Flow.Refusal = forward.TooMany()
+		return
+	}
+	defer app.Destination.Leave()
 	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.Flow)
 	if up == nil {
 		c.Flow.Refusal = refusal
@@ -270,7 +283,8 @@ func (c *conn) serveTCP() {
 	}
 	endpoint.Begin()
 	defer endpoint.Done()
-	app.TCP(&c.Flow, c.nc, up)
+	client, up := c.port.Watch(c.kind, c.nc, up)
+	app.TCP(&c.Flow, client, up)
 }
 
 // overloaded writes down a connection that found no room.

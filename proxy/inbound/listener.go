@@ -11,18 +11,21 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
 	"github.com/outrider-mesh/outrider/proxy/ledger"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
-// Options configure a [Listener]. Every field is required.
+// Options configure a [Listener]. Every field that doesn't say otherwise is
+// required.
 type Options struct {
 	// Name labels logs and metrics.
 	Name string
@@ -37,8 +40,11 @@ type Options struct {
 	AllowConnect bool
 	// App returns the way to the application, which a reload may replace; nil
 	// once there is none. Its one endpoint's port is the one that policies
-	// speak of.
+	// speak of. Captured takes its place.
 	App func() *forward.Forwarder
+	// Captured is for a listener that redirected connections arrive at; nil
+	// for one that is called by its own address.
+	Captured *Captured
 
 	// Base ends when every connection must end.
 	Base      context.Context //nolint:containedctx // the parent of every connection's
@@ -52,17 +58,33 @@ type Options struct {
 	// AccessLog is nil where no log is kept.
 	AccessLog *accesslog.Writer
 	IDs       *accesslog.IDs
-	Buffers   *http1.Buffers
+	HTTP1     *http1.Buffers
+	HTTP2     *http2.Buffers
 	Limits    limits.Limits
 	Log       *slog.Logger
 }
 
-// A Listener takes calls for one port of the application.
+// Captured is what differs from one redirected connection to the next.
+type Captured struct {
+	// Protocol is what a port of the application is declared to carry.
+	Protocol func(port uint16) flow.Protocol
+	// App returns the way to an address of the application; nil once the
+	// listener is gone. It is asked when a call is allowed, and not before.
+	App func(netip.AddrPort) *forward.Forwarder
+	// Own tells whether a port is one of the sidecar's, which nothing is
+	// forwarded to.
+	Own func(port uint16) bool
+}
+
+// A Listener takes calls for one port of the application, or, if they are
+// redirected, for all of them.
 type Listener struct {
-	opts Options
-	http *http1.Server
-	loop *accept.Loop
-	app  flow.Connection // what every connection starts with
+	opts  Options
+	http1 *http1.Server
+	http2 *http2.Server
+	loop  *accept.Loop
+	app   flow.Connection // what every connection starts with
+	ports *detect.Memory  // of captured connections
 
 	books ledger.Books
 }
@@ -70,11 +92,16 @@ type Listener struct {
 // New returns a listener that does not accept yet.
 func New(opts Options) *Listener {
 	l := &Listener{opts: opts, books: ledger.Books{Tracker: opts.Tracker, Metrics: opts.Metrics, AccessLog: opts.AccessLog}}
-	l.http = http1.NewServer(http1.ServerOptions{
-		Limits: opts.Limits, Buffers: opts.Buffers, AllowConnect: opts.AllowConnect,
+	l.http1 = http1.NewServer(http1.ServerOptions{
+		Limits: opts.Limits, Buffers: opts.HTTP1, AllowConnect: opts.AllowConnect,
+	})
+	l.http2 = http2.NewServer(http2.ServerOptions{
+		Limits: opts.Limits, Buffers: opts.HTTP2, AllowConnect: opts.AllowConnect,
 	})
 	l.app = flow.Connection{Direction: flow.Inbound, Listener: opts.Name}
-	if app := opts.App(); app != nil {
+	if opts.Captured != nil {
+		l.ports = detect.NewMemory(opts.Limits.DetectPorts)
+	} else if app := opts.App(); app != nil {
 		l.app.Destination = destinationOf(app)
 	}
 	l.loop = &accept.Loop{

@@ -7,110 +7,163 @@ import (
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/http1"
+	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
-// serveHTTP reads requests one after the other.
-func (c *conn) serveHTTP() {
-	h := c.l.http.NewConn(c.nc)
+// request is one request on its way through the stages. Over HTTP/1.1 one value
+// serves all requests of a connection, which come one after the other; over HTTP/2
+// each has one of its own.
+type request struct {
+	*conn
+	httpflow.Recorder
+
+	call  httpflow.Call
+	to    forward.Route
+	edits message.Edits // identity headers towards the application
+}
+
+// serveHTTP1 reads requests one after the other.
+func (c *conn) serveHTTP1() {
+	h := c.l.http1.NewConn(c.nc)
 	c.Serve(h)
-	c.rec = httpflow.Recorder{Conn: &c.Flow, Metrics: c.Metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
-	identity := c.identityFields()
-	c.edits = message.Edits{DefaultHost: c.Flow.Destination.String(), Fields: make([][]byte, 0, len(identity)+1)}
-	err := h.Serve(func(x *http1.Exchange) {
-		c.edits.Path, c.edits.Fields = "", append(c.edits.Fields[:0], identity...)
-		c.request(x)
-		if c.denied {
+	r := c.newRequest(&c.Flow)
+	c.serveUntil(h.Serve(func(x *http1.Exchange) {
+		r.serve(httpflow.Call{V1: x})
+		if c.denied.Load() {
 			h.CloseGracefully()
 		}
-	})
+	}))
+}
+
+// serveHTTP2 reads requests that are under way at the same time.
+func (c *conn) serveHTTP2() {
+	h := c.l.http2.NewConn(c.nc)
+	c.Serve(h)
+	known := c.Flow // what each request starts with; it may learn more
+	c.serveUntil(h.Serve(func(x *http2.Exchange) {
+		own := known
+		c.newRequest(&own).serve(httpflow.Call{V2: x})
+		if c.denied.Load() {
+			h.CloseGracefully()
+		}
+	}))
+}
+
+// serveUntil notes why a connection of HTTP ended.
+func (c *conn) serveUntil(err error) {
 	if err != nil {
 		c.Flow.Refusal = httpflow.RefusalOf(err)
 	}
 }
 
-// request takes one request through the stages, in this order.
-func (c *conn) request(x *http1.Exchange) {
-	q := c.rec.Begin(x)
-	defer c.rec.End(x)
+// newRequest makes room for a request on the connection as f describes it.
+func (c *conn) newRequest(f *flow.Connection) *request {
+	r := &request{
+		conn:     c,
+		Recorder: httpflow.Recorder{Conn: f, Metrics: c.Metrics, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs},
+		to:       c.to,
+	}
+	r.to.Takes = r.leadsTo
+	r.edits = message.Edits{DefaultHost: f.Destination.String(), Fields: make([][]byte, 0, len(c.identity)+1)}
+	return r
+}
 
-	ok := c.wellFormed(x, q) && // is it HTTP?
-		c.route(q) && // where does it go?
-		c.normalise(q) && // do all of us read the same path?
-		c.authorizeRequest(q) && // may this caller do that?
-		c.inspect(x, q) && // is it an attack?
-		c.forward(x, q)
+// serve takes one request through the stages, in this order.
+func (r *request) serve(call httpflow.Call) {
+	r.call = call
+	r.edits.Path, r.edits.Fields = "", append(r.edits.Fields[:0], r.identity...)
+	q := r.Begin(call)
+	defer r.End(call)
+
+	ok := r.wellFormed(q) && // is it HTTP?
+		r.route(q) && // where does it go?
+		r.normalise(q) && // do all of us read the same path?
+		r.authorize(q) && // may this caller do that?
+		r.inspect(q) && // is it an attack?
+		r.forward(q)
 	if !ok {
-		c.rec.Refuse(x, q.Refusal)
+		r.Refuse(call, q.Refusal)
 	}
 }
 
-func (c *conn) wellFormed(x *http1.Exchange, q *flow.Request) bool {
-	if x.Err == nil {
+func (r *request) wellFormed(q *flow.Request) bool {
+	err := r.call.Fault()
+	if err == nil {
 		return true
 	}
-	q.Refusal = httpflow.RefusalOf(x.Err)
+	q.Refusal = httpflow.RefusalOf(err)
 	return false
 }
 
 // route finds the application as the configuration has it now. A reload may have
-// moved it to another port, and policies speak of ports.
-func (c *conn) route(q *flow.Request) bool {
-	app := c.to.Refresh()
+// moved it to another port, and policies speak of ports. A captured connection
+// goes where it was going, whatever is reloaded.
+func (r *request) route(q *flow.Request) bool {
+	if q.Conn.Original.IsValid() {
+		return true
+	}
+	app := r.to.Refresh()
 	if app == nil {
 		q.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "the listener was taken out of the configuration"}
 		return false
 	}
-	c.Flow.Destination = destinationOf(app)
+	q.Conn.Destination = destinationOf(app)
 	return true
+}
+
+// leadsTo tells whether app is where the request was judged to go.
+func (r *request) leadsTo(app *forward.Forwarder) bool {
+	return destinationOf(app) == r.Conn.Destination
 }
 
 // normalise gives policy, inspection and the application one reading of the
 // path. A path that has none is refused where policy or inspection look at it,
 // and passed on untouched where nobody does.
-func (c *conn) normalise(q *flow.Request) bool {
-	if q.Method == "CONNECT" || q.Path == "*" {
+func (r *request) normalise(q *flow.Request) bool {
+	if q.Method == "CONNECT" && !r.call.HasPath() || q.Path == "*" {
 		return true
 	}
 	path, err := authz.NormalizePath(q.Path)
 	if err != nil {
-		if !c.l.needsHTTP(&c.Flow) {
+		if !r.l.needsHTTP(q.Conn) {
 			return true
 		}
 		q.Refusal = flow.Refusal{Reason: flow.BadRequest, Detail: err.Error()}
 		return false
 	}
 	q.Path = path
-	c.edits.Path = path
+	r.edits.Path = path
 	return true
 }
 
-func (c *conn) authorizeRequest(q *flow.Request) bool {
-	if c.Flow.Security == flow.Plaintext && c.l.opts.Strict() { // since the connection was accepted
+func (r *request) authorize(q *flow.Request) bool {
+	if q.Conn.Security == flow.Plaintext && r.l.opts.Strict() { // since the connection was accepted
 		q.Refusal = flow.Refusal{Reason: flow.PlaintextRefused, Detail: "the port has become strict"}
-		c.denied = true
+		r.denied.Store(true)
 		return false
 	}
-	ok := c.l.opts.Enforcer.Request(q)
+	ok := r.l.opts.Enforcer.Request(q)
 	q.Times.Authorize = time.Since(q.Started)
 	return ok
 }
 
 // inspect asks the WAF. What it needs of the body is read ahead and forwarded
 // later.
-func (c *conn) inspect(x *http1.Exchange, q *flow.Request) bool {
-	plan := c.l.opts.Inspector.Plan(q)
+func (r *request) inspect(q *flow.Request) bool {
+	plan := r.l.opts.Inspector.Plan(q)
 	if plan.Off {
 		return true
 	}
-	body, complete, ok := c.readAhead(x, q, plan.BodyBytes)
+	body, complete, ok := r.readAhead(q, plan.BodyBytes)
 	if !ok {
 		return false
 	}
 	before := time.Since(q.Started)
-	q.Inspection = c.l.opts.Inspector.Inspect(c.l.opts.Base, q, plan, body, complete)
+	q.Inspection = r.l.opts.Inspector.Inspect(r.l.opts.Base, q, plan, body, complete)
 	q.Times.Inspect = time.Since(q.Started) - before
 	if !q.Inspection.Refuse {
 		return true
@@ -133,15 +186,11 @@ func inspectionRefusal(v *flow.Inspection) flow.Refusal {
 }
 
 // readAhead reads the first n bytes of the body.
-func (c *conn) readAhead(x *http1.Exchange, q *flow.Request, n int64) (body []byte, complete, ok bool) {
-	if n == 0 || x.Body.Ended() {
-		return nil, x.Body.Ended(), true
+func (r *request) readAhead(q *flow.Request, n int64) (body []byte, complete, ok bool) {
+	if n == 0 || r.call.Ended() {
+		return nil, r.call.Ended(), true
 	}
-	if err := x.Expecting(); err != nil {
-		q.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
-		return nil, false, false
-	}
-	body, complete, err := x.Body.Peek(n)
+	body, complete, err := r.call.Peek(n)
 	if err != nil {
 		q.Refusal = bodyRefusal(err)
 		return nil, false, false
@@ -159,16 +208,25 @@ func bodyRefusal(err error) flow.Refusal {
 
 // forward sends the request to the application. A refusal that comes after the
 // answer began cannot be told to the caller: it is written down.
-func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
-	if q.Method == "CONNECT" || x.Request.UpgradesTo() != "" {
-		if !c.watchTunnel(q) {
+func (r *request) forward(q *flow.Request) bool {
+	if r.call.Tunnels() {
+		unwatch, ok := r.watchTunnel(q)
+		if !ok {
 			return false
 		}
-		defer c.Tracked.Describe(&c.about) // of an answer that was no tunnel
+		defer func() {
+			if told := unwatch(); told == flow.PolicyChanged || told == flow.CertificateRevoked {
+				q.Refusal = flow.Refusal{Reason: told}
+			}
+		}()
 	}
-	if trace := c.rec.Traceparent(); trace != nil {
-		c.edits.Fields = append(c.edits.Fields, trace)
+	if trace := r.Traceparent(); trace != nil {
+		r.edits.Fields = append(r.edits.Fields, trace)
 	}
-	q.Refusal = c.to.HTTP(c.l.opts.Base, x, q, &c.edits)
-	return q.Refusal.Reason == flow.None || x.Status != 0
+	if r.call.V2 != nil {
+		q.Refusal = r.to.HTTP2(r.l.opts.Base, r.call.V2, q, &r.edits)
+	} else {
+		q.Refusal = r.to.HTTP1(r.l.opts.Base, r.call.V1, q, &r.edits)
+	}
+	return q.Refusal.Reason == flow.None || r.call.Answered()
 }

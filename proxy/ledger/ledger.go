@@ -11,7 +11,6 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/flow"
-	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/socket"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
@@ -37,7 +36,7 @@ type Entry struct {
 	books *Books
 	raw   net.Conn // as accepted
 	// http is set while HTTP is served, for a graceful end.
-	http atomic.Pointer[http1.ServerConn]
+	http atomic.Pointer[served]
 	// finished: it was served to the end, and not ended by a panic.
 	finished bool
 }
@@ -69,9 +68,12 @@ func (b *Books) log(f *flow.Connection) {
 // Count counts the connection as open. What metrics tell apart is known by now.
 func (e *Entry) Count() { e.Metrics = e.books.Metrics.Connection(&e.Flow) }
 
+// served is a connection of either HTTP engine.
+type served struct{ drain.Ender }
+
 // Serve tells that h reads the requests of the connection from now on.
-func (e *Entry) Serve(h *http1.ServerConn) {
-	e.http.Store(h)
+func (e *Entry) Serve(h drain.Ender) {
+	e.http.Store(&served{h})
 	if e.Tracked.Reason() != flow.None { // told to end before there was an h
 		h.CloseGracefully()
 	}
@@ -113,7 +115,9 @@ func (e *Entry) CloseGracefully() {
 // AbandonIfGone implements [drain.Abandoner].
 func (e *Entry) AbandonIfGone() {
 	if h := e.http.Load(); h != nil {
-		h.AbandonIfGone()
+		if a, ok := h.Ender.(drain.Abandoner); ok {
+			a.AbandonIfGone()
+		}
 	}
 }
 

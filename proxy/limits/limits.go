@@ -42,6 +42,16 @@ type Limits struct {
 	// TCPIdleTimeout is how long an opaque connection may stand still.
 	TCPIdleTimeout time.Duration
 
+	// DetectPorts is of how many ports it is remembered what their connections
+	// carry.
+	DetectPorts int
+	// CapturedPorts is for how many ports of the application, of one listener,
+	// connections are kept that redirected requests can use again.
+	CapturedPorts int
+	// CaptureProbeTimeout is how long a connection that proves the redirection
+	// may take.
+	CaptureProbeTimeout time.Duration
+
 	// InspectionWait is how long a request may wait for its turn to be
 	// inspected.
 	InspectionWait time.Duration
@@ -128,6 +138,14 @@ func Default() Limits {
 		DetectTimeout:  100 * time.Millisecond,
 		LingerTimeout:  2 * time.Second,
 		TCPIdleTimeout: time.Hour,
+
+		// At some 100 bytes a port; more than a workload has or calls. What is
+		// forgotten is looked at again.
+		DetectPorts: 1024,
+		// A pod serves a handful; at about 1 KiB each, unused.
+		CapturedPorts: 64,
+		// It stays on this machine, where it takes less than a millisecond.
+		CaptureProbeTimeout: 2 * time.Second,
 
 		// Long enough for a burst, and for a processor that is taken away for
 		// some periods of its quota; far below a client's patience, so that an

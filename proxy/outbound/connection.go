@@ -2,18 +2,14 @@ package outbound
 
 import (
 	"net"
-	"sync/atomic"
-	"time"
+	"sync"
 
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
-	"github.com/outrider-mesh/outrider/proxy/http1"
-	"github.com/outrider-mesh/outrider/proxy/httpflow"
 	"github.com/outrider-mesh/outrider/proxy/ledger"
-	"github.com/outrider-mesh/outrider/proxy/message"
 	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
@@ -24,9 +20,12 @@ type conn struct {
 	l  *Listener
 	nc net.Conn // as it is read from now: as accepted, or replayed
 	to forward.Route
-
-	rec   httpflow.Recorder
-	edits message.Edits
+	// declared is what the destination carries by the operator's word.
+	declared flow.Protocol
+	port     *detect.Port // what earlier connections told about it
+	kind     detect.Kind  // of the first bytes, if those had to tell
+	// counted: the connection is known to be open, since its first request.
+	counted sync.Once
 }
 
 // serve takes a connection through the stages, in this order.
@@ -35,82 +34,66 @@ func (l *Listener) serve(raw net.Conn) {
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
 
-	ok := c.detect() // what does it speak?
+	ok := c.capture() && // where was it going?
+		c.detect() // what does it speak?
 	switch {
 	case !ok:
 	case c.Flow.Protocol == flow.HTTP1:
-		c.serveHTTP() // each request: endpoint, mutual TLS, forward
+		c.serveHTTP1() // each request: endpoint, mutual TLS, forward
+	case c.Flow.Protocol == flow.HTTP2:
+		c.serveHTTP2() // the same
 	default:
 		c.serveTCP() // endpoint, mutual TLS, forward
 	}
 	c.Finish()
 }
 
-// describe publishes what is known now, and counts the connection as open.
-func (c *conn) describe() {
+// describe publishes what f says is known now, and counts the connection as open.
+func (c *conn) describe(f *flow.Connection) {
 	about := &drain.About{
-		Direction: flow.Outbound, Listener: c.Flow.Listener, Remote: c.Flow.Remote.String(),
-		Opened: c.Flow.Opened, Protocol: c.Flow.Protocol,
+		Direction: flow.Outbound, Listener: f.Listener, Remote: f.Remote.String(),
+		Opened: f.Opened, Protocol: f.Protocol,
 	}
-	if c.Flow.Protocol == flow.TCP {
-		about.Peer = c.Flow.Peer // HTTP has a pool of hops, which looks after them
+	if f.Protocol == flow.TCP {
+		about.Peer = f.Peer // HTTP has a pool of hops, which looks after them
 	}
 	c.Tracked.Describe(about)
+	c.Flow.Security, c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = f.Security, f.Local, f.Peer, f.PeerID
 	c.Count()
 }
 
 // detect settles the protocol: declared by the listener, or by the first bytes.
 // A listener whose clients wait for the server to speak makes them wait once.
 func (c *conn) detect() bool {
-	if c.Flow.Protocol = c.l.opts.Protocol; c.Flow.Protocol != flow.Undetected {
+	if c.declared == flow.TCP {
+		c.Flow.Protocol = flow.TCP
 		return true
 	}
-	wait := c.l.opts.Limits.DetectTimeout
-	if c.l.learned.silent.Load() && !c.l.learned.http.Load() {
-		wait = min(wait, briefly)
-	}
-	kind, replay, err := detect.Peek(c.nc, wait)
-	c.nc = replay
+	kind, replay, err := c.port.Look(c.nc, c.l.opts.Limits.DetectTimeout, detect.Briefly)
+	c.nc, c.kind = replay, kind
 	if err != nil {
 		c.Flow.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
 		return false
 	}
-	c.Flow.Protocol = flow.TCP
-	switch kind {
-	case detect.HTTP1:
-		c.Flow.Protocol = flow.HTTP1
-		c.l.learned.http.Store(true)
-	case detect.Silent:
-		// Only a port that has never carried HTTP is taken for one whose
-		// server speaks first. HTTP clients open connections that they use
-		// later: as opaque bytes, a request would escape what is decided and
-		// recorded for each of them.
-		if c.l.learned.http.Load() {
-			c.Flow.Protocol = flow.HTTP1
-		} else {
-			c.l.learned.silent.Store(true)
-		}
-	case detect.Opaque, detect.TLS, detect.HTTP2:
+	c.Flow.Protocol = c.port.Protocol(kind)
+	if c.declared == flow.HTTP1 && c.Flow.Protocol == flow.TCP {
+		c.Flow.Protocol = flow.HTTP1 // it will be answered as HTTP, whatever it is
 	}
 	return true
 }
-
-// learned is what earlier connections told about the port.
-type learned struct{ http, silent atomic.Bool }
-
-// briefly is how long a connection is looked at where an earlier client waited
-// for the server to speak. That client may have been one of HTTP that connected
-// ahead of need, which must not decide about the port for good: the application
-// is on this machine, and a request that it has is here within this time.
-const briefly = 5 * time.Millisecond
 
 // serveTCP forwards opaque bytes over a hop of their own.
 func (c *conn) serveTCP() {
 	to := c.to.Forwarder()
 	if to == nil {
-		c.Flow.Refusal = flow.Refusal{Reason: flow.NoDestination, Detail: "it was taken out of the configuration"}
+		c.Flow.Refusal = c.nowhere()
 		return
 	}
+	if !to.Destination.Enter() {
+		c.Flow.Refusal = forward.TooMany()
+		return
+	}
+	defer to.Destination.Leave()
 	up, endpoint, refusal := to.Dial(c.l.opts.Base, &c.Flow)
 	if up == nil {
 		c.Flow.Refusal = refusal
@@ -124,7 +107,7 @@ func (c *conn) serveTCP() {
 		c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
 		c.Flow.Times.TLS = h.Took
 	}
-	c.describe()
+	c.describe(&c.Flow)
 	if mesh {
 		if err := h.Revalidate(); err != nil { // the bundles changed during the handshake
 			c.Flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}
@@ -132,60 +115,8 @@ func (c *conn) serveTCP() {
 			return
 		}
 	}
-	to.TCP(&c.Flow, c.nc, up)
-}
-
-// serveHTTP reads requests one after the other.
-func (c *conn) serveHTTP() {
-	h := c.l.http.NewConn(c.nc)
-	c.Serve(h)
-	c.rec = httpflow.Recorder{Conn: &c.Flow, Log: c.l.opts.AccessLog, IDs: c.l.opts.IDs}
-	c.edits = message.Edits{DefaultHost: c.Flow.Service, Fields: make([][]byte, 0, 1)}
-	if err := h.Serve(c.request); err != nil {
-		c.Flow.Refusal = httpflow.RefusalOf(err)
-	}
-}
-
-// request takes one request through the stages, in this order.
-func (c *conn) request(x *http1.Exchange) {
-	q := c.rec.Begin(x)
-	defer c.record(x)
-
-	ok := c.wellFormed(x, q) && c.forward(x, q)
-	if !ok {
-		c.rec.Refuse(x, q.Refusal)
-	}
-}
-
-// record writes the request down. Only now is it known who the peer is.
-func (c *conn) record(x *http1.Exchange) {
-	if c.Metrics == nil {
-		c.describe()
-		c.rec.Metrics = c.Metrics
-	}
-	c.rec.End(x)
-}
-
-func (c *conn) wellFormed(x *http1.Exchange, q *flow.Request) bool {
-	if x.Err == nil {
-		return true
-	}
-	q.Refusal = httpflow.RefusalOf(x.Err)
-	return false
-}
-
-// forward sends the request to the destination. A refusal that comes after the
-// answer began cannot be told to the application: it is written down.
-func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
-	c.edits.Fields = c.edits.Fields[:0]
-	if trace := c.rec.Traceparent(); trace != nil {
-		c.edits.Fields = append(c.edits.Fields, trace)
-	}
-	q.Refusal = c.to.HTTP(c.l.opts.Base, x, q, &c.edits)
-	if to := c.to.Forwarder(); to != nil {
-		c.Flow.Service = to.Destination.Name() // a reload may have changed it
-	}
-	return q.Refusal.Reason == flow.None || x.Status != 0
+	client, up := c.port.Watch(c.kind, c.nc, up)
+	to.TCP(&c.Flow, client, up)
 }
 
 // overloaded writes down a connection that found no room.

@@ -3,49 +3,61 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
-	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // A Dialer opens the mesh hop to the endpoints of one destination.
 type Dialer struct {
-	source    identity.Source
-	http, tcp *tls.Config
-	net       net.Dialer
+	source            identity.Source
+	http1, http2, tcp *tls.Config
+	net               net.Dialer
 }
 
+// Control is what is done to a socket before it connects; see [net.Dialer].
+type Control = func(network, address string, c syscall.RawConn) error
+
 // NewDialer returns a dialer that accepts the servers in expected and no other.
-func NewDialer(src identity.Source, expected mtls.Expected) *Dialer {
+// Control may be nil.
+func NewDialer(src identity.Source, expected mtls.Expected, control Control) *Dialer {
 	config := func(p flow.Protocol) *tls.Config {
 		return mtls.ClientConfig(src, mtls.ClientOptions{Expected: expected, NextProtos: hop.ClientProtocols(p)})
 	}
-	return &Dialer{source: src, http: config(flow.HTTP1), tcp: config(flow.TCP)}
-}
-
-// DialHTTP implements balance.Dialer.
-func (d *Dialer) DialHTTP(ctx context.Context, addr netip.AddrPort) (http1.Dialed, error) {
-	c, err := d.dial(ctx, addr, d.http)
-	if err != nil {
-		return http1.Dialed{}, err
+	return &Dialer{
+		net: net.Dialer{Control: control}, source: src,
+		http1: config(flow.HTTP1), http2: config(flow.HTTP2), tcp: config(flow.TCP),
 	}
-	return http1.Dialed{
-		Conn: c, RetireAt: c.RetireAt(time.Now()), CleanCloseMeansUnprocessed: hop.CleanClose(c.ALPN),
-		FromSidecar: c.ALPN == hop.ALPNHTTP1,
-	}, nil
 }
 
-// DialTCP implements balance.Dialer.
-func (d *Dialer) DialTCP(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	return d.dial(ctx, addr, d.tcp)
+// Dial implements balance.Dialer.
+func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, p flow.Protocol) (balance.Dialed, error) {
+	cfg := d.tcp
+	switch p {
+	case flow.HTTP1:
+		cfg = d.http1
+	case flow.HTTP2:
+		cfg = d.http2
+	case flow.TCP, flow.Undetected:
+	}
+	c, err := d.dial(ctx, addr, cfg)
+	if err != nil {
+		return balance.Dialed{}, err
+	}
+	return balance.Dialed{
+		Conn: c, RetireAt: c.RetireAt(time.Now()), CleanCloseMeansUnprocessed: hop.CleanClose(c.ALPN),
+		FromSidecar: hop.IsSidecar(c.ALPN),
+	}, nil
 }
 
 func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, cfg *tls.Config) (*hop.Conn, error) {
@@ -59,4 +71,26 @@ func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, cfg *tls.Config)
 		return nil, &forward.HandshakeError{Addr: addr, Err: err}
 	}
 	return c, nil
+}
+
+// A Passthrough dialer calls whom nobody configured, in plaintext. Only opaque
+// bytes go that way.
+type Passthrough struct{ net net.Dialer }
+
+// NewPassthrough returns a dialer whose calls can be told from all others, so
+// that one which leads back to this machine meets the inbound policy.
+func NewPassthrough(control Control) *Passthrough {
+	return &Passthrough{net: net.Dialer{Control: control}}
+}
+
+// Dial implements balance.Dialer.
+func (d *Passthrough) Dial(ctx context.Context, addr netip.AddrPort, p flow.Protocol) (balance.Dialed, error) {
+	if p != flow.TCP {
+		return balance.Dialed{}, errors.ErrUnsupported
+	}
+	nc, err := d.net.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return balance.Dialed{}, err
+	}
+	return balance.Dialed{Conn: socket.Wrap(nc)}, nil
 }

@@ -32,7 +32,7 @@ func outcomeOf(r flow.Reason) int {
 	case flow.WAFBlocked, flow.WAFUninspected:
 		return outcomeBlocked
 	case flow.NotHTTP, flow.BadRequest, flow.HeadTooLarge, flow.BodyTooLarge, flow.MethodRefused,
-		flow.RequestTimeout:
+		flow.RequestTimeout, flow.NotRedirected:
 		return outcomeRejected
 	case flow.ClientClosed:
 		return outcomeCanceled

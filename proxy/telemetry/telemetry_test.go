@@ -184,7 +184,7 @@ func TestEveryReasonHasItsOutcome(t *testing.T) {
 		"limited": {flow.RateLimited, flow.Overloaded},
 		"blocked": {flow.WAFBlocked, flow.WAFUninspected},
 		"rejected": {
-			flow.NotHTTP, flow.BadRequest, flow.HeadTooLarge, flow.BodyTooLarge, flow.MethodRefused,
+			flow.NotHTTP, flow.NotRedirected, flow.BadRequest, flow.HeadTooLarge, flow.BodyTooLarge, flow.MethodRefused,
 			flow.RequestTimeout,
 		},
 		"failed": {
@@ -253,6 +253,23 @@ outrider_upstream_connections_total{direction="outbound",result="new"} 0
 outrider_upstream_connections_total{direction="outbound",result="reused"} 1
 outrider_upstream_connections_total{direction="outbound",result="stale_retry"} 0
 `, "outrider_upstream_connections_total")
+}
+
+func TestCaptureResults(t *testing.T) {
+	m, _ := bare()
+	m.Captured(flow.Inbound, CaptureNotRedirected)
+	m.Captured(flow.Outbound, CapturePassthrough)
+	m.Captured(flow.Outbound, CaptureResult(99)) // counts nowhere
+	exposed(t, m, `
+outrider_captured_connections_total{direction="inbound",result="known"} 0
+outrider_captured_connections_total{direction="inbound",result="not_redirected"} 1
+outrider_captured_connections_total{direction="inbound",result="passthrough"} 0
+outrider_captured_connections_total{direction="inbound",result="unknown"} 0
+outrider_captured_connections_total{direction="outbound",result="known"} 0
+outrider_captured_connections_total{direction="outbound",result="not_redirected"} 0
+outrider_captured_connections_total{direction="outbound",result="passthrough"} 1
+outrider_captured_connections_total{direction="outbound",result="unknown"} 0
+`, "outrider_captured_connections_total")
 }
 
 func scrape(t *testing.T, h http.Handler) string {

@@ -28,6 +28,25 @@ const (
 
 var upstreamNames = [upstreamCount]string{"new", "reused", "stale_retry", "failed"}
 
+// A CaptureResult is what became of a redirected connection.
+type CaptureResult uint8
+
+// The results; a closed set, as it labels a metric.
+const (
+	// CaptureKnown: it is for the application, or for a configured destination.
+	CaptureKnown CaptureResult = iota
+	// CapturePassthrough: it goes to a destination that nobody configured.
+	CapturePassthrough
+	// CaptureUnknown: there is no such destination, so it is refused.
+	CaptureUnknown
+	// CaptureNotRedirected: it was not redirected, or leads back to us.
+	CaptureNotRedirected
+
+	captureCount
+)
+
+var captureNames = [captureCount]string{"known", "passthrough", "unknown", "not_redirected"}
+
 // Sizes of the closed sets that index arrays of counters.
 const (
 	inspectionCount  = int(flow.NotInspected) + 1
@@ -45,6 +64,7 @@ type traffic struct {
 	received    [directionCount]prometheus.Counter
 	sent        [directionCount]prometheus.Counter
 	upstream    [directionCount][upstreamCount]prometheus.Counter
+	captured    [directionCount][captureCount]prometheus.Counter
 	inspections [directionCount]grid
 
 	peers  peers
@@ -73,6 +93,8 @@ func (t *traffic) define(c *catalogue) {
 		"direction", "outcome", "reason")
 	upstream := c.counter("outrider_upstream_connections_total",
 		"Connections to the next hop that requests asked for, by how they were had.", "direction", "result")
+	captured := c.counter("outrider_captured_connections_total",
+		"Connections that arrived at a capture port, by what became of them.", "direction", "result")
 	t.folded = c.counter("outrider_folded_series_total",
 		"Connections counted under peer=\"other\" because the cap on distinct peers was reached.").WithLabelValues()
 
@@ -84,6 +106,9 @@ func (t *traffic) define(c *catalogue) {
 		}
 		for u, result := range upstreamNames {
 			t.upstream[d][u] = upstream.WithLabelValues(direction, result)
+		}
+		for i, result := range captureNames {
+			t.captured[d][i] = captured.WithLabelValues(direction, result)
 		}
 		t.received[d] = received.WithLabelValues(direction)
 		t.sent[d] = sent.WithLabelValues(direction)
@@ -100,6 +125,13 @@ func (m *Metrics) Upstream(d flow.Direction, r UpstreamResult) {
 		r = UpstreamFailed
 	}
 	m.traffic.upstream[directionOf(d)][r].Inc()
+}
+
+// Captured counts one redirected connection.
+func (m *Metrics) Captured(d flow.Direction, r CaptureResult) {
+	if r < captureCount {
+		m.traffic.captured[directionOf(d)][r].Inc()
+	}
 }
 
 // A seriesKey is what the label sets of one connection depend on.

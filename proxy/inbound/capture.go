@@ -1,0 +1,40 @@
+package inbound
+
+import (
+	"github.com/outrider-mesh/outrider/proxy/capture"
+	"github.com/outrider-mesh/outrider/proxy/detect"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/telemetry"
+)
+
+// capture finds where a redirected connection was going, which is where it will
+// be forwarded and the port that policies speak of. A listener that is called by
+// its own address has one application, and nothing is to be found.
+func (c *conn) capture() bool {
+	c.declared, c.port = c.l.opts.Protocol, new(detect.Port)
+	how := c.l.opts.Captured
+	if how == nil {
+		return true
+	}
+	to, err := capture.Original(c.nc)
+	if err != nil {
+		c.l.opts.Metrics.Captured(flow.Inbound, telemetry.CaptureNotRedirected)
+		return c.refuse(flow.NotRedirected, err.Error())
+	}
+	c.Flow.Original, c.Flow.Destination = to, to
+	if how.Own(to.Port()) {
+		c.l.opts.Metrics.Captured(flow.Inbound, telemetry.CaptureNotRedirected)
+		return c.refuse(flow.NotRedirected, "the port is the sidecar's own")
+	}
+	c.l.opts.Metrics.Captured(flow.Inbound, telemetry.CaptureKnown)
+	c.declared, c.port = how.Protocol(to.Port()), c.l.ports.At(to)
+	c.to.Latest = func() *forward.Forwarder { return how.App(to) }
+	return true
+}
+
+// opaqueByConvention tells whether a captured connection goes to a port where
+// nobody has declared anything and HTTP is not to be expected.
+func (c *conn) opaqueByConvention() bool {
+	return c.Flow.Original.IsValid() && detect.OpaqueByConvention(c.Flow.Original.Port())
+}

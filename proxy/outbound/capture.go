@@ -1,0 +1,61 @@
+package outbound
+
+import (
+	"github.com/outrider-mesh/outrider/proxy/capture"
+	"github.com/outrider-mesh/outrider/proxy/detect"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/telemetry"
+)
+
+// capture finds where a redirected connection was going, and the way there. A
+// listener that is called by its own address has one destination, and nothing is
+// to be found.
+func (c *conn) capture() bool {
+	c.declared, c.port = c.l.opts.Protocol, &c.l.port
+	find := c.l.opts.Captured
+	if find == nil {
+		return true
+	}
+	to, err := capture.Original(c.nc)
+	if err != nil {
+		c.l.opts.Metrics.Captured(flow.Outbound, telemetry.CaptureNotRedirected)
+		c.Flow.Refusal = flow.Refusal{Reason: flow.NotRedirected, Detail: err.Error()}
+		return false
+	}
+	way := find(to)
+	c.l.opts.Metrics.Captured(flow.Outbound, resultOf(way))
+	c.Flow.Original, c.Flow.Destination = to, to
+	c.Flow.Service, c.Flow.Passthrough = way.Service, way.Passthrough
+	c.port = c.l.ports.At(to)
+	c.to.Latest = func() *forward.Forwarder { return find(to).Forward }
+	switch {
+	case way.Passthrough:
+		c.declared = flow.TCP // whom we don't know, we don't speak for
+	case way.Protocol != flow.Undetected:
+		c.declared = way.Protocol
+	case c.declared == flow.Undetected && detect.OpaqueByConvention(to.Port()):
+		c.declared = flow.TCP
+	}
+	return true
+}
+
+func resultOf(w Way) telemetry.CaptureResult {
+	switch {
+	case w.Passthrough:
+		return telemetry.CapturePassthrough
+	case w.Forward == nil:
+		return telemetry.CaptureUnknown
+	}
+	return telemetry.CaptureKnown
+}
+
+// nowhere says why there is no way.
+func (c *conn) nowhere() flow.Refusal {
+	detail := "it was taken out of the configuration"
+	if c.Flow.Original.IsValid() {
+		detail = "no destination has the address " + c.Flow.Original.String() +
+			"; name it in spec.destinations, or let it pass with spec.capture.unknown: Passthrough"
+	}
+	return flow.Refusal{Reason: flow.NoDestination, Detail: detail}
+}
