@@ -67,6 +67,7 @@ type ServerConn struct {
 	handle func(*Exchange)
 
 	starting []*Exchange // the reader's: requests that came since it last waited
+	begun    uint32      // the reader's: the last stream that got a handler
 	handlers sync.WaitGroup
 	work     chan *Exchange // to workers that wait; closed when there is no more
 	workers  sync.WaitGroup
@@ -173,11 +174,12 @@ func (c *ServerConn) end(err error) {
 	var fault *connError
 	goodbye := true
 	c.mu.Lock()
+	c.forgetStarting()
 	switch {
 	case errors.As(err, &fault):
-		c.out = appendGoAway(c.out, c.last, fault.code, fault.rule)
+		c.out = appendGoAway(c.out, c.begun, fault.code, fault.rule)
 	case errors.Is(err, errIdle):
-		c.out = appendGoAway(c.out, c.last, noError, "")
+		c.out = appendGoAway(c.out, c.begun, noError, "")
 	case errors.Is(err, errClosing):
 	default:
 		goodbye = false
@@ -197,6 +199,17 @@ func (c *ServerConn) end(err error) {
 	}
 	_ = c.net.Close() // nothing is left to be lost
 	c.in.release()
+}
+
+// forgetStarting drops the requests that came just before the end of their
+// connection: nobody waits for their answers, and a client that may still read us
+// learns that they were not begun. It needs c.mu.
+func (c *ServerConn) forgetStarting() {
+	for _, x := range c.starting {
+		c.remove(&x.down)
+		c.running--
+	}
+	c.starting = nil
 }
 
 // lingerBytes bounds what is thrown away after a close: what socket buffers hold,
@@ -223,6 +236,7 @@ func (c *ServerConn) linger() {
 func (c *ServerConn) before() error {
 	for i, x := range c.starting {
 		c.starting[i] = nil
+		c.begun = x.down.id
 		c.handlers.Add(1)
 		select {
 		case c.work <- x:

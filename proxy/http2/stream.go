@@ -27,6 +27,7 @@ type stream struct {
 	credit  int  // what the peer lets us send
 	starved bool // the credit was too little
 	sent    bool // we have sent END_STREAM or a reset
+	over    bool // we have sent a reset
 
 	stalled bool // in conn.stalled
 	told    bool // in conn.changed
