@@ -57,7 +57,7 @@ func newClientConn(d Dialed, opts *ClientOptions, pool *Pool) *ClientConn {
 	c.out = append(c.out, wire.ClientPreface...)
 	c.out = appendSettings(c.out,
 		wire.Setting{ID: wire.SettingEnablePush, Val: 0},
-		wire.Setting{ID: wire.SettingInitialWindowSize, Val: uint32(l.StreamWindow)}, //nolint:gosec // limits are small
+		wire.Setting{ID: wire.SettingInitialWindowSize, Val: uint32(c.streamWindow)}, //nolint:gosec // limits are small
 		wire.Setting{ID: wire.SettingMaxHeaderListSize, Val: uint32(l.HeadBytes)},    //nolint:gosec // limits are small
 	)
 	if c.window > firstWindow {
@@ -112,7 +112,10 @@ func (c *ClientConn) usable(now time.Time) bool {
 	if c.leaving == nil && c.dead == nil && !c.dialed.RetireAt.IsZero() && now.After(c.dialed.RetireAt) {
 		c.leaving = errRetired
 	}
-	return c.leaving == nil && c.dead == nil && c.next <= mostStream
+	if c.leaving == nil && (c.next > mostStream || c.peer.streams == 0) {
+		c.leaving = errRetired // by its numbers, or by a peer that takes none
+	}
+	return c.leaving == nil && c.dead == nil
 }
 
 // reserve takes a place for a stream, if there is one.
@@ -304,6 +307,9 @@ func (c *ClientConn) before() error {
 	}
 	return nil
 }
+
+// quiet implements role.
+func (c *ClientConn) quiet() {}
 
 // goAway implements role: no more streams are opened, and those that the other end
 // has not begun never will be (RFC 9113 §6.8).

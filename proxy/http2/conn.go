@@ -27,6 +27,8 @@ type role interface {
 	goAway(last uint32, code Code)
 	// before is called before the reader waits.
 	before() error
+	// quiet is called when nothing has come for a while. It needs conn.mu.
+	quiet()
 }
 
 // peerSettings are what the other end has asked for.
@@ -65,7 +67,9 @@ type conn struct {
 	last    uint32 // the highest stream that was opened
 	peer    peerSettings
 	window  int // what the peer may still send on all streams together
-	owed    int // received, and not granted again
+	// connWindow and streamWindow are the windows that we grant; constant.
+	connWindow, streamWindow int
+	owed                     int // received, and not granted again
 	// dead is why the connection carries nothing more.
 	dead error
 	// changed are the streams whose exchange is to be told, once the reader has
@@ -100,7 +104,10 @@ func (c *conn) init(nc net.Conn, l *limits.Limits, b *Buffers, r role) {
 	c.decode.SetMaxStringLength(2 * l.HeadBytes)
 	c.streams = make(map[uint32]*stream)
 	c.peer = peerSettings{window: firstWindow, streams: firstStreams}
+	// Until a peer knows our settings it sends as much as this.
+	c.streamWindow = max(l.StreamWindow, firstWindow)
 	c.window = max(l.ConnectionWindow, firstWindow)
+	c.connWindow = c.window
 	c.idleFrames = newBudget(l.IdleFrames, now)
 	c.idleSince = now
 	c.output.init(c)
@@ -154,7 +161,7 @@ func (c *conn) fail(err error) {
 // It needs c.mu.
 func (c *conn) owe(n int) {
 	c.owed += n
-	if c.owed < c.limits.ConnectionWindow/4 {
+	if c.owed < c.connWindow/4 {
 		return
 	}
 	c.out = appendWindowUpdate(c.out, 0, uint32(c.owed)) //nolint:gosec // within a window

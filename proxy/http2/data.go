@@ -93,7 +93,10 @@ func (c *conn) strayData(h wire.FrameHeader, s *stream, n int) error {
 	case s == nil && c.isNew(h.StreamID):
 		return broken(protocolError, "DATA on a stream that was not opened")
 	case s == nil && c.wasResetByUs(h.StreamID), s != nil && !s.ended && !isReset(s.err):
-		return c.spend(1) // it was on its way
+		if n >= fairFrame {
+			return nil // it was on its way, and no more work than any other
+		}
+		return c.spend(1)
 	}
 	return c.streamFault(h.StreamID, broken(streamClosed, "DATA on a stream that was closed"))
 }

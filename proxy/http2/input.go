@@ -224,6 +224,7 @@ func (c *conn) silent() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	c.role.quiet()
 	switch {
 	case c.woken:
 		c.woken = false

@@ -67,12 +67,16 @@ type ServerConn struct {
 	handle func(*Exchange)
 
 	starting []*Exchange // the reader's: requests that came since it last waited
+	begun    uint32      // the reader's: the last stream that got a handler
 	handlers sync.WaitGroup
+	work     chan *Exchange // to workers that wait; closed when there is no more
+	workers  sync.WaitGroup
 
 	// Guarded by conn.mu.
 	stage     stage
 	final     uint32 // the last stream that is served; valid when finishing
 	running   int    // handlers
+	parked    int    // workers that wait
 	calledOff budget
 	leaveBy   time.Time // when the client's answer to our goodbye is not awaited any more
 	alarm     alarm
@@ -80,14 +84,14 @@ type ServerConn struct {
 
 // NewConn wraps an accepted connection, which the ServerConn then owns.
 func (s *Server) NewConn(nc net.Conn) *ServerConn {
-	c := &ServerConn{server: s}
+	c := &ServerConn{server: s, work: make(chan *Exchange)}
 	l := &s.opts.Limits
 	c.init(nc, l, s.opts.Buffers, c)
 	c.idleTime = l.IdleTimeout
 	c.calledOff = newBudget(l.StreamResets, time.Now())
 	c.out = appendSettings(nil,
 		wire.Setting{ID: wire.SettingMaxConcurrentStreams, Val: uint32(l.ConcurrentStreams)}, //nolint:gosec // limits are small
-		wire.Setting{ID: wire.SettingInitialWindowSize, Val: uint32(l.StreamWindow)},         //nolint:gosec // limits are small
+		wire.Setting{ID: wire.SettingInitialWindowSize, Val: uint32(c.streamWindow)},         //nolint:gosec // limits are small
 		wire.Setting{ID: wire.SettingMaxHeaderListSize, Val: uint32(l.HeadBytes)},            //nolint:gosec // limits are small
 		wire.Setting{ID: wire.SettingEnableConnectProtocol, Val: 1},
 		wire.Setting{ID: wire.SettingNoRFC7540Priorities, Val: 1},
@@ -109,12 +113,12 @@ func (c *ServerConn) Serve(handle func(*Exchange)) error {
 	defer func() {
 		if !returned {
 			c.crash("the reader of the connection has ended")
-			c.handlers.Wait()
+			c.wait()
 		}
 	}()
 	err := c.serve()
 	c.end(err)
-	c.handlers.Wait()
+	c.wait()
 	returned = true
 	c.mu.Lock()
 	c.alarm.stop()
@@ -127,6 +131,13 @@ func (c *ServerConn) Serve(handle func(*Exchange)) error {
 		return nil
 	}
 	return err
+}
+
+// wait returns when every handler has returned.
+func (c *ServerConn) wait() {
+	c.handlers.Wait()
+	close(c.work)
+	c.workers.Wait()
 }
 
 func (c *ServerConn) serve() error {
@@ -163,11 +174,12 @@ func (c *ServerConn) end(err error) {
 	var fault *connError
 	goodbye := true
 	c.mu.Lock()
+	c.forgetStarting()
 	switch {
 	case errors.As(err, &fault):
-		c.out = appendGoAway(c.out, c.last, fault.code, fault.rule)
+		c.out = appendGoAway(c.out, c.begun, fault.code, fault.rule)
 	case errors.Is(err, errIdle):
-		c.out = appendGoAway(c.out, c.last, noError, "")
+		c.out = appendGoAway(c.out, c.begun, noError, "")
 	case errors.Is(err, errClosing):
 	default:
 		goodbye = false
@@ -187,6 +199,17 @@ func (c *ServerConn) end(err error) {
 	}
 	_ = c.net.Close() // nothing is left to be lost
 	c.in.release()
+}
+
+// forgetStarting drops the requests that came just before the end of their
+// connection: nobody waits for their answers, and a client that may still read us
+// learns that they were not begun. It needs c.mu.
+func (c *ServerConn) forgetStarting() {
+	for _, x := range c.starting {
+		c.remove(&x.down)
+		c.running--
+	}
+	c.starting = nil
 }
 
 // lingerBytes bounds what is thrown away after a close: what socket buffers hold,
@@ -213,8 +236,14 @@ func (c *ServerConn) linger() {
 func (c *ServerConn) before() error {
 	for i, x := range c.starting {
 		c.starting[i] = nil
+		c.begun = x.down.id
 		c.handlers.Add(1)
-		go c.run(x)
+		select {
+		case c.work <- x:
+		default:
+			c.workers.Add(1)
+			go c.worker(x)
+		}
 	}
 	c.starting = c.starting[:0]
 	c.mu.Lock()
@@ -223,6 +252,45 @@ func (c *ServerConn) before() error {
 		return errClosing
 	}
 	return nil
+}
+
+// worker serves requests, one after the other. One that finds nothing to do waits
+// for a while: its stack has grown to what a request needs, and to grow a new one
+// costs a tenth of all that a small request does.
+func (c *ServerConn) worker(x *Exchange) {
+	defer c.workers.Done()
+	for x != nil {
+		c.run(x)
+		x = c.park()
+	}
+}
+
+// mostParked is how many workers of a connection wait for requests.
+const mostParked = 8
+
+func (c *ServerConn) park() *Exchange {
+	c.mu.Lock()
+	if c.parked >= mostParked || c.dead != nil {
+		c.mu.Unlock()
+		return nil
+	}
+	c.parked++
+	c.mu.Unlock()
+	x := <-c.work
+	c.mu.Lock()
+	c.parked--
+	c.mu.Unlock()
+	return x
+}
+
+// quiet implements role: workers are not kept for a silent client.
+func (c *ServerConn) quiet() {
+	for range c.parked {
+		select {
+		case c.work <- nil:
+		default: // it is about to wait, or to take its next request
+		}
+	}
 }
 
 // run serves one request.

@@ -27,6 +27,7 @@ type stream struct {
 	credit  int  // what the peer lets us send
 	starved bool // the credit was too little
 	sent    bool // we have sent END_STREAM or a reset
+	over    bool // we have sent a reset
 
 	stalled bool // in conn.stalled
 	told    bool // in conn.changed
@@ -38,7 +39,7 @@ func (s *stream) open(c *conn, id uint32, x *Exchange) {
 	tail := s.tail
 	*s = stream{
 		c: c, id: id, x: x, left: -1, tail: tail,
-		window: c.limits.StreamWindow, credit: c.peer.window,
+		window: c.streamWindow, credit: c.peer.window,
 	}
 	s.tail.reset()
 	c.streams[id] = s
@@ -90,7 +91,7 @@ func (s *stream) took(n int) {
 
 func (s *stream) owe(n int) {
 	s.owed += n
-	if s.owed < s.c.limits.StreamWindow/4 || s.ended || s.err != nil || s.c.streams[s.id] != s {
+	if s.owed < s.c.streamWindow/4 || s.ended || s.err != nil || s.c.streams[s.id] != s {
 		return
 	}
 	s.c.out = appendWindowUpdate(s.c.out, s.id, uint32(s.owed)) //nolint:gosec // within a window
