@@ -3,7 +3,6 @@ package forward
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -180,7 +179,7 @@ func TestAConnectionIsUsedAgain(t *testing.T) {
 }
 
 func TestAnotherEndpointIsTried(t *testing.T) {
-	bad := addresses(2)[0]
+	bad := addresses(2, never{})[0].AddrPort
 	b := &backend{t: t, serve: echo, fails: func(a netip.AddrPort) error {
 		if a == bad {
 			return errRefused
@@ -395,7 +394,7 @@ func TestARouteFollowsAReload(t *testing.T) {
 }
 
 func TestDialForOpaqueBytes(t *testing.T) {
-	bad := addresses(2)[0]
+	bad := addresses(2, never{})[0].AddrPort
 	b := &backend{t: t, serve: func(int, net.Conn, *bufio.Reader) {}, fails: func(a netip.AddrPort) error {
 		if a == bad {
 			return errRefused

@@ -97,9 +97,12 @@ type Limits struct {
 	QUICKeepAlive time.Duration
 	// QUICStreams is how many streams a peer may have open on one connection.
 	QUICStreams int
-	// QUICStreamWindow and QUICConnectionWindow are how many bytes a peer may
-	// send ahead of what was read, on a stream and on all of a connection.
-	QUICStreamWindow, QUICConnectionWindow int
+	// QUICStreamWindow is how many bytes a peer may send on one stream ahead of
+	// what was read from it.
+	QUICStreamWindow int
+	// QUICConnectionWindow is the same for all streams of a connection
+	// together.
+	QUICConnectionWindow int
 
 	// UpstreamConnectTimeout bounds the connect and the handshake to the next
 	// hop together.
