@@ -40,6 +40,12 @@ func Linear(low, high float64, ticks int) Scale {
 	return s
 }
 
+// Within covers exactly low to high, which must be more, with ticks that the caller
+// has chosen.
+func Within(low, high float64, ticks []float64) Scale {
+	return Scale{Ticks: ticks, low: low, high: high, transform: func(v float64) float64 { return v }}
+}
+
 // span makes an axis of what may be one point, the wrong way round, or no number.
 func span(low, high float64) (float64, float64) {
 	const most = 1e15 // beyond it a step of the axis may be below a float's
