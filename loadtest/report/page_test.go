@@ -75,7 +75,7 @@ func expected(d *Document) counts {
 		c.Curves += len(s.Targets) + 2*len(s.Targets) // by percentile; p50 and p99 by second
 		for _, t := range s.Targets {
 			c.CostRows += len(t.Watched)
-			if t.failed() > 0 {
+			if lost, _ := t.lost(); lost > 0 {
 				c.Doubts++
 			}
 		}

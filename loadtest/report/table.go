@@ -36,7 +36,7 @@ func (s Scenario) write(p *printer) {
 		p.entry("   ! doubt: ", doubt)
 	}
 	p.space()
-	s.targets().write(p, "   ")
+	s.targets().write(p)
 	s.writeFailures(p)
 	if late := s.lateness(); late != "" {
 		p.entry("   ", late)
@@ -44,11 +44,11 @@ func (s Scenario) write(p *printer) {
 	for _, c := range s.Comparisons {
 		p.space()
 		p.entry("   ", c.title())
-		c.findings().write(p, "   ")
+		c.findings().write(p)
 	}
 	if costs := s.costs(); len(costs.rows) > 0 {
 		p.space()
-		costs.write(p, "   ")
+		costs.write(p)
 	}
 }
 
@@ -114,15 +114,22 @@ func (t Target) failed() int64 {
 	return n
 }
 
-func (t Target) failedShare() string {
-	failed := t.failed()
-	if failed == 0 {
-		return "0"
-	}
-	return share(float64(failed) / float64(failed+t.Requests))
+// lost are the requests that failed, and those that could not be sent because every
+// caller was still waiting for the target.
+func (t Target) lost() (lost, all int64) {
+	lost = t.failed() + t.Unsent
+	return lost, lost + t.Requests
 }
 
-// failureLine says what failed, or is empty.
+func (t Target) failedShare() string {
+	lost, all := t.lost()
+	if lost == 0 {
+		return "0"
+	}
+	return share(float64(lost) / float64(all))
+}
+
+// failureLine says what failed and what was not sent, or is empty.
 func (t Target) failureLine() string {
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(t.Failures)) {
@@ -130,10 +137,14 @@ func (t Target) failureLine() string {
 			kinds = append(kinds, count(n)+" "+kind)
 		}
 	}
+	if t.Unsent > 0 {
+		kinds = append(kinds, count(t.Unsent)+" not sent")
+	}
 	if kinds == nil {
 		return ""
 	}
-	line := fmt.Sprintf("%s of %s failed: %s", count(t.failed()), count(t.failed()+t.Requests), strings.Join(kinds, ", "))
+	lost, all := t.lost()
+	line := fmt.Sprintf("%s of %s failed: %s", count(lost), count(all), strings.Join(kinds, ", "))
 	if t.FirstFailure != "" {
 		line += "; the first: " + t.FirstFailure
 	}

@@ -81,7 +81,8 @@ func figures(head string, most int) column { return column{head: head, most: mos
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
 
 // write prints the grid, or nothing if it has no rows.
-func (g *grid) write(p *printer, indent string) {
+func (g *grid) write(p *printer) {
+	const indent = "   "
 	if len(g.rows) == 0 {
 		return
 	}

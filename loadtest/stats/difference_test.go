@@ -96,7 +96,7 @@ func TestDifferencesHoldTheTruthAsOftenAsTheySay(t *testing.T) {
 }
 
 func TestDifferenceIsOfNewLessOld(t *testing.T) {
-	s := Samples{Old: []float64{10, 11, 9, 10, 12, 8, 10}, New: []float64{110, 108, 111, 109, 112, 110, 110}}
+	s := Samples{Old: []float64{10, 11, 9, 10, 12, 8, 10, 9, 11}, New: []float64{110, 108, 111, 109, 112, 110, 110, 111, 109}}
 	in, ok := s.Difference(Confidence, 1)
 	if !ok || in.Low < 95 || in.High > 105 || in.Low >= in.High {
 		t.Errorf("%v, %t, want an interval around 100", in, ok)
