@@ -151,6 +151,43 @@ func TestBrowserTellsOfWhatIsForbidden(t *testing.T) {
 	}
 }
 
+// The script reads values under a pointer and with the arrow keys. Its policy would
+// forbid the script that plays the user here, so it is taken away.
+func TestBrowserReadsValues(t *testing.T) {
+	b := newBrowser(t)
+	page, _ := written(t, unbounded(t))
+	page = strings.Replace(page, `http-equiv="Content-Security-Policy"`, `name="none"`, 1)
+	page = strings.Replace(page, "</body>", `<script>
+		var charts = document.querySelectorAll("svg[data-readings]");
+		var box = charts[0].getBoundingClientRect();
+		charts[0].dispatchEvent(new PointerEvent("pointermove", {clientX: box.right, clientY: box.top}));
+		for (var i = 0; i < 3; i++) charts[1].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}));
+		charts[1].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft"}));
+		charts[2].dispatchEvent(new KeyboardEvent("keydown", {key: "Tab"}));
+	</script></body>`, 1)
+	file := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dom, log := b.run(t, file, "--dump-dom")
+	if said := console(log); said != nil {
+		t.Errorf("the page logged %q", said)
+	}
+	root, err := html.Parse(strings.NewReader(dom))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range elements(root) {
+		if n.Data == "output" {
+			got = append(got, strings.TrimSpace(strings.SplitN(text(n), ":", 2)[0]))
+		}
+	}
+	if want := []string{"p99.9", "second 2", ""}; !slices.Equal(got, want) {
+		t.Errorf("%q is read, want %q", got, want)
+	}
+}
+
 // A picture is more than a blank page, at any width and in the dark.
 func TestBrowserTakesPictures(t *testing.T) {
 	b := newBrowser(t)

@@ -126,6 +126,15 @@ func TestTimelinesAreInterruptedBetweenRounds(t *testing.T) {
 	}
 }
 
+// Rounds of one second are joined: dots alone would be no line to follow.
+func TestTimelinesOfShortRoundsAreNotInterrupted(t *testing.T) {
+	s := Scenario{Load: Load{BlockSeconds: 1}, Targets: []Target{{Name: "x", Series: []Second{{1, 0, 100, 200}, {1, 0, 150, 300}, {1, 0, 100, 200}}}}}
+	c := s.timelines()[0]
+	if strings.Count(c.Curves[1].Path, "L") != 2 || len(c.Bands) != 0 || c.X.Label != "second of measured time" {
+		t.Errorf("%q, %d bands, %q", c.Curves[1].Path, len(c.Bands), c.X.Label)
+	}
+}
+
 func TestReadingsAreInOrder(t *testing.T) {
 	s := everything(t).Scenarios[0]
 	for _, c := range append(s.timelines(), s.distribution()) {

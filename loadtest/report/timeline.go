@@ -72,11 +72,13 @@ func (s Scenario) timeline(t Target, i int, y plot.Scale, longest int) chart {
 	x := span(longest)
 	steps := coarser(t.Series)
 	round := s.Load.secondsPerRound()
-	if len(steps) < len(t.Series) {
-		round = 0 // a step may belong to two rounds
+	label := "second of measured time; shades are rounds"
+	if len(steps) < len(t.Series) || round <= 1 {
+		// A step may belong to two rounds, or there is nothing within one.
+		label, round = "second of measured time", 0
 	}
 	c.rounds(x, round, longest)
-	c.horizontal(x, "second of measured time"+roundsNote(round), func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) })
+	c.horizontal(x, label, func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) })
 	c.vertical(y, "latency", micros)
 	c.addSteps(steps, x, y, round, seriesClass(i))
 	best, worst := bounds(steps)
@@ -99,13 +101,6 @@ func (l Load) secondsPerRound() int {
 		return 0
 	}
 	return int(math.Ceil(l.BlockSeconds))
-}
-
-func roundsNote(round int) string {
-	if round == 0 {
-		return ""
-	}
-	return "; shades are rounds"
 }
 
 // rounds shades every second one.
