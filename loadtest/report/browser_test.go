@@ -68,7 +68,7 @@ func (b *browser) requests() []string {
 // run opens a file and returns what the browser printed and logged.
 func (b *browser) run(t *testing.T, file string, flags ...string) (out, log string) {
 	t.Helper()
-	const patience = time.Minute
+	const patience = 3 * time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	args := append([]string{

@@ -55,9 +55,11 @@ func pairs(t testing.TB) map[string]struct {
 		"another load":    {was, charges(t, 12, func(e *experiment) { slower(e); e.load.Rate, e.load.Callers = "500", 64 }), Undecided},
 		"too few rounds":  {was, charges(t, 12, func(e *experiment) { slower(e); e.load.Rounds = 4 }), Undecided},
 		"late generator":  {was, charges(t, 12, func(e *experiment) { slower(e); e.targets[1].late = 900; e.doubts = []string{"late"} }), Undecided},
-		"target gone":     {was, charges(t, 12, func(e *experiment) { e.targets = e.targets[:1] }), Undecided},
-		"scenario gone":   {renamed, was, Undecided},
-		"scenario new":    {was, renamed, Undecided},
+		"target gone": {charges(t, 12, func(e *experiment) { e.targets[0].median = 280 }), charges(t, 11, func(e *experiment) {
+			e.targets = e.targets[:1]
+		}), Undecided},
+		"scenario gone": {document(append(renamed.Scenarios[:1:1], charges(t, 12, slower).Scenarios...)...), was, Undecided},
+		"scenario new":  {was, renamed, Undecided},
 		"one target": {alone(t), document(experiment{
 			name: "charges", load: openLoop("200", 10), perSec: 200, targets: []simulation{{name: "outrider", median: 600, spread: 0.2, late: 12}},
 		}.run(t, 5)), Worse},

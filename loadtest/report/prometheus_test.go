@@ -122,3 +122,30 @@ func TestMetricsOfTwoBudgetsOfOnePercentile(t *testing.T) {
 		t.Errorf("%d budgets of p99, want 2", n)
 	}
 }
+
+// Whatever stands in a name is read back as it was, but for what is no text.
+func TestNamesAreEscapedInMetrics(t *testing.T) {
+	names := map[string]string{
+		"two\nlines": "two\nlines", `back\slash`: `back\slash`, `a "quote"`: `a "quote"`, `\n`: `\n`, "{x=1} 2": "{x=1} 2", "no \xff text": "no \ufffd text",
+	}
+	if len(names) < 6 {
+		t.Fatalf("only %d names", len(names))
+	}
+	for name, want := range names {
+		d := unbounded(t)
+		d.Scenarios[0].Name = name
+		var b strings.Builder
+		if err := d.WritePrometheus(&b); err != nil {
+			t.Fatal(err)
+		}
+		parser := expfmt.NewTextParser(model.LegacyValidation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(b.String()))
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if got := families["outrider_load_doubts"].GetMetric()[0].GetLabel()[0].GetValue(); got != want {
+			t.Errorf("%q is read back as %q, want %q", name, got, want)
+		}
+	}
+}

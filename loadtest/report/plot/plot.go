@@ -54,18 +54,6 @@ func closed(b []byte, alone bool) []byte {
 	return b
 }
 
-// Steps is the path of values that hold until the next one: along, then up.
-func Steps(points []Point) string {
-	steps := make([]Point, 0, 2*len(points))
-	for i, p := range points {
-		if i > 0 && p.drawn() && points[i-1].drawn() && p.Y != points[i-1].Y {
-			steps = append(steps, Point{p.X, points[i-1].Y})
-		}
-		steps = append(steps, p)
-	}
-	return Path(steps)
-}
-
 func appendPoint(b []byte, p Point) []byte {
 	b = append(b, Number(p.X)...)
 	b = append(b, ' ')
