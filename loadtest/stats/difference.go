@@ -32,26 +32,41 @@ func (s Samples) difference(confidence float64, seed uint64, resamples int) (_ I
 	if len(s.Old) < MinRounds || len(s.New) < MinRounds {
 		return Interval{}, false
 	}
+	return s.bootstrap(seed, resamples).interval(confidence), true
+}
+
+// bootstrapped is a difference, its standard error, and by how many of those it was
+// missed in each resample, from low to high.
+type bootstrapped struct {
+	center, err float64
+	ts          []float64
+}
+
+func (s Samples) bootstrap(seed uint64, resamples int) (b bootstrapped) {
 	rnd := rand.New(rand.NewPCG(seed, uint64(len(s.Old)+len(s.New)))) //nolint:gosec // chance, not secrecy
-	center, err := difference(slices.Sorted(slices.Values(s.Old)), slices.Sorted(slices.Values(s.New)))
-	ts := make([]float64, 0, resamples)
+	b.center, b.err = difference(slices.Sorted(slices.Values(s.Old)), slices.Sorted(slices.Values(s.New)))
+	b.ts = make([]float64, 0, resamples)
 	older, newer := make([]float64, len(s.Old)), make([]float64, len(s.New))
 	for range resamples {
 		resample(older, s.Old, rnd)
 		resample(newer, s.New, rnd)
 		if again, e := difference(older, newer); e > 0 {
-			ts = append(ts, (again-center)/e)
+			b.ts = append(b.ts, (again-b.center)/e)
 		}
 	}
-	if err == 0 || len(ts) == 0 {
-		return Interval{center, center}, true // all values are alike
+	slices.Sort(b.ts)
+	return b
+}
+
+func (b bootstrapped) interval(confidence float64) Interval {
+	if b.err == 0 || len(b.ts) == 0 {
+		return Interval{b.center, b.center} // all values are alike
 	}
-	slices.Sort(ts)
 	tail := (1 - confidence) / 2
 	return Interval{
-		Low:  center - quantile(ts, 1-tail)*err,
-		High: center - quantile(ts, tail)*err,
-	}, true
+		Low:  b.center - quantile(b.ts, 1-tail)*b.err,
+		High: b.center - quantile(b.ts, tail)*b.err,
+	}
 }
 
 // difference of two sorted samples, and its standard error.
