@@ -131,6 +131,8 @@ func checkName(s string) error {
 	switch {
 	case s == "":
 		return errors.New("is empty")
+	case s[0] == '#':
+		return errors.New("begins with #, as comments in lists do")
 	case len(s) > maxName:
 		return fmt.Errorf("is longer than %d bytes", maxName)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):

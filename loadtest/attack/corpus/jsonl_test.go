@@ -69,6 +69,7 @@ func TestParseLineRefuses(t *testing.T) {
 		{"a number", `{"label":"attack","method":"GET","target":"/","id":7}`, []string{"id is no string"}},
 		{"an empty id", `{"label":"attack","method":"GET","target":"/","id":""}`, []string{`id "" is empty`}},
 		{"an id for no terminal", `{"label":"attack","method":"GET","target":"/","id":"a\u001b"}`, []string{"cannot be printed"}},
+		{"an id that would be a comment", `{"label":"attack","method":"GET","target":"/","id":"#1"}`, []string{"begins with #"}},
 		{"half a surrogate pair", `{"label":"attack","method":"GET","target":"/","body":"\ud800"}`, []string{"body holds half a surrogate pair"}},
 		{"both bodies", `{"label":"attack","method":"PUT","target":"/","body":"","body_base64":""}`, []string{"exclude each other"}},
 		{"broken base64", `{"label":"attack","method":"PUT","target":"/","body_base64":"a"}`, []string{"body_base64: "}},
@@ -83,7 +84,7 @@ func TestParseLineRefuses(t *testing.T) {
 		{"an empty target", `{"label":"attack","method":"GET","target":""}`, []string{"the target is empty"}},
 		{"several problems at once", `{"label":"x","method":"G T","target":"/","nope":1}`, []string{`no key "nope"`, `label is "x"`, `method "G T"`}},
 	}
-	if len(cases) < 28 {
+	if len(cases) < 29 {
 		t.Errorf("only %d cases", len(cases))
 	}
 	for _, c := range cases {

@@ -86,13 +86,13 @@ func (r *reader) directory(root string) error {
 		if !nested {
 			top = ""
 		}
-		return r.file(path, below, top)
+		return r.file(path, below, printable(top))
 	})
 }
 
 // printable is a name that may be printed whatever it is.
 func printable(name string) string {
-	if checkName(name) == nil {
+	if name == "" || checkName(name) == nil {
 		return name
 	}
 	return strconv.QuoteToGraphic(name)
