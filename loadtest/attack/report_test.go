@@ -260,6 +260,17 @@ func TestLists(t *testing.T) {
 	}
 }
 
+func TestHostsThatAreAddresses(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1": true, "127.0.0.1:8080": true, "[::1]:80": true, "[::1]": true, "::1": true,
+		"payments": false, "payments.shop:8080": false, "": false, "1.2.3": false,
+	} {
+		if isAddress(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+}
+
 type full struct{}
 
 var errFull = errors.New("no space left")

@@ -2,7 +2,9 @@ package attack
 
 import (
 	"cmp"
+	"errors"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +94,7 @@ type summary struct {
 	latency     *hist.Histogram
 	slowest     []Entry
 	errors      int
+	unsent      int
 }
 
 // add counts one sample.
@@ -119,6 +122,9 @@ func (s *summary) add(sample *corpus.Sample, x *exchange) {
 		s.judged(sample, s.opts.Rules.stops(outcome))
 	} else {
 		s.errors++
+	}
+	if errors.Is(x.err, errGaveUp) {
+		s.unsent++
 	}
 }
 
@@ -243,8 +249,14 @@ func (s *summary) doubts() {
 	if r.Corpus.Benign == 0 {
 		r.doubt("the corpus holds no benign requests: nothing is known about false positives")
 	}
+	if isAddress(r.Settings.Host) {
+		r.doubt("the Host that is sent is the address %s, which rule sets score in every request; send the service's own with --host", r.Settings.Host)
+	}
 	if d := r.Detection; d.Count == 0 && d.Of > 0 {
 		r.doubt("not one attack was stopped: is there a WAF, and does it block? A policy in mode Detect is measured from the access log")
+	}
+	if s.unsent > 0 {
+		r.doubt("%s not sent, since %d connections in a row had failed", plural(s.unsent, "sample was", "samples were"), giveUpAfter)
 	}
 	denied := map[string]int{}
 	for _, e := range r.Unclear {
@@ -258,4 +270,12 @@ func (s *summary) doubts() {
 	for _, why := range slices.Sorted(maps.Keys(s.uninspected)) {
 		r.doubt("%s passed without having been inspected in full: %s", count(s.uninspected[why], "sample"), why)
 	}
+}
+
+// isAddress tells whether a Host is an IP address, with or without a port.
+func isAddress(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return net.ParseIP(strings.Trim(host, "[]")) != nil
 }
