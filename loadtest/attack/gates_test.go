@@ -53,6 +53,11 @@ func TestGates(t *testing.T) {
 			if (r.Inconclusive != "") != inconclusive {
 				t.Errorf("inconclusive: %q", r.Inconclusive)
 			}
+			for _, g := range r.Gates {
+				if inconclusive && (g.Verdict != budget.Undecided || g.Note != "") {
+					t.Errorf("an inconclusive run has decided %+v", g)
+				}
+			}
 			if len(r.Gates) > 0 && !strings.Contains(r.Gates[0].Note, c.note) {
 				t.Errorf("note %q, want %q in it", r.Gates[0].Note, c.note)
 			}

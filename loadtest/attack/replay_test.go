@@ -34,6 +34,8 @@ func many(n int) *corpus.Corpus {
 type network struct {
 	takes time.Duration
 	fails error
+	// every is how often it fails: each time for 0, else every so many times.
+	every int
 
 	mu             sync.Mutex
 	sent           []string // request lines
@@ -74,6 +76,9 @@ func (n *network) Send(ctx context.Context, m wire.Message) (wire.Answer, error)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.now--
+	if n.every > 0 && len(n.sent)%n.every > 0 {
+		return wire.Answer{Status: 200, Took: n.takes}, nil
+	}
 	return wire.Answer{Status: 200, Took: n.takes}, n.fails
 }
 
@@ -151,6 +156,10 @@ func TestATargetThatIsGoneEndsTheReplay(t *testing.T) {
 	}
 	if r.failed.Load() != 100 || r.done.Load() != 100 {
 		t.Errorf("%d failed, %d done", r.failed.Load(), r.done.Load())
+	}
+	flaky := &network{fails: gone.fails, every: 2}
+	if _, err := replaying(t, flaky, &Options{Corpus: many(100), Connections: 1}); err != nil || len(flaky.sent) != 100 {
+		t.Errorf("%d tried of a target that fails now and then, %v", len(flaky.sent), err)
 	}
 	dropping := &network{fails: &target.Failure{Kind: target.Closed, Err: errors.New("reset")}}
 	if _, err := replaying(t, dropping, &Options{Corpus: many(100), Connections: 1}); err != nil || len(dropping.sent) != 100 {

@@ -190,6 +190,21 @@ func TestRefusalsCanBeLeftOut(t *testing.T) {
 	}
 }
 
+// What stops an attack stops benign requests as well: a parser that refuses all of
+// them must not look like a WAF without false positives.
+func TestRefusalsCountOnBothSides(t *testing.T) {
+	o := &Options{Corpus: new(corpus.Corpus), Rules: DefaultRules()}
+	s := synthesis{o: o}
+	for _, l := range []corpus.Label{corpus.Attack, corpus.Benign} {
+		s.add(l, "", nil, "/", refused(400, "bad_request"))
+		s.add(l, "", nil, "/", refused(403, "waf_uninspected"))
+	}
+	r := summarise(o, s.exchanges)
+	if r.Detection.Count != 2 || r.FalseAlarms.Count != 2 || len(r.Alarms) != 2 || len(r.Refused) != 4 || len(r.Missed) != 0 {
+		t.Errorf("%+v, %+v, %d alarms, %d refused", r.Detection, r.FalseAlarms, len(r.Alarms), len(r.Refused))
+	}
+}
+
 func TestUnreadableSamplesAreErrors(t *testing.T) {
 	o, exchanges := synthetic()
 	o.Gates.MaxErrors = 4.0 / 43 // three without a verdict, one unreadable

@@ -73,6 +73,7 @@ func TestParseLineRefuses(t *testing.T) {
 		{"half a surrogate pair", `{"label":"attack","method":"GET","target":"/","body":"\ud800"}`, []string{"body holds half a surrogate pair"}},
 		{"both bodies", `{"label":"attack","method":"PUT","target":"/","body":"","body_base64":""}`, []string{"exclude each other"}},
 		{"broken base64", `{"label":"attack","method":"PUT","target":"/","body_base64":"a"}`, []string{"body_base64: "}},
+		{"base64 with bits left over", `{"label":"attack","method":"PUT","target":"/","body_base64":"/x=="}`, []string{"body_base64: "}},
 		{"headers as an object", `{"label":"attack","method":"GET","target":"/","headers":{"a":"b"}}`, []string{"headers is no array"}},
 		{"a header of one", `{"label":"attack","method":"GET","target":"/","headers":[["a"]]}`, []string{`headers[0]: write ["name", "value"]`}},
 		{"a header's name", `{"label":"attack","method":"GET","target":"/","headers":[["a","b"],["a b","c"]]}`, []string{`headers[1]: name "a b" is no token`}},
@@ -84,7 +85,7 @@ func TestParseLineRefuses(t *testing.T) {
 		{"an empty target", `{"label":"attack","method":"GET","target":""}`, []string{"the target is empty"}},
 		{"several problems at once", `{"label":"x","method":"G T","target":"/","nope":1}`, []string{`no key "nope"`, `label is "x"`, `method "G T"`}},
 	}
-	if len(cases) < 29 {
+	if len(cases) < 30 {
 		t.Errorf("only %d cases", len(cases))
 	}
 	for _, c := range cases {

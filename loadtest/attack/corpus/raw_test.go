@@ -75,8 +75,16 @@ func TestParseRaw(t *testing.T) {
 				Header: []Field{{"Transfer-Encoding", "gzip"}, {"Transfer-Encoding", "chunked"}},
 			},
 		},
+		{
+			"the same twice is more than one coding",
+			"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+			Sample{
+				Method: "POST", Target: "/", Body: []byte("0\r\n\r\n"),
+				Header: []Field{{"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "chunked"}},
+			},
+		},
 	}
-	if len(cases) < 13 {
+	if len(cases) < 14 {
 		t.Errorf("only %d cases", len(cases))
 	}
 	for _, c := range cases {

@@ -22,7 +22,11 @@ import (
 // is no corpus, or is over a bound. What is wrong with single samples is part of
 // the corpus.
 func Read(ctx context.Context, paths ...string) (*Corpus, error) {
-	r := reader{ctx: ctx, into: new(Corpus), ids: map[string]string{}}
+	r := reader{ctx: ctx, most: maxSamples, mostBytes: maxTotal, into: new(Corpus), ids: map[string]string{}}
+	return r.read(paths)
+}
+
+func (r *reader) read(paths []string) (*Corpus, error) {
 	for _, path := range paths {
 		if err := r.named(path); err != nil {
 			return nil, fmt.Errorf("read the corpus: %w", err)
@@ -32,7 +36,11 @@ func Read(ctx context.Context, paths ...string) (*Corpus, error) {
 }
 
 type reader struct {
-	ctx   context.Context // it lives as long as Read
+	ctx context.Context // it lives as long as Read
+	// Bounds of all that is read: files and samples, and their bytes.
+	most      int
+	mostBytes int64
+
 	into  *Corpus
 	ids   map[string]string // source by ID
 	files int
@@ -55,12 +63,13 @@ func (r *reader) named(path string) error {
 }
 
 func (r *reader) directory(root string) error {
-	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	// With a separator behind it, a link to a directory is followed.
+	return filepath.WalkDir(root+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
-		if r.files++; r.files > maxSamples {
-			return fmt.Errorf("%s: more than %d files", root, maxSamples)
+		if r.files++; r.files > r.most {
+			return fmt.Errorf("%s: more than %d files", root, r.most)
 		}
 		if err != nil {
 			r.into.refuse(printable(path), "%v", err)
@@ -193,10 +202,10 @@ func (r *reader) add(s Sample, size int) error {
 	r.ids[s.ID] = s.Source
 	r.bytes += int64(size)
 	switch {
-	case len(r.into.Samples) == maxSamples:
-		return fmt.Errorf("more than %d samples", maxSamples)
-	case r.bytes > maxTotal:
-		return fmt.Errorf("more than %d bytes of samples; replay them in parts", maxTotal)
+	case len(r.into.Samples) == r.most:
+		return fmt.Errorf("more than %d samples", r.most)
+	case r.bytes > r.mostBytes:
+		return fmt.Errorf("more than %d bytes of samples; replay them in parts", r.mostBytes)
 	}
 	r.into.Samples = append(r.into.Samples, s)
 	return nil

@@ -99,6 +99,24 @@ func TestReadFiles(t *testing.T) {
 	}
 }
 
+func TestALinkToADirectoryIsFollowedWhereItIsNamed(t *testing.T) {
+	root := tree(t, map[string]string{"x/sub/a.black": get})
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(root, link); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read(t.Context(), link)
+	if err != nil || len(c.Samples) != 1 || c.Samples[0].ID != "x/sub/a.black" || c.Samples[0].Source != filepath.Join(link, "x/sub/a.black") {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := os.Symlink(root, filepath.Join(root, "x", "loop")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Read(t.Context(), root); err != nil || len(c.Samples) != 1 || len(c.Ignored) != 1 {
+		t.Errorf("below it: %+v, %v", c, err)
+	}
+}
+
 func TestIDsAreUnique(t *testing.T) {
 	root := tree(t, map[string]string{"x/a.black": get, "y/a.black": get})
 	x, y := filepath.Join(root, "x"), filepath.Join(root, "y")
@@ -127,6 +145,32 @@ func TestWhatIsNoCorpusIsAnError(t *testing.T) {
 	cancel()
 	if _, err := Read(ctx, root); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestACorpusHasBounds(t *testing.T) {
+	line := `{"label":"benign","method":"GET","target":"/"}` + "\n"
+	root := tree(t, map[string]string{"a.black": get, "b/c.white": get, "d.jsonl": line + line})
+	for _, c := range []struct {
+		name  string
+		most  int
+		bytes int64
+		says  string // empty: it is read
+	}{
+		{"five files and directories, with the root", 5, 1 << 20, ""},
+		{"one too many of them", 4, 1 << 20, "more than 4 files"},
+		{"as many bytes as there are", 100, int64(2*len(get) + 2*len(line) - 2), ""},
+		{"one too many of those", 100, int64(2*len(get) + 2*len(line) - 3), "bytes of samples"},
+	} {
+		r := reader{ctx: t.Context(), most: c.most, mostBytes: c.bytes, into: new(Corpus), ids: map[string]string{}}
+		got, err := r.read([]string{root})
+		if c.says == "" && (err != nil || len(got.Samples) != 4) || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+	r := reader{ctx: t.Context(), most: 1, mostBytes: 1 << 20, into: new(Corpus), ids: map[string]string{}}
+	if _, err := r.read([]string{filepath.Join(root, "d.jsonl")}); err == nil || !strings.Contains(err.Error(), "more than 1 samples") {
+		t.Errorf("one file of too many samples: %v", err)
 	}
 }
 

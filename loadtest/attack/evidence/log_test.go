@@ -122,6 +122,18 @@ func TestFindWaitsForTheLog(t *testing.T) {
 	})
 }
 
+// What came between the last look and the end of patience is seen.
+func TestFindLooksOnceMoreInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log growing
+		time.AfterFunc(19*pollEvery+pollEvery/4, func() { log.add(record("d1", 1, detected)) })
+		found, err := NewLog(&log).Find(t.Context(), []Key{{Trace: id(1)}, {Trace: id(2)}}, 19*pollEvery+pollEvery/2)
+		if err != nil || found[0] == nil {
+			t.Errorf("%+v, %v", found, err)
+		}
+	})
+}
+
 func TestFindGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()

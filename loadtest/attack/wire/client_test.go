@@ -173,7 +173,7 @@ func TestAnAnswerBeforeTheEndOfALongRequest(t *testing.T) {
 		io.WriteString(c, refused)
 		<-answered // nothing of the body is ever read
 	})
-	c := client(t, address, patience)
+	c := client(t, address, time.Hour)       // who waits to be rid of the body waits in vain
 	body := bytes.Repeat([]byte("x"), 8<<20) // more than sockets hold
 	long := Message{Method: "POST", Bytes: append([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8388608\r\n\r\n"), body...)}
 	a, err := c.Send(t.Context(), long)
