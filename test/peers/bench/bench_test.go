@@ -7,10 +7,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +21,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/outrider-mesh/outrider/test/peers/loadgen"
+	"github.com/outrider-mesh/outrider/loadtest/hist"
+	"github.com/outrider-mesh/outrider/loadtest/load"
+	"github.com/outrider-mesh/outrider/loadtest/target"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
+	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
 
@@ -36,7 +41,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := Run(ctx, args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	err := Run(ctx, args, Streams{Out: os.Stdout, Err: os.Stderr})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -162,14 +167,23 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		{"--workers", "-1"},
 		{"--only", ""},
 		{"--only", "apache"},
+		{"--rate", "0"},
+		{"--rate", "NaN"},
+		{"--callers", "0"},
+		{"--open-rounds", "0"},
+		{"--open-block", "0s"},
+		{"--waf-connections", "0"},
+		{"--waf-rate", "-1"},
+		{"--parts", "gate"},
+		{"--parts", ""},
 		{"extra"},
 		{"--nonsense"},
 		{"--only", "outrider", "--outrider", "/nonexistent"},
-		{"app"},
-		{"generate", "a", "b"},
-		{"generate", "{}"},
+		{"app", "extra"},
+		{"nethttp"},
+		{"nethttp", "a", "b"},
 	}
-	if len(cases) < 18 {
+	if len(cases) < 27 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for _, args := range cases {
@@ -195,59 +209,99 @@ func TestQuickGivesWayToWhatIsSaid(t *testing.T) {
 	}
 }
 
-func TestThePlanHoldsEveryBlockOnceAndShufflesPeersWithinTheRound(t *testing.T) {
-	o := defaults()
-	o.seed = 42
-	peers := []string{"a", "b", "c", "d"}
-	blocks := plan(o, peers)
-	if want := 3 * 3 * 5 * 4; len(blocks) != want {
-		t.Fatalf("%d blocks, want %d", len(blocks), want)
+func TestEveryLoadIsATrialWithAnOrderOfItsOwn(t *testing.T) {
+	b := &benchmark{options: defaults()}
+	b.options.seed = 42
+	for _, name := range []string{"a", "b", "c", "d"} {
+		b.plain = append(b.plain, candidate{Entry: proxies.Entry{Name: name}})
 	}
-	seen, orders := map[block]int{}, map[string]int{}
-	for i := 0; i < len(blocks); i += len(peers) {
-		order := ""
-		for _, b := range blocks[i : i+len(peers)] {
-			seen[b]++
-			order += b.peer
-			if b.Load != blocks[i].Load || b.round != blocks[i].round {
-				t.Errorf("block %+v is not with its round", b)
-			}
+	trials := b.closedLoops()
+	loads, seeds, blocks := map[report.Load]bool{}, map[uint64]bool{}, 0
+	for _, trial := range trials {
+		loads[trial.Load], seeds[trial.seed] = true, true
+		blocks += trial.blocks()
+		if want := fmt.Sprintf("/%d", trial.Size); trial.request.Target != want || trial.Rate != 0 {
+			t.Errorf("%s: asks for %s", trial.Load, trial.request.Target)
 		}
-		orders[order]++
 	}
-	if len(seen) != len(blocks) {
-		t.Errorf("%d different blocks of %d", len(seen), len(blocks))
+	if len(trials) != 9 || len(loads) != 9 || len(seeds) != 9 || blocks != 3*3*5*4 {
+		t.Errorf("%d trials, %d loads, %d seeds, %d blocks", len(trials), len(loads), len(seeds), blocks)
 	}
-	if len(orders) < 10 {
-		t.Errorf("only %d different orders in 45 rounds", len(orders))
-	}
-	if diff := cmp.Diff(blocks, plan(o, peers), cmp.AllowUnexported(block{})); diff != "" {
-		t.Errorf("the same seed made another plan: %s", diff)
+	if diff := cmp.Diff(trials, b.closedLoops(), cmp.AllowUnexported(trial{})); diff != "" {
+		t.Errorf("the same seed made other trials: %s", diff)
 	}
 }
 
+// made is a block in which n requests took a millisecond each.
+func made(n int) *load.Result {
+	r := &load.Result{Latency: hist.New(), Late: hist.New(), Failures: map[target.Kind]int64{}}
+	for range n {
+		r.Latency.Record(time.Millisecond)
+		r.Late.Record(2 * time.Millisecond)
+	}
+	return r
+}
+
 func TestASampleDividesClocksByRequests(t *testing.T) {
-	ms := time.Millisecond
-	b := block{report.Load{Connections: 2, Size: 3}, 4, "x"}
-	got := newSample(b, loadgen.Result{
-		Requests: 1000, Elapsed: 2 * time.Second, P50: 5 * ms, P99: 6 * ms,
-		CPU: map[string]watch.CPU{
-			outboundGroup: {Total: 30 * ms, User: 10 * ms, System: 20 * ms},
-			inboundGroup:  {Total: 50 * ms, User: 30 * ms, System: 20 * ms},
-			idleGroup:     {Total: 2 * ms},
-		},
-	})
-	want := report.Sample{Load: b.Load, Round: 4, Peer: "x", Requests: 1000, IdlePeersMillis: 2, Figures: report.Figures{
-		CPUMicros: 80, OutboundMicros: 30, InboundMicros: 50, UserMicros: 40, SystemMicros: 40,
-		Throughput: 500, P50Micros: 5000, P99Micros: 6000,
+	const ms = time.Millisecond
+	what := trial{Load: report.Load{Connections: 2, Size: 3}, block: 2 * time.Second}
+	r := made(1000)
+	r.Queued, r.Unsent = 3, 4
+	// The clocks were read over a twentieth more than the block.
+	r.Spent = watch.Spent{Elapsed: 2100 * ms, Groups: map[string]watch.CPU{
+		outboundGroup: {Total: 42 * ms, User: 21 * ms, System: 21 * ms},
+		inboundGroup:  {Total: 63 * ms, User: 42 * ms, System: 21 * ms},
+		idleGroup:     {Total: 2 * ms},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	r.Spent.Machine.Steal = r.Spent.Elapsed * time.Duration(runtime.NumCPU()) / 4
+	want := report.Sample{
+		Load: what.Load, Round: 4, Peer: "x", Requests: 1000, IdlePeersMillis: 2, StolenShare: 0.25,
+		Figures: report.Figures{
+			CPUMicros: 100, OutboundMicros: 40, InboundMicros: 60, UserMicros: 60, SystemMicros: 40,
+			Throughput: 500, P50Micros: 1000, P99Micros: 1000,
+		},
+	}
+	near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-3*math.Abs(a) })
+	if diff := cmp.Diff(want, newSample(what, "x", 4, r), near); diff != "" {
 		t.Error(diff)
 	}
-	if got := newSample(b, loadgen.Result{Elapsed: time.Second}); got.Errors != 1 || got.FirstError == "" {
-		t.Errorf("a block without requests is not void: %+v", got)
+	what.Rate = 500
+	want.Rate = 500
+	want.Arrivals = report.Arrivals{LateP99Micros: 2000, Queued: 3, Unsent: 4}
+	if diff := cmp.Diff(want, newSample(what, "x", 4, r), near); diff != "" {
+		t.Errorf("of an open loop: %s", diff)
 	}
-	if failed([]report.Sample{got}) != nil || failed([]report.Sample{got, {Errors: 1}}) == nil {
-		t.Error("a run fails exactly when a block is void")
+}
+
+func TestWhatMakesABlockVoid(t *testing.T) {
+	what := trial{block: time.Second}
+	inWarmup := made(10)
+	inWarmup.Outside, inWarmup.FirstOutside = 1, "early"
+	both := made(10)
+	both.Failures[target.Status], both.First = 2, "status"
+	both.Outside, both.FirstOutside = 1, "early"
+	cases := []struct {
+		name   string
+		result *load.Result
+		errors int
+		first  string
+	}{
+		{"nothing", made(10), 0, ""},
+		{"no request", made(0), 1, "no request completed"},
+		{"a failure of the warm-up", inWarmup, 1, "early"},
+		{"failures of the block first", both, 3, "status"},
+	}
+	if len(cases) < 4 {
+		t.Fatalf("only %d cases", len(cases))
+	}
+	for _, c := range cases {
+		c.result.Spent.Elapsed = time.Second
+		s := newSample(what, "x", 0, c.result)
+		if s.Errors != c.errors || s.FirstError != c.first {
+			t.Errorf("%s: %d errors, the first %q", c.name, s.Errors, s.FirstError)
+		}
+		if (failed([]report.Sample{{}, s}) != nil) != (c.errors > 0) {
+			t.Errorf("%s: a run fails exactly when a block is void", c.name)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func TestMedian(t *testing.T) {
 // cpu is a sample of which only CPU time matters.
 func cpu(peer string, round int, micros float64) Sample {
 	return Sample{
-		Load: Load{32, 1024}, Peer: peer, Round: round, Requests: 1,
+		Load: Load{Connections: 32, Size: 1024}, Peer: peer, Round: round, Requests: 1,
 		Figures: Figures{CPUMicros: micros, Throughput: 1000 / micros, P99Micros: 10 * micros},
 	}
 }
@@ -106,7 +106,7 @@ func TestRatios(t *testing.T) {
 
 func TestSummariseKeepsTheOrderOfLoadsAndPeers(t *testing.T) {
 	at := func(connections, size int, peer string) Sample {
-		return Sample{Load: Load{connections, size}, Peer: peer}
+		return Sample{Load: Load{Connections: connections, Size: size}, Peer: peer}
 	}
 	cells := Summarise([]Sample{
 		at(32, 0, "b"), at(32, 0, "a"), at(1, 1024, "b"), at(32, 0, "b"), at(1, 1024, "stranger"),
@@ -132,8 +132,12 @@ func example() *Report {
 		Command: []string{"go", "run", "./test/peers", "--rounds", "2"},
 		Machine: watch.Machine{CPUModel: "Example CPU", CPUs: 2, Kernel: "6.1.0", Arch: "amd64", Go: "go1.26.0"},
 		Setup:   Setup{Rounds: 2, BlockSeconds: 1.5, WarmupSeconds: 0.3, Seed: 7, Fairness: []string{"the same for all"}},
-		Peers:   []Peer{{"outrider", "outrider/1", 2}, {"nginx", "nginx/1.22.1", 6}, {"haproxy", "haproxy/2.6.12", 2}},
-		Absent:  map[string]string{"envoy": "envoy: not installed"},
+		Peers: []Peer{
+			{Name: "outrider", Version: "outrider/1", Processes: 2},
+			{Name: "nginx", Version: "nginx/1.22.1", Processes: 6},
+			{Name: "haproxy", Version: "haproxy/2.6.12", Processes: 2},
+		},
+		Absent: map[string]string{"envoy": "envoy: not installed"},
 		Samples: []Sample{
 			cpu("outrider", 0, 30), cpu("nginx", 0, 40), cpu("haproxy", 0, 45),
 			cpu("haproxy", 1, 47), cpu("outrider", 1, 34), cpu("nginx", 1, 42),
@@ -141,7 +145,7 @@ func example() *Report {
 		Memory: []Memory{{"outrider", mib(10), mib(11), mib(12), mib(13)}, {"nginx", mib(20), mib(21), mib(22), mib(23)}},
 	}
 	for _, s := range r.Samples[:3] {
-		s.Load, s.ForeignShare = Load{1, 100}, 0.5
+		s.Load, s.ForeignShare = Load{Connections: 1, Size: 100}, 0.5
 		if s.Peer == "nginx" {
 			s = broken(s)
 		}
