@@ -50,14 +50,24 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
+// short are options for a run of a few seconds.
+func short(more ...string) []string {
+	return append([]string{
+		"--connections", "1,4", "--size", "0,1024", "--rounds", "1", "--block", "700ms", "--warmup", "50ms",
+		"--callers", "4", "--rate", "200", "--open-rounds", "1", "--open-block", "300ms", "--workers", "1", "--seed", "1",
+	}, more...)
+}
+
 func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	file := filepath.Join(t.TempDir(), "report.json")
+	dir := t.TempDir()
+	file, page := filepath.Join(dir, "report.json"), filepath.Join(dir, "page.md")
+	if err := os.WriteFile(page, []byte("Mine.\n"+report.BeginMarker+"\n"+report.EndMarker+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var out, log bytes.Buffer
-	err := Run(t.Context(), []string{
-		"--only", "nethttp", "--connections", "1,4", "--size", "0,1024", "--rounds", "1",
-		"--block", "700ms", "--warmup", "50ms", "--workers", "1", "--seed", "1", "--json", file,
-	}, Streams{Out: &out, Err: &log})
+	err := Run(t.Context(), short("--parts", "hop,rate,inspection", "--only", "nethttp,nethttp+filter", "--json", file, "--markdown", page),
+		Streams{Out: &out, Err: &log})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
@@ -69,6 +79,24 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	if err := json.Unmarshal(text, &rep); err != nil {
 		t.Fatal(err)
 	}
+	checkHop(t, rep)
+	checkOpen(t, rep.Open, report.Direct, "nethttp")
+	checkInspection(t, rep.Inspection)
+	checkMemory(t, append(rep.Memory, rep.Inspection.Memory...))
+	for _, want := range []string{"4 connections, 1 KiB", "nethttp", "Resident memory", "Open loop: 4 connections", "Inspection", "POST, JSON of 1 KiB"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+	written, err := os.ReadFile(page)
+	if err != nil || !strings.HasPrefix(string(written), "Mine.\n") || !strings.Contains(string(written), "### Inspection") {
+		t.Errorf("the page is %q, %v", written, err)
+	}
+	nothingLeft(t, os.Getenv("TMPDIR"))
+}
+
+func checkHop(t *testing.T, rep report.Report) {
+	t.Helper()
 	if len(rep.Samples) != 4 || len(rep.Cells) != 4 || len(rep.Memory) != 1 || len(rep.Peers) != 1 {
 		t.Errorf("%d samples, %d cells, %d memories, %d peers; want 4, 4, 1, 1",
 			len(rep.Samples), len(rep.Cells), len(rep.Memory), len(rep.Peers))
@@ -78,19 +106,48 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 			t.Errorf("implausible sample %+v", s)
 		}
 	}
-	for _, m := range rep.Memory {
+}
+
+// checkOpen looks at an open loop of one round with these peers.
+func checkOpen(t *testing.T, o *report.Open, peers ...string) {
+	t.Helper()
+	if o == nil || len(o.Samples) != len(peers) || len(o.Results) != len(peers) || o.BlockSeconds != 0.3 {
+		t.Fatalf("open loop of %d peers: %+v", len(peers), o)
+	}
+	for i, r := range o.Results {
+		if r.Peer != peers[i] || r.Requests == 0 || r.Errors > 0 || r.P50Micros <= 0 || (r.CPUMicros > 0) != (r.Peer != report.Direct) {
+			t.Errorf("implausible result %+v", r)
+		}
+	}
+}
+
+func checkInspection(t *testing.T, in *report.Inspection) {
+	t.Helper()
+	if len(in.Peers) != 2 || len(in.Requests) != 3 || len(in.Memory) != 2 {
+		t.Errorf("%d peers, %d requests, %d memories; want 2, 3, 2", len(in.Peers), len(in.Requests), len(in.Memory))
+	}
+	for _, req := range in.Requests {
+		if len(req.Closed.Results) != 2 || len(req.Samples) != 2 {
+			t.Errorf("%s: %+v", req.Name, req.Closed)
+		}
+		for _, r := range req.Closed.Results {
+			if r.CPUMicros <= 0 || r.Throughput <= 0 || r.Errors > 0 {
+				t.Errorf("%s: implausible result %+v", req.Name, r)
+			}
+		}
+		checkOpen(t, req.Open, report.Direct, "nethttp+filter")
+	}
+}
+
+func checkMemory(t *testing.T, memory []report.Memory) {
+	t.Helper()
+	for _, m := range memory {
 		for _, side := range []watch.Memory{m.OutboundIdle, m.OutboundAfter, m.InboundIdle, m.InboundAfter} {
 			if side.RSS <= 0 || side.Anon <= 0 {
 				t.Errorf("implausible memory %+v", side)
 			}
 		}
 	}
-	for _, want := range []string{"4 connections, 1 KiB", "nethttp", "Resident memory"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, out.String())
-		}
-	}
-	nothingLeft(t, os.Getenv("TMPDIR"))
 }
 
 func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
@@ -179,11 +236,14 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		{"extra"},
 		{"--nonsense"},
 		{"--only", "outrider", "--outrider", "/nonexistent"},
+		{"--only", "nethttp", "--parts", "inspection"},
+		{"--only", "nethttp+filter"},
+		{"--only", "nethttp", "--markdown", "/nonexistent"},
 		{"app", "extra"},
 		{"nethttp"},
 		{"nethttp", "a", "b"},
 	}
-	if len(cases) < 27 {
+	if len(cases) < 30 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for _, args := range cases {

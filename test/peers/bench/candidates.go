@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 )
@@ -50,6 +51,24 @@ func (b *benchmark) locate(ctx context.Context, inspects bool, absent map[string
 	}
 	if len(found) == 0 {
 		return nil, fmt.Errorf("compare proxies: %w: none of those asked for", proxies.ErrAbsent)
+	}
+	return found, nil
+}
+
+// locateBases finds the programs of a table that inspects as they are when they don't,
+// each once: what inspection costs is what they differ by.
+func (b *benchmark) locateBases(ctx context.Context, inspecting []candidate) ([]candidate, error) {
+	var found []candidate
+	for _, c := range inspecting {
+		i := slices.IndexFunc(b.catalogue, func(e proxies.Entry) bool { return e.Name == c.Without })
+		if i < 0 || slices.Contains(names(found), c.Without) {
+			continue
+		}
+		install, err := b.catalogue[i].Program.Locate(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, candidate{b.catalogue[i], install})
 	}
 	return found, nil
 }

@@ -19,3 +19,15 @@ func fairness(workers int) []string {
 		"all programs run all the time; CPU time of those not under test is in the JSON as idle_peers_ms",
 	}
 }
+
+// inspectionFairness is the same of the third part.
+func inspectionFairness() []string {
+	return []string{
+		"the hop of the first part, with only its inbound side inspecting; access logs on both sides, no audit log",
+		"stock core rule sets at paranoia level 1, threshold 5: that of Debian (3.3) in nginx, 4.25 in Outrider, which has more rules; profile mesh of Outrider allows what services say to each other",
+		"request bodies inspected up to 16 KiB, the rest passes; answers are not inspected; rules about answers are not loaded",
+		"before each load every program must let the honest request pass and refuse the same one with an attack in it; who does not is not measured",
+		"outrider and nginx without inspection stand below, for what it costs",
+		"Outrider inspects on one processor, its default; nginx on all",
+	}
+}

@@ -22,8 +22,9 @@ type benchmark struct {
 	catalogue []proxies.Entry
 	progress  *progress
 	report    *report.Report
-	// plain are who takes part.
-	plain []candidate
+	// plain are who takes part in the first two parts, inspecting in the third;
+	// bases are the latter without inspection.
+	plain, inspecting, bases []candidate
 }
 
 // runBenchmark is the benchmark: find, start, load in turn, report.
@@ -71,56 +72,94 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if b.options.runs(inspectionPart) {
+		if err := b.prepareInspection(ctx); err != nil {
+			return err
+		}
+	}
+	if b.options.markdown != "" {
+		return report.CheckPage(b.options.markdown)
+	}
 	return nil
 }
 
 // measure runs the parts that were asked for.
 func (b *benchmark) measure(ctx context.Context) error {
 	defer b.progress.end()
-	b.progress.expect(b.closedLoops()...)
+	b.expect()
 	if len(b.plain) > 0 {
-		return b.withSession(ctx, b.plain, b.measureHop)
+		if err := b.withSession(ctx, b.plain, b.measureHop); err != nil {
+			return err
+		}
+	}
+	if len(b.inspecting) > 0 {
+		return b.withSession(ctx, slices.Concat(b.inspecting, b.bases), b.measureInspection)
 	}
 	return nil
 }
 
-// measureHop is the first part: closed loops.
+// expect tells the progress about every trial.
+func (b *benchmark) expect() {
+	if b.options.runs(hopPart) {
+		b.progress.expect(b.closedLoops()...)
+	}
+	if b.options.runs(ratePart) {
+		b.progress.expect(b.openLoop())
+	}
+	if b.options.runs(inspectionPart) {
+		for i, kind := range inspectables() {
+			b.progress.expect(b.closedInspection(i, kind, b.everybody()), b.openInspection(i, kind, names(b.inspecting), 1))
+		}
+	}
+}
+
+// measureHop is the first part, closed loops, and the second, an open one.
 func (b *benchmark) measureHop(ctx context.Context, s *session) (err error) {
-	if err := s.checkAnswers(ctx, b.options.sizes.values); err != nil {
+	if err := s.checkAnswers(ctx, append(b.options.sizes.values, answerSize)); err != nil {
 		return err
 	}
-	b.report.Peers = s.describe()
-	if b.report.Memory, err = s.idleMemory(); err != nil {
+	rep := b.report
+	rep.Peers = s.describe()
+	if rep.Memory, err = s.idleMemory(); err != nil {
 		return err
 	}
-	for _, t := range b.closedLoops() {
-		samples, err := s.run(ctx, t, b.progress)
-		if err != nil {
+	if b.options.runs(hopPart) {
+		for _, t := range b.closedLoops() {
+			samples, err := s.run(ctx, t, b.progress)
+			if err != nil {
+				return err
+			}
+			rep.Samples = append(rep.Samples, samples...)
+		}
+		rep.Cells = report.Summarise(rep.Samples, names(b.plain), report.Rivals())
+	}
+	if b.options.runs(ratePart) {
+		if rep.Open, err = b.measureOpen(ctx, s, b.openLoop()); err != nil {
 			return err
 		}
-		b.report.Samples = append(b.report.Samples, samples...)
 	}
-	b.report.Cells = report.Summarise(b.report.Samples, names(b.plain))
-	return s.memoryAfter(b.report.Memory)
+	return s.memoryAfter(rep.Memory)
 }
 
-// closedLoops are every number of connections with every size.
-func (b *benchmark) closedLoops() []trial {
-	o, trials := b.options, []trial(nil)
-	for _, connections := range o.connections.values {
-		for _, size := range o.sizes.values {
-			trials = append(trials, trial{
-				Load: report.Load{Connections: connections, Size: size}, request: plain(size), peers: names(b.plain),
-				rounds: o.rounds, warmup: o.warmup, block: o.block, seed: o.seed + uint64(len(trials)),
-			})
-		}
+// measureOpen runs an open loop and sums it up.
+func (b *benchmark) measureOpen(ctx context.Context, s *session, t trial) (*report.Open, error) {
+	samples, err := s.run(ctx, t, b.progress)
+	if err != nil {
+		return nil, err
 	}
-	return trials
+	open := report.SummariseOpen(samples, t.peers, t.seed)
+	open.BlockSeconds, open.WarmupSeconds = t.block.Seconds(), t.warmup.Seconds()
+	return open, nil
 }
 
-// write writes the report in every form that was asked for.
+// write writes the report in every form that was asked for. A page is left as it
+// is after a run in which something failed.
 func (b *benchmark) write(out io.Writer) error {
-	return errors.Join(b.report.WriteTable(out), writeJSON(b.options.json, b.report), failed(b.report.Samples))
+	wrong := failed(b.report.All())
+	if wrong == nil && b.options.markdown != "" {
+		wrong = b.report.WritePage(b.options.markdown)
+	}
+	return errors.Join(b.report.WriteTable(out), writeJSON(b.options.json, b.report), wrong)
 }
 
 func writeJSON(path string, rep *report.Report) error {
