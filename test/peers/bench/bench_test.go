@@ -313,9 +313,10 @@ func TestASampleDividesClocksByRequests(t *testing.T) {
 		inboundGroup:  {Total: 63 * ms, User: 42 * ms, System: 21 * ms},
 		idleGroup:     {Total: 2 * ms},
 	}}
+	r.Spent.Own.Total = 20 * ms
 	r.Spent.Machine.Steal = r.Spent.Elapsed * time.Duration(runtime.NumCPU()) / 4
 	want := report.Sample{
-		Load: what.Load, Round: 4, Peer: "x", Requests: 1000, IdlePeersMillis: 2, StolenShare: 0.25,
+		Load: what.Load, Round: 4, Peer: "x", Requests: 1000, IdlePeersMillis: 2, StolenShare: 0.25, GeneratorMicros: 20,
 		Figures: report.Figures{
 			CPUMicros: 100, OutboundMicros: 40, InboundMicros: 60, UserMicros: 60, SystemMicros: 40,
 			Throughput: 500, P50Micros: 1000, P99Micros: 1000,

@@ -35,6 +35,7 @@ func newSample(t trial, peer string, round int, r *load.Result) report.Sample {
 	}
 	if s.Requests > 0 {
 		s.Figures = figures(t, r)
+		s.GeneratorMicros = micros(r.Spent.Own.Total) / float64(s.Requests)
 	}
 	s.IdlePeersMillis = micros(r.Spent.Groups[idleGroup].Total) / 1e3
 	s.ForeignShare, s.StolenShare = others(r)

@@ -109,3 +109,9 @@ func TestAPageIsReplacedWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }
+
+func TestTheRepositorysOwnPageHasItsMarkers(t *testing.T) {
+	if err := CheckPage(filepath.Join("..", "..", "..", "docs", "benchmarks.md")); err != nil {
+		t.Error(err)
+	}
+}

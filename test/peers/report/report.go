@@ -113,6 +113,8 @@ type Sample struct {
 	// anything else than this benchmark; StolenShare what the hypervisor took.
 	ForeignShare float64 `json:"foreign_share"`
 	StolenShare  float64 `json:"stolen_share"`
+	// GeneratorMicros is the generator's own CPU time per request, in µs.
+	GeneratorMicros float64 `json:"generator_us_per_request"`
 	Arrivals
 }
 
