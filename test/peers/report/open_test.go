@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/outrider-mesh/outrider/loadtest/budget"
+	"github.com/outrider-mesh/outrider/loadtest/stats"
 )
 
 // open is a sample of an open loop.
@@ -47,7 +48,7 @@ func TestAddedLatencyIsTakenWithinTheRound(t *testing.T) {
 }
 
 func TestFewRoundsAddWithoutAnInterval(t *testing.T) {
-	o := SummariseOpen(append(rounds(Direct, 0, 0)[:7], rounds("outrider", 300, 0)[:7]...), []string{Direct, "outrider"}, 1)
+	o := SummariseOpen(append(rounds(Direct, 0, 0)[:stats.MinRounds-1], rounds("outrider", 300, 0)[:stats.MinRounds-1]...), []string{Direct, "outrider"}, 1)
 	if d := o.Results[1].AddedP99; d.Micros != 300 || d.Interval != nil {
 		t.Errorf("added is %s", d)
 	}
