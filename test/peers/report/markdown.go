@@ -35,7 +35,7 @@ func (r *Report) markdownHead(b *strings.Builder) {
 		r.Date.Format("2006-01-02"), escape(m.CPUModel), m.CPUs, kernel, m.Go, strings.Join(r.Command, " "))
 	fmt.Fprintf(b, "Closed loops: %s of %.4g s after %.4g s of warm-up per program and load, order shuffled\n(seed %d). ",
 		plural(r.Setup.Rounds, "round"), r.Setup.BlockSeconds, r.Setup.WarmupSeconds, r.Setup.Seed)
-	fmt.Fprintf(b, "Other programs or the hypervisor took %.0f %% of the processors (median of all\nblocks).\n\n", 100*r.foreign())
+	fmt.Fprintf(b, "Other programs or the hypervisor took %.0f %% of the processors (median of all\nblocks).\n\n", 100*others(r.All()))
 	markdownPeers(b, r.Peers, r.Absent)
 	b.WriteString("How it is kept fair:\n\n")
 	markdownList(b, r.Setup.Fairness)
@@ -84,6 +84,7 @@ func (r *Report) matrix() *sheet {
 	for _, p := range r.Peers {
 		s.header = append(s.header, p.Name)
 	}
+	s.header = append(s.header, "others")
 	for _, c := range r.Cells {
 		row := []string{fmt.Sprint(c.Connections), bodySize(c.Size)}
 		for _, p := range r.Peers {
@@ -93,8 +94,9 @@ func (r *Report) matrix() *sheet {
 			}
 			row = append(row, cell)
 		}
-		s.add(row...)
+		s.add(append(row, percent(c.Others))...)
 	}
+	s.note("others: the share of the processors that other programs or the hypervisor took meanwhile")
 	for _, p := range r.Peers {
 		if p.Note != "" {
 			s.note("%s: %s", p.Name, p.Note)

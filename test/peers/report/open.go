@@ -17,6 +17,8 @@ type Open struct {
 	WarmupSeconds float64 `json:"warmup_seconds"`
 	// Results hold Direct first, then the programs in the order of the tables.
 	Results []OpenResult `json:"results"`
+	// Others is as in a Cell.
+	Others float64 `json:"others_share"`
 	// Goals are what Outrider shall keep; none where it did not take part.
 	Goals []Goal `json:"goals,omitempty"`
 	// Samples holds every block in the order it ran.
@@ -77,7 +79,7 @@ const (
 
 // SummariseOpen sums up the samples of one open loop.
 func SummariseOpen(samples []Sample, peers []string, seed uint64) *Open {
-	o := &Open{Samples: samples}
+	o := &Open{Samples: samples, Others: others(samples)}
 	byPeer := map[string][]Sample{}
 	for _, s := range samples {
 		o.Load = s.Load

@@ -19,6 +19,7 @@ func (o *Open) sheet() *sheet {
 		}
 		s.add(r.row()...)
 	}
+	s.busy(o.Others)
 	o.doubts(s)
 	for _, g := range o.Goals {
 		s.note("%s", g)

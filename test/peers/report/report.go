@@ -136,6 +136,9 @@ type Cell struct {
 	// Better is the one of the rivals with the lower median of CPU time per
 	// request; empty if none has a valid result.
 	Better string `json:"better,omitempty"`
+	// Others is the median share of processor time that went to other programs
+	// or machines while this load ran.
+	Others float64 `json:"others_share"`
 }
 
 // A Result is one peer under one load: medians over its rounds.

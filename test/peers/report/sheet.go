@@ -23,6 +23,13 @@ func (s *sheet) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
+// busy notes that somebody else took too much of the processors.
+func (s *sheet) busy(others float64) {
+	if others >= noisy {
+		s.note("! other programs or the hypervisor took %s of the processors", percent(others))
+	}
+}
+
 // text writes it for a terminal.
 func (s *sheet) text(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n", s.title)

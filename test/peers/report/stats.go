@@ -25,11 +25,11 @@ func Summarise(samples []Sample, peers, rivals []string) []Cell {
 
 func cell(samples []Sample, load Load, peers, rivals []string) Cell {
 	c := Cell{Load: load}
+	own := slices.DeleteFunc(slices.Clone(samples), func(s Sample) bool { return s.Load != load })
+	c.Others = others(own)
 	byPeer := make(map[string][]Sample, len(peers))
-	for _, s := range samples {
-		if s.Load == load {
-			byPeer[s.Peer] = append(byPeer[s.Peer], s)
-		}
+	for _, s := range own {
+		byPeer[s.Peer] = append(byPeer[s.Peer], s)
 	}
 	for _, peer := range peers {
 		if own := byPeer[peer]; len(own) > 0 {
@@ -52,6 +52,17 @@ func cell(samples []Sample, load Load, peers, rivals []string) Cell {
 		}
 	}
 	return c
+}
+
+// others is the median share of processor time that was not ours.
+func others(samples []Sample) float64 {
+	var shares []float64
+	for _, s := range samples {
+		if s.Requests > 0 {
+			shares = append(shares, s.ForeignShare+s.StolenShare)
+		}
+	}
+	return Median(shares)
 }
 
 // result sums up the rounds of one peer.

@@ -58,7 +58,7 @@ func (r *Report) writeHead(b *strings.Builder) {
 	for _, line := range r.Setup.Fairness {
 		fmt.Fprintf(b, "  - %s\n", line)
 	}
-	if share := r.foreign(); share >= noisy {
+	if share := others(r.All()); share >= noisy {
 		fmt.Fprintf(b, "  ! other programs or the hypervisor took %.0f %% of the processors (median of all blocks)\n", 100*share)
 	}
 	b.WriteByte('\n')
@@ -83,15 +83,6 @@ func (p Peer) described() string {
 		return p.Version
 	}
 	return p.Version + " (" + p.Note + ")"
-}
-
-// foreign is the median share of processor time that was not ours.
-func (r *Report) foreign() float64 {
-	var shares []float64
-	for _, s := range r.All() {
-		shares = append(shares, s.ForeignShare+s.StolenShare)
-	}
-	return Median(shares)
 }
 
 // All are the samples of every part.
@@ -123,8 +114,9 @@ func (c Cell) sheet() *sheet {
 		}
 		s.add(res.Peer, tenths(res.CPUMicros), tenths(res.OutboundMicros), tenths(res.InboundMicros),
 			tenths(res.UserMicros), tenths(res.SystemMicros), whole(res.Throughput), whole(res.P50Micros),
-			whole(res.P99Micros), fmt.Sprintf("%.0f %%", 100*res.Spread), quotientText(res.Ratio.CPU))
+			whole(res.P99Micros), percent(res.Spread), quotientText(res.Ratio.CPU))
 	}
+	s.busy(c.Others)
 	return s
 }
 
@@ -171,6 +163,8 @@ func (c Cell) of(peer string) (Result, bool) {
 
 func tenths(v float64) string { return fmt.Sprintf("%.1f", v) }
 func whole(v float64) string  { return fmt.Sprintf("%.0f", v) }
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 // quotientText is a quotient, or "-" where nothing was compared.
 func quotientText(q float64) string {
