@@ -23,7 +23,8 @@ BENCHPKG ?= ./...
 BENCH ?= .
 # With AUTHZ_GATE=1, `make cover` fails when authz is below 100 %.
 AUTHZ_GATE ?= 0
-# Options for `make demo` and `make bench-hop`, such as ARGS=--keep.
+# Options for `make demo`, `make bench-hop` and `make bench-peers`, such as
+# ARGS=--keep.
 ARGS ?=
 
 # Tools come from their own module, at the versions pinned in tools/go.mod, and
@@ -107,9 +108,14 @@ loadtest: ## Measure what two sidecars add to latency, with a mesh of its own (A
 	@echo "The page with plots is $(DIST)/loadtest.html, the figures for programs are $(DIST)/loadtest.json."
 
 .PHONY: bench-hop
-bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy and Envoy side by side
+bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy, Envoy and stunnel side by side
 	@mkdir -p $(DIST)
 	@go run ./test/peers --json $(DIST)/bench-hop.json $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: build ## Compare hop, latency at a rate and inspection with other programs, in 12 minutes (ARGS="--markdown docs/benchmarks.md")
+	@mkdir -p $(DIST)
+	@go run ./test/peers --parts hop,rate,inspection --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
 
 ##@ Check
 

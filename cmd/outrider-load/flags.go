@@ -104,9 +104,7 @@ type requestFlags struct {
 	headers                                words
 	status                                 int
 	timeout                                time.Duration
-	roots                                  string
-	identity                               target.Identity
-	servers                                words
+	identityFlags
 }
 
 func (r *requestFlags) register(fs *flag.FlagSet, getenv func(string) string) {
@@ -118,20 +116,15 @@ func (r *requestFlags) register(fs *flag.FlagSet, getenv func(string) string) {
 	fs.StringVar(&r.bodyFile, "body-file", "", "`file` that holds it")
 	fs.IntVar(&r.status, "status", 0, "the one status that counts as success (default: any 2xx)")
 	fs.DurationVar(&r.timeout, "timeout", 10*time.Second, "how long a request may take")
-	fs.StringVar(&r.roots, "roots", "", "PEM `file` of roots for https (default: the system's)")
-	fs.StringVar(&r.identity.Socket, "spiffe-socket", getenv("SPIFFE_ENDPOINT_SOCKET"), "Workload API to get an identity from, for mutual TLS; used with --spiffe-server")
-	fs.StringVar(&r.identity.SVID, "svid", "", "PEM `file` of an SVID, instead of --spiffe-socket")
-	fs.StringVar(&r.identity.Key, "key", "", "PEM `file` of its key")
-	fs.StringVar(&r.identity.Bundle, "bundle", "", "PEM `file` of the trust domain's roots")
-	fs.Var(&r.servers, "spiffe-server", "SPIFFE `ID` that the server must prove; turns mutual TLS on; may be repeated")
+	r.identityFlags.register(fs, getenv)
 }
 
 // maxBody bounds --body-file, in bytes.
 const maxBody = 16 << 20
 
-// options are those of a target at url. The credential is to be closed, if there
-// is one.
-func (r *requestFlags) options(ctx context.Context, streams int) (o target.Options, c *target.Credential, err error) {
+// options are those of a target, without its URL. done is to be called in the end
+// if there is no error.
+func (r *requestFlags) options(ctx context.Context, streams int) (o target.Options, done func() error, err error) {
 	o = target.Options{
 		Protocol: target.Protocol(r.protocol), Method: r.method, Host: r.host, Body: []byte(r.body),
 		Status: r.status, Timeout: r.timeout, Streams: streams,
@@ -148,17 +141,8 @@ func (r *requestFlags) options(ctx context.Context, streams int) (o target.Optio
 			return o, nil, err
 		}
 	}
-	switch {
-	case len(r.servers) > 0:
-		r.identity.Servers = r.servers
-		if c, err = r.identity.Open(ctx); err != nil {
-			return o, nil, err
-		}
-		o.TLS = c.TLS()
-	case r.roots != "":
-		o.TLS, err = target.TrustFile(r.roots)
-	}
-	return o, c, err
+	o.TLS, done, err = r.open(ctx)
+	return o, done, err
 }
 
 func readFile(path string) ([]byte, error) {

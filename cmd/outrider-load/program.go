@@ -30,6 +30,7 @@ func program() cli.Program {
 		{Name: "self", Args: "[flags]", Help: "measure a mesh of its own on this machine, without setting anything up", Run: measureSelf},
 		{Name: "compare", Args: "--base NAME=URL --test NAME=URL [flags]", Help: "measure what one way adds to another", Run: compareTargets},
 		{Name: "run", Args: "URL [flags]", Help: "send load to one target", Run: runTarget},
+		{Name: "attack", Args: "DIR|FILE... --url URL [flags]", Help: "replay labelled requests and judge the WAF that they meet", Run: attackWAF},
 		{Name: "gate", Args: "FILE [flags]", Help: "run every load of a budget file and judge it", Run: gate},
 		{Name: "diff", Args: "OLD.json NEW.json", Help: "compare the reports of two runs", Run: diff},
 		p.Version(),

@@ -87,13 +87,11 @@ func sendTo(ctx context.Context, fs *flag.FlagSet, args []string, most int, env 
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	options, credential, err := r.options(ctx, l.streams)
+	options, done, err := r.options(ctx, l.streams)
 	if err != nil {
 		return err
 	}
-	if credential != nil {
-		defer func() { err = errors.Join(err, credential.Close()) }()
-	}
+	defer func() { err = errors.Join(err, done()) }()
 	for _, n := range targets {
 		options.URL = n.url
 		t, err := target.New(options)

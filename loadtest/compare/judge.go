@@ -303,6 +303,13 @@ func (m *Measured) addRound(t *report.Target, r *load.Result, names []string) {
 		q, _ := budget.ParseQuantile(name) // they have been parsed before
 		round.Micros[name] = float64(r.Latency.Quantile(q)) / 1e3
 	}
+	if n := r.Succeeded(); n > 0 {
+		var cpu time.Duration
+		for _, spent := range r.Spent.Groups {
+			cpu += spent.Total
+		}
+		round.CPU = float64(cpu) / 1e3 / float64(n)
+	}
 	t.Rounds = append(t.Rounds, round)
 }
 

@@ -93,6 +93,10 @@ type Result struct {
 	// Failures are counted by kind; First is the text of the first.
 	Failures map[target.Kind]int64
 	First    string
+	// Outside are failures that do not count, of the warm-up above all. Whoever
+	// wants a block without any looks at them too; FirstOutside is the first.
+	Outside      int64
+	FirstOutside string
 	// Spent is what passed on the clocks.
 	Spent watch.Spent
 
@@ -137,6 +141,14 @@ func (r *Result) fail(second *Second, err error) {
 	second.Failed++
 	if r.First == "" {
 		r.First = err.Error()
+	}
+}
+
+func (r *Result) failOutside(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Outside++; r.Outside == 1 {
+		r.FirstOutside = err.Error()
 	}
 }
 

@@ -25,11 +25,13 @@ func (bubbleClock) Waiter() waiter { return timerWaiter{} }
 
 // server answers every request after a time that a test says.
 type server struct {
-	takes  func(since time.Duration) time.Duration
-	began  time.Time
-	fails  error
-	calls  atomic.Int64
-	opened int
+	takes func(since time.Duration) time.Duration
+	began time.Time
+	fails error
+	// failsAt tells when; nil: always.
+	failsAt func(since time.Duration) bool
+	calls   atomic.Int64
+	opened  int
 }
 
 func (s *server) Open(context.Context) (target.Caller, error) {
@@ -39,10 +41,14 @@ func (s *server) Open(context.Context) (target.Caller, error) {
 
 func (s *server) Call(ctx context.Context) (target.Answer, error) {
 	s.calls.Add(1)
+	err := s.fails
+	if s.failsAt != nil && !s.failsAt(time.Since(s.began)) {
+		err = nil
+	}
 	if d := s.takes(time.Since(s.began)); d > 0 {
 		(timerWaiter{}).Wait(ctx, time.Now().Add(d))
 	}
-	return target.Answer{Status: 200, Bytes: 100}, s.fails
+	return target.Answer{Status: 200, Bytes: 100}, err
 }
 
 func (s *server) Close() error { return nil }
@@ -213,6 +219,18 @@ func TestFailuresAreCountedByKind(t *testing.T) {
 			if r.Series[0].Failed+r.Series[1].Failed != 20 {
 				t.Errorf("%v: the series counts %d and %d", c.err, r.Series[0].Failed, r.Series[1].Failed)
 			}
+		}
+	})
+}
+
+func TestFailuresOfTheWarmupAreSaidButNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{takes: func(time.Duration) time.Duration { return time.Millisecond }}
+		s.failsAt = func(since time.Duration) bool { return since < time.Second }
+		s.fails = &target.Failure{Kind: target.Status, Err: errors.New("status 503")}
+		r := runOn(t, s, 1, Block{Arrivals: pace.Even(pace.Constant(10)), Warmup: 2 * time.Second, Measure: 2 * time.Second})
+		if r.Outside != 10 || r.FirstOutside != "status: status 503" || r.Failed() != 0 || r.First != "" || r.Succeeded() != 20 {
+			t.Errorf("%d outside (%q), %d failed (%q), %d succeeded", r.Outside, r.FirstOutside, r.Failed(), r.First, r.Succeeded())
 		}
 	})
 }

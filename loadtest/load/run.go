@@ -160,6 +160,9 @@ func (r *run) record(due, sent, done time.Time, a target.Answer, err error) {
 		at = done
 	}
 	if !r.measured(at) {
+		if err != nil {
+			r.result.failOutside(err)
+		}
 		return
 	}
 	r.result.count(&r.result.Due, 1)

@@ -119,6 +119,8 @@ type Second struct {
 type Round struct {
 	Requests int64              `json:"requests"`
 	Micros   map[string]float64 `json:"us"` // by percentile: "p99"
+	// CPU is microseconds per request of everything watched; 0 where nothing was.
+	CPU float64 `json:"cpu_us_per_request,omitempty"`
 }
 
 // Watched is the cost of one group of processes while a target had its turns.

@@ -11,7 +11,10 @@ import (
 const Confidence = 0.95
 
 // An Interval holds the true value with the package's confidence.
-type Interval struct{ Low, High float64 }
+type Interval struct {
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
 
 // trim is the share of values that a trimmed mean leaves out at each end: a
 // stall of the machine in one round of ten moves nothing.

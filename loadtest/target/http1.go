@@ -3,6 +3,7 @@ package target
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,7 +67,13 @@ func (c *http1Caller) Call(ctx context.Context) (Answer, error) {
 		c.over = true
 		return Answer{}, failed(ctx, err)
 	}
-	return a, c.t.accepts(a.Status)
+	if err := c.t.accepts(a); err != nil {
+		return a, err
+	}
+	if c.over && c.t.opts.Persistent {
+		return a, &Failure{Kind: Closed, Err: errors.New("the answer ends its connection")}
+	}
+	return a, nil
 }
 
 func (c *http1Caller) reopen(ctx context.Context) error {

@@ -179,7 +179,7 @@ func (s *stream) call(ctx context.Context) (Answer, error) {
 		return Answer{}, failed(ctx, err)
 	}
 	a := Answer{Status: res.StatusCode, Bytes: n}
-	if err := s.t.accepts(a.Status); err != nil {
+	if err := s.t.accepts(a); err != nil {
 		return a, err
 	}
 	if s.t.opts.Protocol == GRPC {

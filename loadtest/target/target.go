@@ -52,6 +52,12 @@ type Options struct {
 	Body []byte
 	// Status is the only one that counts as success; 0: any from 200 to 299.
 	Status int
+	// Length is how many bytes of payload every answer must have; nil: any. An
+	// answer of another length is Malformed.
+	Length *int64
+	// Persistent makes an answer that ends its connection a failure, for whoever
+	// measures requests and no handshakes; only HTTP/1.1 has such answers.
+	Persistent bool
 	// TLS is the client's configuration for https and tls, without ALPN; nil:
 	// the system's roots.
 	TLS *tls.Config
@@ -188,6 +194,9 @@ func (t *Target) setRequest() error {
 	if o.Status != 0 && (o.Status < 200 || o.Status > 599) {
 		errs = append(errs, fmt.Errorf("status %d is none of a final answer", o.Status))
 	}
+	if o.Length != nil && *o.Length < 0 {
+		errs = append(errs, fmt.Errorf("length %d of an answer is below zero", *o.Length))
+	}
 	return errors.Join(errs...)
 }
 
@@ -229,12 +238,15 @@ func (t *Target) Streams() int {
 // String is where it is.
 func (t *Target) String() string { return t.url.String() }
 
-// accepts judges a status.
-func (t *Target) accepts(status int) error {
-	if status == t.opts.Status || t.opts.Status == 0 && status >= 200 && status < 300 {
-		return nil
+// accepts judges an answer by its status and its length.
+func (t *Target) accepts(a Answer) error {
+	if a.Status != t.opts.Status && (t.opts.Status != 0 || a.Status < 200 || a.Status > 299) {
+		return &Failure{Kind: Status, Err: fmt.Errorf("status %d", a.Status)}
 	}
-	return &Failure{Kind: Status, Err: fmt.Errorf("status %d", status)}
+	if want := t.opts.Length; want != nil && a.Bytes != *want {
+		return &Failure{Kind: Malformed, Err: fmt.Errorf("the answer has %d bytes, not %d", a.Bytes, *want)}
+	}
+	return nil
 }
 
 // dial opens a TCP connection, with TLS where the URL says so.

@@ -299,6 +299,67 @@ func TestACallerGoesOnAfterAFailure(t *testing.T) {
 	}
 }
 
+func TestAnAnswerOfAnotherLengthIsAFailure(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- app.New().Serve(ln) }()
+	defer func() { ln.Close(); <-done }()
+	for _, c := range []struct {
+		path   string
+		length *int64
+		ok     bool
+	}{
+		{"/0", new(int64(0)), true},
+		{"/100", new(int64(100)), true},
+		{"/100", nil, true},
+		{"/100", new(int64(99)), false},
+		{"/100", new(int64(0)), false},
+		{"/0", new(int64(1)), false},
+	} {
+		target, err := New(Options{URL: "http://" + ln.Addr().String() + c.path, Length: c.length})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caller, err := target.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = caller.Call(t.Context())
+		caller.Close()
+		f, failed := errors.AsType[*Failure](err)
+		if (err == nil) != c.ok || failed && f.Kind != Malformed {
+			t.Errorf("%s, want %v: %v", c.path, c.length, err)
+		}
+	}
+}
+
+func TestAnAnswerThatEndsItsConnectionIsAFailureIfItMustPersist(t *testing.T) {
+	s := serveHTTP(t, false)
+	for _, c := range []struct {
+		path       string
+		persistent bool
+		ok         bool
+	}{{"/", true, true}, {"/close", false, true}, {"/close", true, false}} {
+		target, err := New(Options{URL: s.url + c.path, Persistent: c.persistent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caller, err := target.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = caller.Call(t.Context())
+		caller.Close()
+		f, failed := errors.AsType[*Failure](err)
+		if (err == nil) != c.ok || failed && f.Kind != Closed {
+			t.Errorf("%s, persistent=%t: %v", c.path, c.persistent, err)
+		}
+	}
+}
+
 func TestAnEchoThatIsNoneIsAFailure(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -407,8 +468,9 @@ func TestDescriptionsThatAreRefused(t *testing.T) {
 		{Options{URL: "http://h/", Header: []Field{{"transfer-encoding", "chunked"}}}, "cannot be set"},
 		{Options{URL: "http://h/", Status: 700}, "status 700"},
 		{Options{URL: "http://h/", Status: 100}, "status 100"},
+		{Options{URL: "http://h/", Length: new(int64(-1))}, "length -1"},
 	}
-	if len(cases) < 22 {
+	if len(cases) < 23 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for _, c := range cases {

@@ -117,9 +117,12 @@ func TestALPN(t *testing.T) {
 		clean          bool
 	}{
 		{"two Outriders, HTTP", hop.ClientProtocols(flow.HTTP1), hop.ServerProtocols(), "outrider/1+h1", flow.HTTP1, true},
+		{"two Outriders, HTTP/2", hop.ClientProtocols(flow.HTTP2), hop.ServerProtocols(), "outrider/1+h2", flow.HTTP2, false},
 		{"two Outriders, opaque bytes", hop.ClientProtocols(flow.TCP), hop.ServerProtocols(), "outrider/1+tcp", flow.TCP, false},
 		{"an undetected protocol is carried as bytes", hop.ClientProtocols(flow.Undetected), hop.ServerProtocols(), "outrider/1+tcp", flow.TCP, false},
 		{"another SPIFFE client that speaks HTTP/1.1", []string{"h2", "http/1.1"}, hop.ServerProtocols(), "http/1.1", flow.HTTP1, false},
+		{"another SPIFFE client that speaks HTTP/2", []string{"h2"}, hop.ServerProtocols(), "h2", flow.HTTP2, false},
+		{"another SPIFFE server that speaks HTTP/2", hop.ClientProtocols(flow.HTTP2), []string{"h2", "http/1.1"}, "h2", flow.HTTP2, false},
 		{"a SPIFFE client without ALPN", nil, hop.ServerProtocols(), "", flow.Undetected, false},
 		{"another SPIFFE server that speaks HTTP/1.1", hop.ClientProtocols(flow.HTTP1), []string{"h2", "http/1.1"}, "http/1.1", flow.HTTP1, false},
 		{"a SPIFFE server without ALPN", hop.ClientProtocols(flow.HTTP1), nil, "", flow.Undetected, false},
@@ -139,10 +142,10 @@ func TestALPN(t *testing.T) {
 			}
 		})
 	}
-	if hop.Declared("h2") != flow.Undetected || hop.CleanClose("h2") {
+	if hop.Declared("spdy/3") != flow.Undetected || hop.CleanClose("spdy/3") {
 		t.Error("a protocol we don't offer is taken for one")
 	}
-	if p := hop.ServerProtocols(); !slices.Equal(p, []string{hop.ALPNHTTP1, hop.ALPNTCP, hop.ALPNPlainHTTP1}) {
+	if p := hop.ServerProtocols(); !slices.Equal(p, []string{hop.ALPNHTTP1, hop.ALPNHTTP2, hop.ALPNTCP, hop.ALPNPlainHTTP1, hop.ALPNPlainHTTP2}) {
 		t.Errorf("a server accepts %v", p)
 	}
 }
@@ -168,7 +171,7 @@ func TestHandshakesThatFail(t *testing.T) {
 		{"we have no SVID, as a client", client(t, new(identity.Publisher), payments, protocols...), server(b, protocols...), mtls.ErrNoSVID, nil},
 		{"we have no SVID, as a server", client(t, a, payments, protocols...), server(new(identity.Publisher), protocols...), nil, mtls.ErrNoSVID},
 		{"our SVID has expired", client(t, expired, payments, protocols...), server(b, protocols...), mtls.ErrSVIDExpired, nil},
-		{"there is no common protocol", client(t, a, payments, "h2"), server(b, protocols...), nil, nil},
+		{"there is no common protocol", client(t, a, payments, "spdy/3"), server(b, protocols...), nil, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -183,9 +183,10 @@ func curlUpgrades() []curlCase {
 				t.Errorf("curl spoke HTTP/%s, the application %s", r.Transfers[0].Version, f.Proto)
 			}
 		}},
-		{"HTTP/2 with prior knowledge is refused", "--http2-prior-knowledge {front}/echo", nil, func(t *testing.T, r curlRun) {
-			if r.Exit == 0 {
-				t.Errorf("curl was answered: %q", r.Out)
+		{"HTTP/2 with prior knowledge is carried as it is", "--http2-prior-knowledge {front}/echo", nil, func(t *testing.T, r curlRun) {
+			f := r.arrived(t, "GET", nil)
+			if r.Transfers[0].Version != "2" || f.Proto != "HTTP/2.0" {
+				t.Errorf("curl spoke HTTP/%s, the application %s", r.Transfers[0].Version, f.Proto)
 			}
 		}},
 		{"it is not a forward proxy", "-x {front} http://example.org/echo", nil, status(http.StatusBadRequest)},

@@ -166,10 +166,14 @@ func writeFile(t *testing.T, path string, content []byte) string {
 	return path
 }
 
-// serve runs a Go server until the test ends and returns its address.
+// serve runs a Go server of HTTP/1.1 and, without TLS, of HTTP/2 until the test ends and returns its address.
 func serve(t *testing.T, app http.Handler) string {
 	t.Helper()
-	s := httptest.NewServer(app)
+	s := httptest.NewUnstartedServer(app)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }

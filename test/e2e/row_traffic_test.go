@@ -108,7 +108,7 @@ func notHTTP(t *testing.T) {
 		{"an inner TLS handshake", l7, func(a string) *wire { return dialMesh(t, a, peer) }, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"},
 		{"another protocol", l7, func(a string) *wire { return dialMesh(t, a, peer) }, "SSH-2.0-OpenSSH_9.9\r\n"},
 		{"bytes of no protocol", l7, func(a string) *wire { return dialMesh(t, a, peer) }, "\x00\x01\x02\x03\r\n\r\n"},
-		{"HTTP/2 with prior knowledge", l7, func(a string) *wire { return dialMesh(t, a, peer) }, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+		{"HTTP/2 where opaque bytes are declared", l7, func(a string) *wire { return dialMesh(t, a, peer, "outrider/1+tcp") }, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
 		{"plaintext on a permissive port", plain + next + deny, func(a string) *wire { return dial(t, a) }, "\x00\x01\x02\x03\r\n\r\n"},
 		{"a port that is inspected", allowMesh + next + inspection("mode: Block"), func(a string) *wire { return dialMesh(t, a, peer) }, "\x00\x01\x02\x03\r\n\r\n"},
 	}

@@ -21,7 +21,7 @@ func main() {
 	// A second signal gets its default meaning back and ends the process at once.
 	context.AfterFunc(ctx, stop)
 
-	err := bench.Run(ctx, os.Args[1:], bench.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	err := bench.Run(ctx, os.Args[1:], bench.Streams{Out: os.Stdout, Err: os.Stderr})
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 	default:

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,8 +21,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/outrider-mesh/outrider/loadtest/hist"
+	"github.com/outrider-mesh/outrider/loadtest/load"
+	"github.com/outrider-mesh/outrider/loadtest/target"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
-	"github.com/outrider-mesh/outrider/test/peers/loadgen"
+	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
 
@@ -36,7 +41,7 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := Run(ctx, args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	err := Run(ctx, args, Streams{Out: os.Stdout, Err: os.Stderr})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,14 +50,24 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
+// short are options for a run of a few seconds.
+func short(more ...string) []string {
+	return append([]string{
+		"--connections", "1,4", "--size", "0,1024", "--rounds", "1", "--block", "700ms", "--warmup", "50ms",
+		"--callers", "4", "--rate", "200", "--open-rounds", "1", "--open-block", "300ms", "--workers", "1", "--seed", "1",
+	}, more...)
+}
+
 func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	file := filepath.Join(t.TempDir(), "report.json")
+	dir := t.TempDir()
+	file, page := filepath.Join(dir, "report.json"), filepath.Join(dir, "page.md")
+	if err := os.WriteFile(page, []byte("Mine.\n"+report.BeginMarker+"\n"+report.EndMarker+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var out, log bytes.Buffer
-	err := Run(t.Context(), []string{
-		"--only", "nethttp", "--connections", "1,4", "--size", "0,1024", "--rounds", "1",
-		"--block", "700ms", "--warmup", "50ms", "--workers", "1", "--seed", "1", "--json", file,
-	}, Streams{Out: &out, Err: &log})
+	err := Run(t.Context(), short("--parts", "hop,rate,inspection", "--only", "nethttp,nethttp+filter", "--json", file, "--markdown", page),
+		Streams{Out: &out, Err: &log})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
@@ -64,6 +79,24 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	if err := json.Unmarshal(text, &rep); err != nil {
 		t.Fatal(err)
 	}
+	checkHop(t, rep)
+	checkOpen(t, rep.Open, report.Direct, "nethttp")
+	checkInspection(t, rep.Inspection)
+	checkMemory(t, append(rep.Memory, rep.Inspection.Memory...))
+	for _, want := range []string{"4 connections, 1 KiB", "nethttp", "Resident memory", "Open loop: 4 connections", "Inspection", "POST, JSON of 1 KiB"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+	written, err := os.ReadFile(page)
+	if err != nil || !strings.HasPrefix(string(written), "Mine.\n") || !strings.Contains(string(written), "### Inspection") {
+		t.Errorf("the page is %q, %v", written, err)
+	}
+	nothingLeft(t, os.Getenv("TMPDIR"))
+}
+
+func checkHop(t *testing.T, rep report.Report) {
+	t.Helper()
 	if len(rep.Samples) != 4 || len(rep.Cells) != 4 || len(rep.Memory) != 1 || len(rep.Peers) != 1 {
 		t.Errorf("%d samples, %d cells, %d memories, %d peers; want 4, 4, 1, 1",
 			len(rep.Samples), len(rep.Cells), len(rep.Memory), len(rep.Peers))
@@ -73,19 +106,48 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 			t.Errorf("implausible sample %+v", s)
 		}
 	}
-	for _, m := range rep.Memory {
+}
+
+// checkOpen looks at an open loop of one round with these peers.
+func checkOpen(t *testing.T, o *report.Open, peers ...string) {
+	t.Helper()
+	if o == nil || len(o.Samples) != len(peers) || len(o.Results) != len(peers) || o.BlockSeconds != 0.3 {
+		t.Fatalf("open loop of %d peers: %+v", len(peers), o)
+	}
+	for i, r := range o.Results {
+		if r.Peer != peers[i] || r.Requests == 0 || r.Errors > 0 || r.P50Micros <= 0 || (r.CPUMicros > 0) != (r.Peer != report.Direct) {
+			t.Errorf("implausible result %+v", r)
+		}
+	}
+}
+
+func checkInspection(t *testing.T, in *report.Inspection) {
+	t.Helper()
+	if len(in.Peers) != 2 || len(in.Requests) != 3 || len(in.Memory) != 2 {
+		t.Errorf("%d peers, %d requests, %d memories; want 2, 3, 2", len(in.Peers), len(in.Requests), len(in.Memory))
+	}
+	for _, req := range in.Requests {
+		if len(req.Closed.Results) != 2 || len(req.Samples) != 2 {
+			t.Errorf("%s: %+v", req.Name, req.Closed)
+		}
+		for _, r := range req.Closed.Results {
+			if r.CPUMicros <= 0 || r.Throughput <= 0 || r.Errors > 0 {
+				t.Errorf("%s: implausible result %+v", req.Name, r)
+			}
+		}
+		checkOpen(t, req.Open, report.Direct, "nethttp+filter")
+	}
+}
+
+func checkMemory(t *testing.T, memory []report.Memory) {
+	t.Helper()
+	for _, m := range memory {
 		for _, side := range []watch.Memory{m.OutboundIdle, m.OutboundAfter, m.InboundIdle, m.InboundAfter} {
 			if side.RSS <= 0 || side.Anon <= 0 {
 				t.Errorf("implausible memory %+v", side)
 			}
 		}
 	}
-	for _, want := range []string{"4 connections, 1 KiB", "nethttp", "Resident memory"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, out.String())
-		}
-	}
-	nothingLeft(t, os.Getenv("TMPDIR"))
 }
 
 func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
@@ -162,14 +224,26 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		{"--workers", "-1"},
 		{"--only", ""},
 		{"--only", "apache"},
+		{"--rate", "0"},
+		{"--rate", "NaN"},
+		{"--callers", "0"},
+		{"--open-rounds", "0"},
+		{"--open-block", "0s"},
+		{"--waf-connections", "0"},
+		{"--waf-rate", "-1"},
+		{"--parts", "gate"},
+		{"--parts", ""},
 		{"extra"},
 		{"--nonsense"},
 		{"--only", "outrider", "--outrider", "/nonexistent"},
-		{"app"},
-		{"generate", "a", "b"},
-		{"generate", "{}"},
+		{"--only", "nethttp", "--parts", "inspection"},
+		{"--only", "nethttp+filter"},
+		{"--only", "nethttp", "--markdown", "/nonexistent"},
+		{"app", "extra"},
+		{"nethttp"},
+		{"nethttp", "a", "b"},
 	}
-	if len(cases) < 18 {
+	if len(cases) < 30 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for _, args := range cases {
@@ -195,59 +269,100 @@ func TestQuickGivesWayToWhatIsSaid(t *testing.T) {
 	}
 }
 
-func TestThePlanHoldsEveryBlockOnceAndShufflesPeersWithinTheRound(t *testing.T) {
-	o := defaults()
-	o.seed = 42
-	peers := []string{"a", "b", "c", "d"}
-	blocks := plan(o, peers)
-	if want := 3 * 3 * 5 * 4; len(blocks) != want {
-		t.Fatalf("%d blocks, want %d", len(blocks), want)
+func TestEveryLoadIsATrialWithAnOrderOfItsOwn(t *testing.T) {
+	b := &benchmark{options: defaults()}
+	b.options.seed = 42
+	for _, name := range []string{"a", "b", "c", "d"} {
+		b.plain = append(b.plain, candidate{Entry: proxies.Entry{Name: name}})
 	}
-	seen, orders := map[block]int{}, map[string]int{}
-	for i := 0; i < len(blocks); i += len(peers) {
-		order := ""
-		for _, b := range blocks[i : i+len(peers)] {
-			seen[b]++
-			order += b.peer
-			if b.Load != blocks[i].Load || b.round != blocks[i].round {
-				t.Errorf("block %+v is not with its round", b)
-			}
+	trials := b.closedLoops()
+	loads, seeds, blocks := map[report.Load]bool{}, map[uint64]bool{}, 0
+	for _, trial := range trials {
+		loads[trial.Load], seeds[trial.seed] = true, true
+		blocks += trial.blocks()
+		if want := fmt.Sprintf("/%d", trial.Size); trial.request.Target != want || trial.Rate != 0 {
+			t.Errorf("%s: asks for %s", trial.Load, trial.request.Target)
 		}
-		orders[order]++
 	}
-	if len(seen) != len(blocks) {
-		t.Errorf("%d different blocks of %d", len(seen), len(blocks))
+	if len(trials) != 9 || len(loads) != 9 || len(seeds) != 9 || blocks != 3*3*5*4 {
+		t.Errorf("%d trials, %d loads, %d seeds, %d blocks", len(trials), len(loads), len(seeds), blocks)
 	}
-	if len(orders) < 10 {
-		t.Errorf("only %d different orders in 45 rounds", len(orders))
-	}
-	if diff := cmp.Diff(blocks, plan(o, peers), cmp.AllowUnexported(block{})); diff != "" {
-		t.Errorf("the same seed made another plan: %s", diff)
+	if diff := cmp.Diff(trials, b.closedLoops(), cmp.AllowUnexported(trial{})); diff != "" {
+		t.Errorf("the same seed made other trials: %s", diff)
 	}
 }
 
+// made is a block in which n requests took a millisecond each.
+func made(n int) *load.Result {
+	r := &load.Result{Latency: hist.New(), Late: hist.New(), Failures: map[target.Kind]int64{}}
+	for range n {
+		r.Latency.Record(time.Millisecond)
+		r.Late.Record(2 * time.Millisecond)
+	}
+	return r
+}
+
 func TestASampleDividesClocksByRequests(t *testing.T) {
-	ms := time.Millisecond
-	b := block{report.Load{Connections: 2, Size: 3}, 4, "x"}
-	got := newSample(b, loadgen.Result{
-		Requests: 1000, Elapsed: 2 * time.Second, P50: 5 * ms, P99: 6 * ms,
-		CPU: map[string]watch.CPU{
-			outboundGroup: {Total: 30 * ms, User: 10 * ms, System: 20 * ms},
-			inboundGroup:  {Total: 50 * ms, User: 30 * ms, System: 20 * ms},
-			idleGroup:     {Total: 2 * ms},
-		},
-	})
-	want := report.Sample{Load: b.Load, Round: 4, Peer: "x", Requests: 1000, IdlePeersMillis: 2, Figures: report.Figures{
-		CPUMicros: 80, OutboundMicros: 30, InboundMicros: 50, UserMicros: 40, SystemMicros: 40,
-		Throughput: 500, P50Micros: 5000, P99Micros: 6000,
+	const ms = time.Millisecond
+	what := trial{Load: report.Load{Connections: 2, Size: 3}, block: 2 * time.Second}
+	r := made(1000)
+	r.Queued, r.Unsent = 3, 4
+	// The clocks were read over a twentieth more than the block.
+	r.Spent = watch.Spent{Elapsed: 2100 * ms, Groups: map[string]watch.CPU{
+		outboundGroup: {Total: 42 * ms, User: 21 * ms, System: 21 * ms},
+		inboundGroup:  {Total: 63 * ms, User: 42 * ms, System: 21 * ms},
+		idleGroup:     {Total: 2 * ms},
 	}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	r.Spent.Own.Total = 20 * ms
+	r.Spent.Machine.Steal = r.Spent.Elapsed * time.Duration(runtime.NumCPU()) / 4
+	want := report.Sample{
+		Load: what.Load, Round: 4, Peer: "x", Requests: 1000, IdlePeersMillis: 2, StolenShare: 0.25, GeneratorMicros: 20,
+		Figures: report.Figures{
+			CPUMicros: 100, OutboundMicros: 40, InboundMicros: 60, UserMicros: 60, SystemMicros: 40,
+			Throughput: 500, P50Micros: 1000, P99Micros: 1000,
+		},
+	}
+	near := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-3*math.Abs(a) })
+	if diff := cmp.Diff(want, newSample(what, "x", 4, r), near); diff != "" {
 		t.Error(diff)
 	}
-	if got := newSample(b, loadgen.Result{Elapsed: time.Second}); got.Errors != 1 || got.FirstError == "" {
-		t.Errorf("a block without requests is not void: %+v", got)
+	what.Rate = 500
+	want.Rate = 500
+	want.Arrivals = report.Arrivals{LateP99Micros: 2000, Queued: 3, Unsent: 4}
+	if diff := cmp.Diff(want, newSample(what, "x", 4, r), near); diff != "" {
+		t.Errorf("of an open loop: %s", diff)
 	}
-	if failed([]report.Sample{got}) != nil || failed([]report.Sample{got, {Errors: 1}}) == nil {
-		t.Error("a run fails exactly when a block is void")
+}
+
+func TestWhatMakesABlockVoid(t *testing.T) {
+	what := trial{block: time.Second}
+	inWarmup := made(10)
+	inWarmup.Outside, inWarmup.FirstOutside = 1, "early"
+	both := made(10)
+	both.Failures[target.Status], both.First = 2, "status"
+	both.Outside, both.FirstOutside = 1, "early"
+	cases := []struct {
+		name   string
+		result *load.Result
+		errors int
+		first  string
+	}{
+		{"nothing", made(10), 0, ""},
+		{"no request", made(0), 1, "no request completed"},
+		{"a failure of the warm-up", inWarmup, 1, "early"},
+		{"failures of the block first", both, 3, "status"},
+	}
+	if len(cases) < 4 {
+		t.Fatalf("only %d cases", len(cases))
+	}
+	for _, c := range cases {
+		c.result.Spent.Elapsed = time.Second
+		s := newSample(what, "x", 0, c.result)
+		if s.Errors != c.errors || s.FirstError != c.first {
+			t.Errorf("%s: %d errors, the first %q", c.name, s.Errors, s.FirstError)
+		}
+		if (failed([]report.Sample{{}, s}) != nil) != (c.errors > 0) {
+			t.Errorf("%s: a run fails exactly when a block is void", c.name)
+		}
 	}
 }

@@ -4,25 +4,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"time"
 
+	"github.com/outrider-mesh/outrider/loadtest/compare"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
-
-// ringSize is the size of HAProxy's log ring, in bytes; see its template.
-const ringSize = 1 << 20
-
-func processors() int { return runtime.NumCPU() }
 
 // progress tells somebody who waits how far it is: one line that is rewritten
 // on a terminal, a line per load elsewhere.
 type progress struct {
 	w        io.Writer
 	terminal bool
-	begin    time.Time
-	line     string
-	load     report.Load
+	// all blocks of the run take length; so many of them belong to trials that
+	// are over.
+	all, over int
+	length    time.Duration
 }
 
 func newProgress(w io.Writer) *progress {
@@ -34,37 +30,43 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-// note says what happens before the first block.
+// expect says what is to come.
+func (p *progress) expect(trials ...trial) {
+	for _, t := range trials {
+		p.all += t.blocks()
+		p.length += t.length()
+	}
+}
+
+// note says what happens between the blocks.
 func (p *progress) note(format string, args ...any) {
 	p.show(fmt.Sprintf(format, args...))
 }
 
-// block says which block is about to run.
-func (p *progress) block(i, of int, b block) {
-	if i == 0 {
-		p.begin = time.Now()
-	}
-	if !p.terminal && (i == 0 || b.Load != p.load) {
-		fmt.Fprintf(p.w, "%d of %d blocks done; next: %d connections, %d bytes\n", i, of, b.Connections, b.Size)
-	}
-	p.load = b.Load
-	left := "?"
-	if i > 0 {
-		left = (time.Since(p.begin) / time.Duration(i) * time.Duration(of-i)).Round(time.Second).String()
-	}
-	p.line = fmt.Sprintf("%3d/%d, %s left: %d connections, %d bytes, round %d, %s", i+1, of, left,
-		b.Connections, b.Size, b.round+1, b.peer)
-	p.show(p.line)
-}
-
-// sample adds what the block showed.
-func (p *progress) sample(s report.Sample) {
-	if s.Errors > 0 {
-		p.end()
-		fmt.Fprintf(p.w, "%s: %d errors, the first: %s\n", s.Peer, s.Errors, s.FirstError)
+// turn says which block is about to run. What it has measured so far is nobody's
+// business.
+func (p *progress) turn(t trial, so compare.Progress) {
+	if so.Result != nil {
 		return
 	}
-	p.show(fmt.Sprintf("%s: %.1f µs", p.line, s.CPUMicros))
+	done := p.over + so.Done
+	if !p.terminal && so.Done == 0 {
+		fmt.Fprintf(p.w, "%d of %d blocks done; next: %s\n", done, p.all, t.Load)
+	}
+	left := (p.length - time.Duration(so.Done)*(t.warmup+t.block)).Round(time.Second)
+	p.show(fmt.Sprintf("%3d/%d, %s left: %s, %s", done+1, p.all, left, t.Load, so.Target))
+}
+
+// done takes note of the end of a trial, and says what went wrong in it.
+func (p *progress) done(t trial, samples []report.Sample) {
+	p.over += t.blocks()
+	p.length -= t.length()
+	p.end()
+	for _, s := range samples {
+		if s.Errors > 0 {
+			fmt.Fprintf(p.w, "%s: %d errors, the first: %s\n", s.Peer, s.Errors, s.FirstError)
+		}
+	}
 }
 
 func (p *progress) show(line string) {

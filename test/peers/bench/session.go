@@ -2,16 +2,20 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/outrider-mesh/outrider/internal/child"
+	"github.com/outrider-mesh/outrider/loadtest/app"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/hop"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
@@ -21,7 +25,7 @@ import (
 // appTimeout is how long the app may take to say where it is.
 const appTimeout = 10 * time.Second
 
-// A session is everything that runs during the comparison.
+// A session is everything that runs during a comparison.
 type session struct {
 	options options
 	self    string // our own executable
@@ -29,12 +33,29 @@ type session struct {
 
 	app     *child.Child
 	appAddr string
+	found   []candidate
 	hops    map[string]*hop.Hop // by program
 }
 
-// start brings up the app and one hop per program. What was started before an
-// error is for close to end.
-func (s *session) start(ctx context.Context, found []candidate, p *progress) error {
+// withSession starts the app and one hop per program, lets use have them, and
+// ends everything again.
+func (b *benchmark) withSession(ctx context.Context, found []candidate, use func(context.Context, *session) error) (err error) {
+	dir, err := os.MkdirTemp("", "outrider-peers-")
+	if err != nil {
+		return fmt.Errorf("make a directory for the run: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := &session{options: b.options, self: b.self, dir: dir, found: found, hops: map[string]*hop.Hop{}}
+	defer s.close()
+	if err := s.start(ctx, b.progress); err != nil {
+		return err
+	}
+	return use(ctx, s)
+}
+
+// start brings everything up. What was started before an error is for close to
+// end.
+func (s *session) start(ctx context.Context, p *progress) error {
 	if err := s.startApp(ctx); err != nil {
 		return err
 	}
@@ -50,7 +71,7 @@ func (s *session) start(ctx context.Context, found []candidate, p *progress) err
 	if err != nil {
 		return err
 	}
-	for _, c := range found {
+	for _, c := range s.found {
 		p.note("starting %s", c.Name)
 		h, err := hop.Start(ctx, hop.Options{
 			Name: c.Name, Program: c.Program, Install: c.install,
@@ -67,18 +88,13 @@ func (s *session) start(ctx context.Context, found []candidate, p *progress) err
 
 // startApp starts the app and learns its address from the first line it says.
 func (s *session) startApp(ctx context.Context) error {
-	// The smallest is what a starting hop is probed with.
-	sizes, err := json.Marshal(append([]int{0}, s.options.sizes.values...))
-	if err != nil {
-		return fmt.Errorf("describe the app: %w", err)
-	}
 	said, says, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make a pipe from the app: %w", err)
 	}
 	defer said.Close()
 	defer says.Close()
-	cmd := exec.Command(s.self, appCommand, string(sizes))
+	cmd := exec.Command(s.self, appCommand)
 	cmd.Stdout = says
 	if s.app, err = child.Start("app", cmd); err != nil {
 		return err
@@ -108,19 +124,56 @@ func (s *session) close() {
 	}
 }
 
-func (s *session) describe(found []candidate) []report.Peer {
-	peers := make([]report.Peer, len(found))
-	for i, c := range found {
+// alive is why something no longer runs; nil while everything does.
+func (s *session) alive() error {
+	errs := []error{s.app.Ended()}
+	for _, c := range s.found {
+		errs = append(errs, s.hops[c.Name].Alive())
+	}
+	return errors.Join(errs...)
+}
+
+// idle are the processes of all programs but one.
+func (s *session) idle(name string) []int {
+	var pids []int
+	for _, c := range s.found {
+		if h := s.hops[c.Name]; c.Name != name {
+			pids = slices.Concat(pids, h.Outbound, h.Inbound)
+		}
+	}
+	return pids
+}
+
+// checkAnswers compares an answer of each length byte for byte. Those under load
+// are checked for status and length, which costs the generator less.
+func (s *session) checkAnswers(ctx context.Context, sizes []int) error {
+	for _, c := range s.found {
+		for _, size := range sizes {
+			status, body, err := hop.Ask(ctx, s.hops[c.Name].Addr, plain(size))
+			if err != nil {
+				return fmt.Errorf("ask %s for %d bytes: %w", c.Name, size, err)
+			}
+			if status != http.StatusOK || !bytes.Equal(body, app.Body(size)) {
+				return fmt.Errorf("ask %s for %d bytes: status %d, and %d bytes that differ from what the app sent", c.Name, size, status, len(body))
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) describe() []report.Peer {
+	peers := make([]report.Peer, len(s.found))
+	for i, c := range s.found {
 		h := s.hops[c.Name]
-		peers[i] = report.Peer{Name: c.Name, Version: c.install.Version, Processes: len(h.Outbound) + len(h.Inbound)}
+		peers[i] = report.Peer{Name: c.Name, Version: c.install.Version, Processes: len(h.Outbound) + len(h.Inbound), Note: c.note()}
 	}
 	return peers
 }
 
 // idleMemory looks at every program before any load.
-func (s *session) idleMemory(found []candidate) ([]report.Memory, error) {
-	all := make([]report.Memory, len(found))
-	for i, c := range found {
+func (s *session) idleMemory() ([]report.Memory, error) {
+	all := make([]report.Memory, len(s.found))
+	for i, c := range s.found {
 		h, err := s.hops[c.Name], error(nil)
 		all[i].Peer = c.Name
 		if all[i].OutboundIdle, err = watch.ReadMemory(h.Outbound); err != nil {
@@ -135,11 +188,11 @@ func (s *session) idleMemory(found []candidate) ([]report.Memory, error) {
 
 // memoryAfter completes what idleMemory began.
 func (s *session) memoryAfter(all []report.Memory) error {
+	if err := s.alive(); err != nil {
+		return err
+	}
 	for i := range all {
 		h, err := s.hops[all[i].Peer], error(nil)
-		if err := h.Alive(); err != nil {
-			return err
-		}
 		if all[i].OutboundAfter, err = watch.ReadMemory(h.Outbound); err != nil {
 			return err
 		}

@@ -3,11 +3,9 @@
 package hop
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/internal/child"
+	"github.com/outrider-mesh/outrider/loadtest/target"
 	"github.com/outrider-mesh/outrider/loadtest/watch"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
@@ -28,6 +27,8 @@ const (
 	startTimeout = 20 * time.Second
 	// retry is the pause between two looks at a program that is starting.
 	retry = 50 * time.Millisecond
+	// probeTimeout is how long the request of one such look may take.
+	probeTimeout = time.Second
 )
 
 // Options say what to start.
@@ -172,31 +173,18 @@ func (h *Hop) ready(ctx context.Context) error {
 	}
 }
 
-// probe makes one request on a connection of its own.
+// probe makes one request and wants the app's answer.
 func probe(ctx context.Context, addr string) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	status, _, err := Ask(ctx, addr, Request{Method: http.MethodGet, Target: "/0", Header: []target.Field{
+		// What inspection wants of an honest client.
+		{Name: "User-Agent", Value: "outrider-bench"}, {Name: "Accept", Value: "*/*"},
+	}})
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("answered %d %s", status, http.StatusText(status))
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	const request = "GET /0 HTTP/1.1\r\nHost: app.bench.test\r\nConnection: close\r\n\r\n"
-	if _, err := io.WriteString(conn, request); err != nil {
-		return err
-	}
-	const maxResponse = 64 << 10
-	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxResponse)), nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s", resp.Status)
-	}
-	return nil
+	return err
 }
 
 // freeAddrs finds loopback addresses nobody listens on. Somebody else may take

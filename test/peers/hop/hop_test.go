@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/outrider-mesh/outrider/loadtest/app"
+	"github.com/outrider-mesh/outrider/loadtest/target"
 	"github.com/outrider-mesh/outrider/test/peers/pki"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/reference"
@@ -107,7 +108,7 @@ func programs(t *testing.T, run func(*testing.T, proxies.Entry)) {
 		t.Fatal(err)
 	}
 	catalogue := proxies.Catalogue(proxies.Paths{Outrider: "../../../bin/outrider", Self: self})
-	if len(catalogue) < 5 {
+	if len(catalogue) < 10 {
 		t.Fatalf("only %d programs", len(catalogue))
 	}
 	for _, entry := range catalogue {
@@ -223,10 +224,15 @@ func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
 		defer h.Close()
 		// It must start, and refuse.
 		for {
-			switch err := probe(t.Context(), h.Addr); {
-			case err == nil:
+			last := probe(t.Context(), h.Addr)
+			switch {
+			case last == nil:
 				t.Fatal("a request passed to a server of an unknown root")
-			case strings.Contains(err.Error(), "answered 50"):
+			case strings.Contains(last.Error(), "answered 50"):
+				return
+			case entry.Opaque && hungUp(last) && listens(h.InboundAddr):
+				// What carries bytes has no other way to refuse than to hang up,
+				// and nothing else is left that it could do so for.
 				return
 			}
 			if err := h.Alive(); err != nil {
@@ -235,10 +241,76 @@ func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
 			select {
 			case <-tick.C:
 			case <-deadline:
-				t.Fatal("the outbound side answers neither 502 nor 503")
+				t.Fatalf("the outbound side answers neither 502 nor 503: %v", last)
 			}
 		}
 	})
+}
+
+func hungUp(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// listens tells whether somebody accepts connections.
+func listens(addr string) bool {
+	conn, err := net.Dial("tcp", addr)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// What inspects lets honest requests pass, which Start has seen, and refuses an
+// attack; what doesn't lets both pass.
+func TestInspectionRefusesAnAttack(t *testing.T) {
+	programs(t, func(t *testing.T, entry proxies.Entry) {
+		h, err := Start(t.Context(), options(t, entry))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		header := []target.Field{{Name: "User-Agent", Value: "test"}, {Name: "Accept", Value: "*/*"}}
+		want := http.StatusOK
+		if entry.Inspects {
+			want = http.StatusForbidden
+		}
+		form := append(header, target.Field{Name: "Content-Type", Value: "application/x-www-form-urlencoded"})
+		for _, r := range []Request{
+			{Method: "GET", Target: "/100?id=1%27%20OR%20%271%27%3D%271%27%20--%20", Header: header},
+			{Method: "POST", Target: "/100", Header: form, Body: []byte("note=%3Cscript%3Ealert%281%29%3C%2Fscript%3E")},
+		} {
+			if status, _, err := Ask(t.Context(), h.Addr, r); err != nil || status != want {
+				t.Errorf("%s %s: status %d, %v; want %d", r.Method, r.Target, status, err, want)
+			}
+		}
+	})
+}
+
+func TestAskIsBoundedByItsContext(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		conn.Read(make([]byte, 100))
+		cancel() // and never answer
+		io.Copy(io.Discard, conn)
+	}()
+	_, _, err = Ask(ctx, ln.Addr().String(), Request{Method: "GET", Target: "/"})
+	if err == nil {
+		t.Error("no error")
+	}
+	<-done
 }
 
 func TestCloseLeavesNoProcessBehind(t *testing.T) {

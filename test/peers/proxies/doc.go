@@ -85,6 +85,15 @@ type Entry struct {
 	Program Program
 	// Default tells whether it takes part unless others are named.
 	Default bool
+	// Inspects tells that its inbound side looks for attacks and refuses them;
+	// Without names the same program as it is when it doesn't.
+	Inspects bool
+	Without  string
+	// Opaque tells that it carries bytes: it reads no HTTP and logs no request.
+	Opaque bool
+	// NoInspection is why a program has no entry that inspects; empty for those
+	// of which nobody would expect one.
+	NoInspection string
 }
 
 // Paths says where to find programs that may be built or installed anywhere.
@@ -102,17 +111,38 @@ func Catalogue(paths Paths) []Entry {
 	return []Entry{
 		{Name: "outrider", Program: outrider{path: paths.Outrider}, Default: true},
 		{Name: "nginx", Program: nginx{}, Default: true},
-		{Name: "haproxy", Program: haproxy{}, Default: true},
-		{Name: "envoy", Program: envoy{path: paths.Envoy}, Default: true},
+		{
+			Name: "haproxy", Program: haproxy{}, Default: true,
+			NoInspection: "Debian has neither a ModSecurity nor a Coraza agent for it",
+		},
+		{
+			Name: "envoy", Program: envoy{path: paths.Envoy}, Default: true,
+			NoInspection: "the build has no such filter; coraza-proxy-wasm is a download of its own",
+		},
+		{Name: "stunnel", Program: stunnel{}, Default: true, Opaque: true},
 		{Name: "nethttp", Program: netHTTP{self: paths.Self}},
+		// Those that inspect; the rule set of the distribution's nginx is the mark.
+		{
+			Name: "outrider+waf", Program: outrider{path: paths.Outrider, profile: "crs"}, Default: true,
+			Inspects: true, Without: "outrider",
+		},
+		{
+			Name: "outrider+waf-mesh", Program: outrider{path: paths.Outrider, profile: "mesh"}, Default: true,
+			Inspects: true, Without: "outrider",
+		},
+		{
+			Name: "nginx+modsecurity", Program: nginx{modsecurity: &modsecurity{}}, Default: true,
+			Inspects: true, Without: "nginx",
+		},
+		{Name: "nethttp+filter", Program: netHTTP{self: paths.Self, filter: true}, Inspects: true, Without: "nethttp"},
 	}
 }
 
 //go:embed templates
 var templates embed.FS
 
-// render fills in a template and writes it to the side's directory.
-func render(name string, side Side) (string, error) {
+// render fills in a template with data and writes it to a directory.
+func render(name, dir string, data any) (string, error) {
 	// Both halves of a host:port; the other half and the error are dropped
 	// because the benchmark chose the address itself.
 	functions := template.FuncMap{
@@ -123,12 +153,12 @@ func render(name string, side Side) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("parse the template of %s: %w", name, err)
 	}
-	path := filepath.Join(side.Dir, name)
+	path := filepath.Join(dir, name)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("create %s: %w", name, err)
 	}
-	if err := errors.Join(t.Execute(f, side), f.Close()); err != nil {
+	if err := errors.Join(t.Execute(f, data), f.Close()); err != nil {
 		return "", fmt.Errorf("write %s: %w", name, err)
 	}
 	return path, nil

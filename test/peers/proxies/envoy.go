@@ -52,7 +52,7 @@ func (e envoy) find(ctx context.Context) (string, error) {
 }
 
 func (envoy) Command(at Install, side Side) (Command, error) {
-	config, err := render("envoy.yaml", side)
+	config, err := render("envoy.yaml", side.Dir, side)
 	if err != nil {
 		return Command{}, err
 	}

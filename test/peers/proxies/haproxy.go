@@ -19,7 +19,7 @@ func (haproxy) Locate(ctx context.Context) (Install, error) {
 }
 
 func (haproxy) Command(at Install, side Side) (Command, error) {
-	config, err := render("haproxy.cfg", side)
+	config, err := render("haproxy.cfg", side.Dir, side)
 	if err != nil {
 		return Command{}, err
 	}

@@ -29,6 +29,11 @@ func onPath(name string) (string, error) {
 // ask runs a program to its end and returns the first line it says, on either
 // of its outputs.
 func ask(ctx context.Context, path string, args ...string) (string, error) {
+	return askFor(ctx, "", path, args...)
+}
+
+// askFor is ask for the first line that begins with a prefix.
+func askFor(ctx context.Context, prefix, path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -38,11 +43,11 @@ func ask(ctx context.Context, path string, args ...string) (string, error) {
 		return "", fmt.Errorf("ask %s %s: %w", path, strings.Join(args, " "), err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(line); line != "" && strings.HasPrefix(line, prefix) {
 			return line, nil
 		}
 	}
-	return "", fmt.Errorf("ask %s %s: no answer", path, strings.Join(args, " "))
+	return "", fmt.Errorf("ask %s %s: no answer that begins with %q", path, strings.Join(args, " "), prefix)
 }
 
 // isELF tells a program from a script that starts one: the script's

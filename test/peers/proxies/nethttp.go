@@ -13,7 +13,11 @@ import (
 // netHTTP is the standard library's reverse proxy, held by the benchmark's own
 // executable: what a sidecar costs that is written without an engine of its
 // own. It needs nothing installed, so the benchmark's test runs it.
-type netHTTP struct{ self string }
+type netHTTP struct {
+	self string
+	// filter makes its inbound side look for attacks, in the plainest way.
+	filter bool
+}
 
 func (n netHTTP) Locate(context.Context) (Install, error) {
 	if n.self == "" {
@@ -22,11 +26,11 @@ func (n netHTTP) Locate(context.Context) (Install, error) {
 	return Install{Path: n.self, Version: "net/http of " + runtime.Version()}, nil
 }
 
-func (netHTTP) Command(at Install, side Side) (Command, error) {
+func (n netHTTP) Command(at Install, side Side) (Command, error) {
 	options := reference.Options{
 		Outbound: side.Outbound, Listen: side.Listen, Upstream: side.Upstream, AccessLog: side.AccessLog(),
 		Cert: side.Identity.Cert, Key: side.Identity.Key, CA: side.Identity.CA,
-		PeerID: side.Peer.ID, PeerName: side.Peer.DNSName,
+		PeerID: side.Peer.ID, PeerName: side.Peer.DNSName, Filter: n.filter && !side.Outbound,
 	}
 	arg, err := options.Encode()
 	if err != nil {

@@ -6,19 +6,46 @@ import (
 )
 
 // nginx is the web server from the distribution's package.
-type nginx struct{}
+type nginx struct {
+	// modsecurity makes its inbound side inspect; nil: nothing is inspected.
+	modsecurity *modsecurity
+}
 
-func (nginx) Locate(ctx context.Context) (Install, error) {
+func (n nginx) Locate(ctx context.Context) (Install, error) {
 	path, err := onPath("nginx")
 	if err != nil {
 		return Install{}, err
 	}
 	version, err := ask(ctx, path, "-v")
-	return Install{Path: path, Version: strings.TrimPrefix(version, "nginx version: ")}, err
+	if err != nil {
+		return Install{}, err
+	}
+	version = strings.TrimPrefix(version, "nginx version: ")
+	if n.modsecurity != nil {
+		more, err := n.modsecurity.version()
+		if err != nil {
+			return Install{}, err
+		}
+		version += ", " + more
+	}
+	return Install{Path: path, Version: version}, nil
 }
 
-func (nginx) Command(at Install, side Side) (Command, error) {
-	config, err := render("nginx.conf", side)
+func (n nginx) Command(at Install, side Side) (Command, error) {
+	data := struct {
+		Side
+		// Module is the shared object that inspects, Rules what it is told; empty
+		// where nothing is inspected.
+		Module, Rules string
+	}{Side: side}
+	if n.modsecurity != nil && !side.Outbound {
+		var err error
+		if data.Rules, err = render("modsecurity.conf", side.Dir, debianModSecurity()); err != nil {
+			return Command{}, err
+		}
+		data.Module = debianModSecurity().Module
+	}
+	config, err := render("nginx.conf", side.Dir, data)
 	if err != nil {
 		return Command{}, err
 	}

@@ -28,7 +28,7 @@ func identity(name string) pki.Files {
 // are started and every file written for them.
 func TestWhatEachProgramIsTold(t *testing.T) {
 	catalogue := Catalogue(Paths{Outrider: "/outrider", Envoy: "/envoy", Self: "/peers"})
-	if len(catalogue) < 5 {
+	if len(catalogue) < 10 {
 		t.Fatalf("only %d programs", len(catalogue))
 	}
 	for _, entry := range catalogue {
@@ -113,6 +113,7 @@ func TestVersionsAreAskedForAndTrimmed(t *testing.T) {
 		return path
 	}
 	script("nginx", `[ "$1" = -v ] && echo "nginx version: nginx/1.22.1" >&2`)
+	script("stunnel4", `[ "$1" = -version ] && echo "Initializing inetd mode" >&2 && echo "stunnel 5.68 on x86_64" >&2`)
 	script("haproxy", `[ "$1" = -v ] && echo "HAProxy version 2.6.12-1 2026/10/17 - https://haproxy.org/" && echo more`)
 	paths := Paths{
 		Outrider: script("outrider", `[ "$1" = version ] && echo && echo "outrider v1"`),
@@ -121,16 +122,82 @@ func TestVersionsAreAskedForAndTrimmed(t *testing.T) {
 	}
 	want := map[string]string{
 		"nginx": "nginx/1.22.1", "haproxy": "haproxy/2.6.12-1", "outrider": "outrider v1",
-		"envoy": "envoy/1.40.0/Clean/RELEASE/BoringSSL",
+		"envoy": "envoy/1.40.0/Clean/RELEASE/BoringSSL", "stunnel": "stunnel/5.68",
+		"outrider+waf": "outrider v1, profile crs", "outrider+waf-mesh": "outrider v1, profile mesh",
 	}
 	for _, entry := range Catalogue(paths) {
 		install, err := entry.Program.Locate(t.Context())
+		if entry.Name == "nginx+modsecurity" && errors.Is(err, ErrAbsent) {
+			continue // its files are looked for where the distribution puts them
+		}
 		if err != nil {
 			t.Errorf("%s: %v", entry.Name, err)
 		}
 		if version, ok := want[entry.Name]; ok && install.Version != version {
 			t.Errorf("%s: version is %q, want %q", entry.Name, install.Version, version)
 		}
+	}
+}
+
+// debianTree lays out what Debian's packages install.
+func debianTree(t *testing.T, banner string) modsecurity {
+	t.Helper()
+	m, at := modsecurity{root: t.TempDir()}, debianModSecurity()
+	for file, text := range map[string]string{
+		at.Module: "", at.Setup: "", at.Unicode: "", "/usr/lib/x86_64-linux-gnu/libmodsecurity.so.3.0.9": "",
+		at.Rules + "/REQUEST-901-INITIALIZATION.conf": banner,
+	} {
+		if err := os.MkdirAll(filepath.Dir(m.root+file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(m.root+file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func TestModSecuritySaysWhichEngineAndRulesItHas(t *testing.T) {
+	const banner = "# ----\n# OWASP ModSecurity Core Rule Set ver.3.3.4\n# Copyright"
+	m := debianTree(t, banner)
+	if version, err := m.version(); err != nil || version != "ModSecurity 3.0.9, CRS 3.3.4" {
+		t.Errorf("%q, %v", version, err)
+	}
+	for _, file := range []string{debianModSecurity().Module, debianModSecurity().Setup, debianModSecurity().Unicode} {
+		m := debianTree(t, banner)
+		if err := os.Remove(m.root + file); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.version(); !errors.Is(err, ErrAbsent) {
+			t.Errorf("without %s: %v, want ErrAbsent", file, err)
+		}
+	}
+	if _, err := debianTree(t, "# nothing").version(); err == nil || errors.Is(err, ErrAbsent) {
+		t.Errorf("rules that tell no version: %v, want an error that is not ErrAbsent", err)
+	}
+}
+
+// What inspects is compared with what does not, and what can't inspect says why.
+func TestTheCatalogueHoldsTogether(t *testing.T) {
+	entries := map[string]Entry{}
+	inspecting, silent := 0, 0
+	for _, entry := range Catalogue(Paths{}) {
+		entries[entry.Name] = entry
+	}
+	for name, entry := range entries {
+		if !entry.Inspects {
+			if entry.NoInspection != "" {
+				silent++
+			}
+			continue
+		}
+		inspecting++
+		if without, ok := entries[entry.Without]; !ok || without.Inspects {
+			t.Errorf("%s is compared with %q, which is nothing without inspection", name, entry.Without)
+		}
+	}
+	if inspecting < 4 || silent < 2 {
+		t.Errorf("%d programs inspect, %d say why not", inspecting, silent)
 	}
 }
 

@@ -41,6 +41,8 @@ type Options struct {
 	// PeerID is the URI the other side's certificate must carry, PeerName its
 	// DNS name.
 	PeerID, PeerName string
+	// Filter looks for attacks, see filter.go.
+	Filter bool `json:",omitempty"`
 }
 
 // Encode returns the options as one argument of a command line.
@@ -70,7 +72,11 @@ func Run(ctx context.Context, arg string) error {
 	if !o.Outbound {
 		ln = tls.NewListener(ln, security)
 	}
-	server := &http.Server{Handler: log.wrap(o.proxy(security)), ReadHeaderTimeout: idle, IdleTimeout: idle}
+	handler := o.proxy(security)
+	if o.Filter {
+		handler = filter(handler)
+	}
+	server := &http.Server{Handler: log.wrap(handler), ReadHeaderTimeout: idle, IdleTimeout: idle}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	err = server.Serve(ln)

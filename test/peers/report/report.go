@@ -4,6 +4,7 @@
 package report
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/outrider-mesh/outrider/loadtest/watch"
@@ -21,8 +22,12 @@ type Report struct {
 	Absent map[string]string `json:"absent,omitempty"`
 	Cells  []Cell            `json:"cells"`
 	Memory []Memory          `json:"memory"`
-	// Samples holds every block in the order it ran.
+	// Samples holds every block of the closed loop in the order it ran.
 	Samples []Sample `json:"samples"`
+	// Open is the second part, Inspection the third; nil where it was not asked
+	// for.
+	Open       *Open       `json:"open_loop,omitempty"`
+	Inspection *Inspection `json:"inspection,omitempty"`
 }
 
 // Setup is what held for all blocks.
@@ -45,6 +50,8 @@ type Peer struct {
 	Version string `json:"version"`
 	// Processes is how many it runs as, both sides together.
 	Processes int `json:"processes"`
+	// Note is what a reader must know who compares it with the others.
+	Note string `json:"note,omitempty"`
 }
 
 // A Load is one shape of traffic.
@@ -52,7 +59,26 @@ type Load struct {
 	Connections int `json:"connections"`
 	// Size is the response body's length in bytes.
 	Size int `json:"size"`
+	// Rate is of an open loop, in requests per second; zero for a closed one.
+	Rate float64 `json:"rate,omitempty"`
+	// Request names what is sent; empty for GET of that many bytes.
+	Request string `json:"request,omitempty"`
 }
+
+// String is the load in a few words.
+func (l Load) String() string {
+	words := plural(l.Connections, "connection") + ", " + bodySize(l.Size)
+	if l.Request != "" {
+		words = l.Request + ", " + plural(l.Connections, "connection")
+	}
+	if l.Rate > 0 {
+		words += fmt.Sprintf(", %.4g requests per second", l.Rate)
+	}
+	return words
+}
+
+// Direct is the peer that is none: the generator speaks to the app itself.
+const Direct = "direct"
 
 // Figures are what one block, or the median of several, shows.
 type Figures struct {
@@ -77,7 +103,7 @@ type Sample struct {
 	Round    int    `json:"round"`
 	Peer     string `json:"peer"`
 	Requests uint64 `json:"requests"`
-	// Errors above zero make the sample void.
+	// Errors above zero make the sample void; those of the warm-up count too.
 	Errors     int    `json:"errors"`
 	FirstError string `json:"first_error,omitempty"`
 	// IdlePeersMillis is CPU time the peers spent that were not under test, in
@@ -87,15 +113,32 @@ type Sample struct {
 	// anything else than this benchmark; StolenShare what the hypervisor took.
 	ForeignShare float64 `json:"foreign_share"`
 	StolenShare  float64 `json:"stolen_share"`
+	// GeneratorMicros is the generator's own CPU time per request, in µs.
+	GeneratorMicros float64 `json:"generator_us_per_request"`
+	Arrivals
+}
+
+// Arrivals say of an open loop how well the generator did. Its latencies count
+// from when a request was due, so that waiting for a free caller is part of them.
+type Arrivals struct {
+	// LateP99Micros is how much later than due requests were sent though a caller
+	// had been waiting for just that: the generator's own failing.
+	LateP99Micros float64 `json:"late_p99_us,omitempty"`
+	// Queued were due when no caller was free, Unsent not sent at all.
+	Queued int64 `json:"queued,omitempty"`
+	Unsent int64 `json:"unsent,omitempty"`
 }
 
 // A Cell is one load, summed up.
 type Cell struct {
 	Load
 	Results []Result `json:"results"`
-	// Better is the one of nginx and HAProxy with the lower median of CPU time
-	// per request; empty if neither has a valid result.
+	// Better is the one of the rivals with the lower median of CPU time per
+	// request; empty if none has a valid result.
 	Better string `json:"better,omitempty"`
+	// Others is the median share of processor time that went to other programs
+	// or machines while this load ran.
+	Others float64 `json:"others_share"`
 }
 
 // A Result is one peer under one load: medians over its rounds.
@@ -110,8 +153,10 @@ type Result struct {
 	Errors     int    `json:"errors"`
 	FirstError string `json:"first_error,omitempty"`
 	// Ratio compares with Cell.Better: the median over the rounds of the
-	// quotient of the two blocks of the same round. Zero: not compared.
+	// quotient of the two blocks of the same round. Zero: not compared. Envoy
+	// compares with Envoy in the same way.
 	Ratio Ratio `json:"ratio_to_better"`
+	Envoy Ratio `json:"ratio_to_envoy,omitzero"`
 }
 
 // A Ratio holds quotients; below 1 is better but for throughput.

@@ -44,7 +44,7 @@ func TestMedian(t *testing.T) {
 // cpu is a sample of which only CPU time matters.
 func cpu(peer string, round int, micros float64) Sample {
 	return Sample{
-		Load: Load{32, 1024}, Peer: peer, Round: round, Requests: 1,
+		Load: Load{Connections: 32, Size: 1024}, Peer: peer, Round: round, Requests: 1,
 		Figures: Figures{CPUMicros: micros, Throughput: 1000 / micros, P99Micros: 10 * micros},
 	}
 }
@@ -90,7 +90,7 @@ func TestRatios(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			cells := Summarise(c.samples, []string{"outrider", "nginx", "haproxy", "envoy"})
+			cells := Summarise(c.samples, []string{"outrider", "nginx", "haproxy", "envoy"}, Rivals())
 			if len(cells) != 1 {
 				t.Fatalf("%d cells, want 1", len(cells))
 			}
@@ -106,11 +106,11 @@ func TestRatios(t *testing.T) {
 
 func TestSummariseKeepsTheOrderOfLoadsAndPeers(t *testing.T) {
 	at := func(connections, size int, peer string) Sample {
-		return Sample{Load: Load{connections, size}, Peer: peer}
+		return Sample{Load: Load{Connections: connections, Size: size}, Peer: peer}
 	}
 	cells := Summarise([]Sample{
 		at(32, 0, "b"), at(32, 0, "a"), at(1, 1024, "b"), at(32, 0, "b"), at(1, 1024, "stranger"),
-	}, []string{"a", "b", "c"})
+	}, []string{"a", "b", "c"}, Rivals())
 	var got []string
 	for _, c := range cells {
 		for _, r := range c.Results {
@@ -132,8 +132,12 @@ func example() *Report {
 		Command: []string{"go", "run", "./test/peers", "--rounds", "2"},
 		Machine: watch.Machine{CPUModel: "Example CPU", CPUs: 2, Kernel: "6.1.0", Arch: "amd64", Go: "go1.26.0"},
 		Setup:   Setup{Rounds: 2, BlockSeconds: 1.5, WarmupSeconds: 0.3, Seed: 7, Fairness: []string{"the same for all"}},
-		Peers:   []Peer{{"outrider", "outrider/1", 2}, {"nginx", "nginx/1.22.1", 6}, {"haproxy", "haproxy/2.6.12", 2}},
-		Absent:  map[string]string{"envoy": "envoy: not installed"},
+		Peers: []Peer{
+			{Name: "outrider", Version: "outrider/1", Processes: 2},
+			{Name: "nginx", Version: "nginx/1.22.1", Processes: 6},
+			{Name: "haproxy", Version: "haproxy/2.6.12", Processes: 2},
+		},
+		Absent: map[string]string{"envoy": "envoy: not installed"},
 		Samples: []Sample{
 			cpu("outrider", 0, 30), cpu("nginx", 0, 40), cpu("haproxy", 0, 45),
 			cpu("haproxy", 1, 47), cpu("outrider", 1, 34), cpu("nginx", 1, 42),
@@ -141,7 +145,7 @@ func example() *Report {
 		Memory: []Memory{{"outrider", mib(10), mib(11), mib(12), mib(13)}, {"nginx", mib(20), mib(21), mib(22), mib(23)}},
 	}
 	for _, s := range r.Samples[:3] {
-		s.Load, s.ForeignShare = Load{1, 100}, 0.5
+		s.Load, s.ForeignShare = Load{Connections: 1, Size: 100}, 0.5
 		if s.Peer == "nginx" {
 			s = broken(s)
 		}
@@ -150,8 +154,52 @@ func example() *Report {
 	for i := range r.Samples {
 		r.Samples[i].StolenShare = 0.06
 	}
-	r.Cells = Summarise(r.Samples, []string{"outrider", "nginx", "haproxy"})
+	r.Cells = Summarise(r.Samples, []string{"outrider", "nginx", "haproxy"}, Rivals())
+	r.Open = exampleOpen()
+	r.Inspection = exampleInspection(mib)
 	return r
+}
+
+// exampleOpen has a program that is faster than Outrider, one that failed, and a
+// late generator.
+func exampleOpen() *Open {
+	peers := []string{Direct, "outrider", "nginx", "haproxy"}
+	var samples []Sample
+	for round := range 8 {
+		wobble := float64(round%4) * 3
+		samples = append(samples,
+			open(Direct, round, 100+wobble, 200+wobble), open("outrider", round, 250+2*wobble, 500+2*wobble),
+			open("nginx", round, 240+wobble, 450+wobble), broken(open("haproxy", round, 1, 2)))
+	}
+	samples[2].Queued, samples[2].Unsent, samples[2].LateP99Micros = 7, 3, 50
+	o := SummariseOpen(samples, peers, 1)
+	o.BlockSeconds, o.WarmupSeconds = 1.5, 0.3
+	return o
+}
+
+func exampleInspection(mib func(int64) watch.Memory) *Inspection {
+	load := Load{Connections: 4, Size: 1024, Request: "GET, 3 arguments"}
+	at := func(s Sample) Sample { s.Load = load; return s }
+	in := Inspected{Name: "GET, 3 arguments", Line: "GET /1024?a=1", Samples: []Sample{
+		at(cpu("outrider+waf", 0, 900)), at(cpu(Mark, 0, 1000)), at(cpu("outrider", 0, 50)),
+		Void(load, "outrider+waf-mesh", "an attack is answered with 200, not 403"),
+	}}
+	names := []string{"outrider+waf", "outrider+waf-mesh", Mark, "outrider"}
+	in.Closed = Summarise(in.Samples, names, []string{Mark})[0]
+	late := open(Mark, 0, 900, 2100)
+	late.LateP99Micros = 1200
+	in.Open = SummariseOpen([]Sample{open(Direct, 0, 100, 200), open("outrider+waf", 0, 800, 1900), late}, append([]string{Direct}, names...), 1)
+	in.Open.Request, in.Open.BlockSeconds = load.Request, 1.5
+	return &Inspection{
+		Peers:  []Peer{{Name: "outrider+waf", Version: "outrider/1, CRS 4"}, {Name: "outrider+waf-mesh", Version: "outrider/1, CRS 4"}, {Name: Mark, Version: "nginx/1, CRS 3"}, {Name: "outrider", Version: "outrider/1"}},
+		Absent: map[string]string{"haproxy": "no module"}, Fairness: []string{"the same rules | for all"},
+		Requests: []Inspected{in},
+		Memory:   []Memory{{"outrider+waf", mib(10), mib(11), mib(42), mib(63)}},
+	}
+}
+
+func TestThePartOfAPage(t *testing.T) {
+	golden(t, "page.md", example().Markdown())
 }
 
 func TestTheTableForPeople(t *testing.T) {

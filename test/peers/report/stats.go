@@ -4,45 +4,65 @@ import (
 	"slices"
 )
 
-// rivals are the programs of which the better one is the mark to beat.
-func rivals() []string { return []string{"nginx", "haproxy"} }
+// Rivals are the programs of which the better one is the mark to beat.
+func Rivals() []string { return []string{"nginx", "haproxy"} }
+
+// heavyweight is compared with besides: the sidecar that most people run.
+const heavyweight = "envoy"
 
 // Summarise groups samples by load, in the order in which the loads first
 // appear, and by peer in the order given. A peer without samples for a load
-// has no result in its cell.
-func Summarise(samples []Sample, peers []string) []Cell {
+// has no result in its cell. Ratios are to the better of the rivals.
+func Summarise(samples []Sample, peers, rivals []string) []Cell {
 	var cells []Cell
 	for _, s := range samples {
 		if !slices.ContainsFunc(cells, func(c Cell) bool { return c.Load == s.Load }) {
-			cells = append(cells, cell(samples, s.Load, peers))
+			cells = append(cells, cell(samples, s.Load, peers, rivals))
 		}
 	}
 	return cells
 }
 
-func cell(samples []Sample, load Load, peers []string) Cell {
+func cell(samples []Sample, load Load, peers, rivals []string) Cell {
 	c := Cell{Load: load}
+	own := slices.DeleteFunc(slices.Clone(samples), func(s Sample) bool { return s.Load != load })
+	c.Others = others(own)
 	byPeer := make(map[string][]Sample, len(peers))
-	for _, s := range samples {
-		if s.Load == load {
-			byPeer[s.Peer] = append(byPeer[s.Peer], s)
-		}
+	for _, s := range own {
+		byPeer[s.Peer] = append(byPeer[s.Peer], s)
 	}
 	for _, peer := range peers {
 		if own := byPeer[peer]; len(own) > 0 {
 			c.Results = append(c.Results, result(peer, own))
 		}
 	}
-	c.Better = better(c.Results)
-	if c.Better == "" {
-		return c
+	c.Better = better(c.Results, rivals)
+	valid := func(peer string) bool {
+		return slices.ContainsFunc(c.Results, func(r Result) bool { return r.Peer == peer && r.Errors == 0 })
 	}
 	for i, r := range c.Results {
-		if r.Errors == 0 {
+		if r.Errors > 0 {
+			continue
+		}
+		if c.Better != "" {
 			c.Results[i].Ratio = ratio(byPeer[r.Peer], byPeer[c.Better])
+		}
+		if valid(heavyweight) {
+			c.Results[i].Envoy = ratio(byPeer[r.Peer], byPeer[heavyweight])
 		}
 	}
 	return c
+}
+
+// others is the median share of processor time that was not ours.
+func others(samples []Sample) float64 {
+	var shares []float64
+	for _, s := range samples {
+		if s.Requests > 0 {
+			shares = append(shares, s.ForeignShare+s.StolenShare)
+		}
+	}
+	return Median(shares)
 }
 
 // result sums up the rounds of one peer.
@@ -78,10 +98,10 @@ func result(peer string, samples []Sample) Result {
 // better picks the rival with the lower median of CPU time per request. The
 // choice is made once per load, not per round: the minimum of two noisy
 // numbers is lower than either program really is.
-func better(results []Result) string {
+func better(results []Result, rivals []string) string {
 	var best *Result
 	for i, r := range results {
-		if r.Errors > 0 || r.CPUMicros <= 0 || !slices.Contains(rivals(), r.Peer) {
+		if r.Errors > 0 || r.CPUMicros <= 0 || !slices.Contains(rivals, r.Peer) {
 			continue
 		}
 		if best == nil || r.CPUMicros < best.CPUMicros {

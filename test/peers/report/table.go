@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
@@ -21,13 +20,32 @@ const noisy = 0.05
 func (r *Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	r.writeHead(&b)
-	for _, c := range r.Cells {
-		r.writeCell(&b, c)
+	for _, s := range r.sheets() {
+		s.text(&b)
 	}
-	r.writeMemory(&b)
-	r.writeVerdict(&b)
-	_, err := io.WriteString(w, b.String())
+	if r.Inspection != nil {
+		r.Inspection.writeText(&b)
+	}
+	_, err := io.WriteString(w, strings.TrimSuffix(b.String(), "\n"))
 	return err
+}
+
+// sheets are those of the first two parts.
+func (r *Report) sheets() []*sheet {
+	var all []*sheet
+	for _, c := range r.Cells {
+		all = append(all, c.sheet())
+	}
+	if len(r.Cells) > 0 {
+		all = append(all, r.verdict()...)
+	}
+	if r.Open != nil {
+		all = append(all, r.Open.sheet())
+	}
+	if len(r.Memory) > 0 {
+		all = append(all, memorySheet(r.Memory))
+	}
+	return all
 }
 
 func (r *Report) writeHead(b *strings.Builder) {
@@ -36,94 +54,124 @@ func (r *Report) writeHead(b *strings.Builder) {
 	fmt.Fprintf(b, "  %s, %d CPUs, Linux %s, %s, %s\n", m.CPUModel, m.CPUs, m.Kernel, m.Go, r.Date.Format("2006-01-02 15:04 MST"))
 	fmt.Fprintf(b, "  %d rounds of %.4g s after %.4g s of warm-up per peer and load, order shuffled (seed %d)\n",
 		r.Setup.Rounds, r.Setup.BlockSeconds, r.Setup.WarmupSeconds, r.Setup.Seed)
-	for _, p := range r.Peers {
-		fmt.Fprintf(b, "  %-9s %s\n", p.Name, p.Version)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Absent)) {
-		fmt.Fprintf(b, "  %-9s left out: %s\n", name, r.Absent[name])
-	}
+	writePeers(b, r.Peers, r.Absent)
 	for _, line := range r.Setup.Fairness {
 		fmt.Fprintf(b, "  - %s\n", line)
 	}
-	if share := r.foreign(); share >= noisy {
+	if share := others(r.All()); share >= noisy {
 		fmt.Fprintf(b, "  ! other programs or the hypervisor took %.0f %% of the processors (median of all blocks)\n", 100*share)
 	}
 	b.WriteByte('\n')
 }
 
-// foreign is the median share of processor time that was not ours.
-func (r *Report) foreign() float64 {
-	shares := make([]float64, len(r.Samples))
-	for i, s := range r.Samples {
-		shares[i] = s.ForeignShare + s.StolenShare
+func writePeers(b *strings.Builder, peers []Peer, absent map[string]string) {
+	width := len("outrider ")
+	for _, p := range peers {
+		width = max(width, len(p.Name))
 	}
-	return Median(shares)
+	for _, p := range peers {
+		fmt.Fprintf(b, "  %-*s %s\n", width, p.Name, p.described())
+	}
+	for _, name := range slices.Sorted(maps.Keys(absent)) {
+		fmt.Fprintf(b, "  %-*s left out: %s\n", width, name, absent[name])
+	}
 }
 
-func (r *Report) writeCell(b *strings.Builder, c Cell) {
-	fmt.Fprintf(b, "%s, %s\n", plural(c.Connections, "connection"), bodySize(c.Size))
-	t := newTable(b)
+// described is a peer's version, with what must be known of it.
+func (p Peer) described() string {
+	if p.Note == "" {
+		return p.Version
+	}
+	return p.Version + " (" + p.Note + ")"
+}
+
+// All are the samples of every part.
+func (r *Report) All() []Sample {
+	all := slices.Clone(r.Samples)
+	if r.Open != nil {
+		all = append(all, r.Open.Samples...)
+	}
+	if r.Inspection != nil {
+		for _, i := range r.Inspection.Requests {
+			all = append(append(all, i.Samples...), i.Open.Samples...)
+		}
+	}
+	return all
+}
+
+func (c Cell) sheet() *sheet {
 	better := c.Better
 	if better == "" {
 		better = "-"
 	}
-	fmt.Fprintf(t, "  peer\tCPU µs/req\tout\tin\tuser\tsystem\treq/s\tp50 µs\tp99 µs\tspread\tCPU/%s\t\n", better)
+	s := &sheet{title: c.String(), header: []string{
+		"peer", "CPU µs/req", "out", "in", "user", "system", "req/s", "p50 µs", "p99 µs", "spread", "CPU/" + better,
+	}}
 	for _, res := range c.Results {
 		if res.Errors > 0 {
+			s.note("%s FAILED: %s, the first: %s", res.Peer, plural(res.Errors, "error"), res.FirstError)
 			continue
 		}
-		ratio := "-"
-		if res.Ratio.CPU > 0 {
-			ratio = fmt.Sprintf("%.2f", res.Ratio.CPU)
-		}
-		fmt.Fprintf(t, "  %s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f %%\t%s\t\n", res.Peer,
-			res.CPUMicros, res.OutboundMicros, res.InboundMicros, res.UserMicros, res.SystemMicros,
-			res.Throughput, res.P50Micros, res.P99Micros, 100*res.Spread, ratio)
+		s.add(res.Peer, tenths(res.CPUMicros), tenths(res.OutboundMicros), tenths(res.InboundMicros),
+			tenths(res.UserMicros), tenths(res.SystemMicros), whole(res.Throughput), whole(res.P50Micros),
+			whole(res.P99Micros), percent(res.Spread), quotientText(res.Ratio.CPU))
 	}
-	t.Flush() // writes to a strings.Builder, which cannot fail
-	for _, res := range c.Results {
-		if res.Errors > 0 {
-			fmt.Fprintf(b, "  %s FAILED: %s, the first: %s\n", res.Peer, plural(res.Errors, "error"), res.FirstError)
-		}
-	}
-	b.WriteByte('\n')
+	s.busy(c.Others)
+	return s
 }
 
-func (r *Report) writeMemory(b *strings.Builder) {
-	b.WriteString("Resident memory in MiB: RSS (of it anonymous), idle → after the run\n")
-	t := newTable(b)
-	fmt.Fprintf(t, "  peer\toutbound idle\tafter\tinbound idle\tafter\t\n")
-	for _, m := range r.Memory {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t\n", m.Peer,
-			mebibytes(m.OutboundIdle), mebibytes(m.OutboundAfter), mebibytes(m.InboundIdle), mebibytes(m.InboundAfter))
+func memorySheet(memory []Memory) *sheet {
+	s := &sheet{
+		title:  "Resident memory in MiB: RSS (of it anonymous), idle → after the run",
+		header: []string{"peer", "outbound idle", "after", "inbound idle", "after"},
 	}
-	t.Flush()
-	b.WriteByte('\n')
+	for _, m := range memory {
+		s.add(m.Peer, mebibytes(m.OutboundIdle), mebibytes(m.OutboundAfter), mebibytes(m.InboundIdle), mebibytes(m.InboundAfter))
+	}
+	return s
 }
 
-// writeVerdict is the one table a reader in a hurry looks at.
-func (r *Report) writeVerdict(b *strings.Builder) {
-	var lines []string
+// verdict is the one table a reader in a hurry looks at; none if there is nothing
+// to compare.
+func (r *Report) verdict() []*sheet {
+	s := &sheet{
+		title:  fmt.Sprintf("%s over the better of %s, and over %s (median of per-round quotients)", Subject, strings.Join(Rivals(), " and "), heavyweight),
+		header: []string{"load", "response", "better", "CPU", "req/s", "p99", "CPU/" + heavyweight},
+	}
 	for _, c := range r.Cells {
-		i := slices.IndexFunc(c.Results, func(res Result) bool { return res.Peer == Subject })
-		if i < 0 || c.Better == "" || c.Results[i].Ratio.CPU == 0 {
+		res, ok := c.of(Subject)
+		if !ok || c.Better == "" || res.Ratio.CPU == 0 {
 			continue
 		}
-		ratio := c.Results[i].Ratio
-		lines = append(lines, fmt.Sprintf("  %s\t%s\t%s\t%.2f\t%.2f\t%.2f\t\n", plural(c.Connections, "connection"),
-			bodySize(c.Size), c.Better, ratio.CPU, ratio.Throughput, ratio.P99))
+		s.add(plural(c.Connections, "connection"), bodySize(c.Size), c.Better, quotientText(res.Ratio.CPU),
+			quotientText(res.Ratio.Throughput), quotientText(res.Ratio.P99), quotientText(res.Envoy.CPU))
 	}
-	if len(lines) == 0 {
-		return
+	if len(s.rows) == 0 {
+		return nil
 	}
-	fmt.Fprintf(b, "%s over the better of %s (median of per-round quotients)\n", Subject, strings.Join(rivals(), " and "))
-	t := newTable(b)
-	fmt.Fprintf(t, "  load\tresponse\tbetter\tCPU\treq/s\tp99\t\n%s", strings.Join(lines, ""))
-	t.Flush()
+	return []*sheet{s}
 }
 
-func newTable(b *strings.Builder) *tabwriter.Writer {
-	return tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+// of finds a peer's result.
+func (c Cell) of(peer string) (Result, bool) {
+	i := slices.IndexFunc(c.Results, func(r Result) bool { return r.Peer == peer })
+	if i < 0 {
+		return Result{}, false
+	}
+	return c.Results[i], true
+}
+
+func tenths(v float64) string { return fmt.Sprintf("%.1f", v) }
+func whole(v float64) string  { return fmt.Sprintf("%.0f", v) }
+
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
+
+// quotientText is a quotient, or "-" where nothing was compared.
+func quotientText(q float64) string {
+	if q <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", q)
 }
 
 func mebibytes(m watch.Memory) string {
