@@ -275,7 +275,7 @@ func tcpDisguises() []tcpCase {
 	}
 	return []tcpCase{
 		verbatim("what begins like TLS", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"),
-		verbatim("what begins like HTTP/2 and is none", "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
+		verbatim("what begins like HTTP/2 and is none", "PRISM HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
 		verbatim("what begins like a method and is none", "GETTING nowhere\r\n"),
 		verbatim("lower case", "get / http/1.1\r\n\r\n"),
 	}
