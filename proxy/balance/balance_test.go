@@ -414,8 +414,10 @@ func TestHowManyMayBeUnderWay(t *testing.T) {
 	opts := options(nil, "")
 	opts.MaxPending = 2
 	d, _ := with(opts)
-	if !d.Enter() || !d.Enter() || d.Enter() || d.Enter() {
-		t.Error("not exactly two entered")
+	for i, want := range []bool{true, true, false, false} {
+		if got := d.Enter(); got != want {
+			t.Errorf("number %d enters: %t", i+1, got)
+		}
 	}
 	d.Leave()
 	if !d.Enter() || d.Enter() {

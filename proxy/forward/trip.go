@@ -70,8 +70,8 @@ func again[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balanc
 	q.Retried = true
 	f.Metrics.Upstream(f.Direction, telemetry.UpstreamStaleRetry)
 	for range min(maxTries, f.Destination.Len()) {
-		up, err := pools(e).Fresh(ctx)
-		if err == nil {
+		var err error
+		if up, err = pools(e).Fresh(ctx); err == nil {
 			err = revalidate(e, up)
 		}
 		if err == nil {
@@ -84,7 +84,8 @@ func again[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balanc
 			break
 		}
 	}
-	return up, nil, refusal
+	var none L
+	return none, nil, refusal
 }
 
 func connected[L link](f *Forwarder, q *flow.Request, e *balance.Endpoint, up L, start time.Time) {

@@ -77,7 +77,7 @@ func readBuffer(udp *net.UDPConn) (size int, err error) {
 		return 0, err
 	}
 	controlErr := raw.Control(func(fd uintptr) {
-		size, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) //nolint:gosec // a descriptor is small
+		size, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
 	})
 	return size, errors.Join(controlErr, err)
 }

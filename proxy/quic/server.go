@@ -98,7 +98,7 @@ func (s *Server) connection(ctx, base context.Context, qc *quicgo.Conn) {
 		}
 		streams.Go(func() { s.stream(base, qc, qs) })
 	}
-	turned.Go(func() { turnAway(qc) })
+	turned.Go(func() { turnAway(qc) }) //nolint:contextcheck // ctx has ended; this lasts as long as the connection
 	streams.Wait()
 	_ = qc.CloseWithError(codeClosing, "") // the peer knows, or is gone
 	turned.Wait()
