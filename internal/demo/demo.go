@@ -42,7 +42,9 @@ type plan struct {
 	// patience is how long a condition may take to come true; it only decides
 	// how late a failure is noticed.
 	patience time.Duration
-	steps    []step
+	// startPatience is how long the mesh may take to be ready.
+	startPatience time.Duration
+	steps         []step
 }
 
 func asShipped() plan {
@@ -54,8 +56,8 @@ func asShipped() plan {
 			m.ca.Rotate()
 			return nil
 		},
-		patience: 15 * time.Second,
-		steps:    allSteps(),
+		startPatience: 15 * time.Second, patience: 15 * time.Second,
+		steps: allSteps(),
 	}
 }
 
@@ -83,7 +85,7 @@ func show(ctx context.Context, opts Options, p plan) (err error) {
 	started := time.Now()
 	pg := &page{w: opts.Stdout, color: opts.Color}
 	pg.title()
-	m, err := startMesh(ctx, pg, meshOptions{policies: p.policies, warn: opts.Stderr, patience: p.patience})
+	m, err := startMesh(ctx, pg, meshOptions{policies: p.policies, warn: opts.Stderr, patience: p.startPatience})
 	if err != nil {
 		return fmt.Errorf("start the mesh: %w", err)
 	}
