@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/hop"
+	"github.com/outrider-mesh/outrider/proxy/quic"
 )
 
 // openSource starts the identity source that the configuration names.
@@ -71,7 +73,7 @@ func (s *Sidecar) checkIdentity(now time.Time) {
 	err := identityProblem(snap, now)
 	s.readiness.Set(conditionIdentity, err)
 	if errors.Is(err, mtls.ErrSVIDExpired) {
-		s.endMesh(func(*drain.About) bool { return false }, func(*hop.Conn) bool { return false })
+		s.endMesh(func(identity.Peer) bool { return false })
 	}
 }
 
@@ -96,24 +98,26 @@ func (s *Sidecar) verifyConnections(snap *identity.Snapshot) {
 		return
 	}
 	now := time.Now()
-	trusted := func(p identity.Peer) bool {
+	s.endMesh(func(p identity.Peer) bool {
 		err := mtls.Verify(p, snap, now)
 		return err == nil || errors.Is(err, mtls.ErrExpired)
-	}
-	s.endMesh(
-		func(a *drain.About) bool { return trusted(a.Peer) },
-		func(h *hop.Conn) bool { return trusted(h.Peer) },
-	)
+	})
 }
 
-// endMesh cuts off the mesh connections, accepted and dialed, that are not to be
-// kept.
-func (s *Sidecar) endMesh(keep func(*drain.About) bool, keepHop func(*hop.Conn) bool) {
-	s.tracker.Verify(keep)
+// endMesh cuts off the mesh connections, accepted and dialed, with peers that are not
+// to be kept.
+func (s *Sidecar) endMesh(keep func(identity.Peer) bool) {
+	s.tracker.Verify(func(a *drain.About) bool { return keep(a.Peer) })
 	s.traffic.eachPool(func(p balance.Pool) {
 		p.CloseIf(func(nc net.Conn) bool {
 			h, ok := nc.(*hop.Conn)
-			return ok && !keepHop(h)
+			return ok && !keep(h.Peer)
+		})
+	})
+	s.traffic.eachQUIC(func(p *quic.Peer) {
+		p.CloseIf(func(cs tls.ConnectionState) bool {
+			peer, err := mtls.PeerOf(cs)
+			return err != nil || !keep(peer)
 		})
 	})
 }

@@ -75,6 +75,7 @@ func fixedFields(old, c *config.Sidecar) error {
 		{"spec.health", old.Spec.Health, c.Spec.Health},
 		{"spec.accessLog", old.Spec.AccessLog, c.Spec.AccessLog},
 		{"spec.processors", old.Spec.Processors, c.Spec.Processors},
+		{"spec.quic", old.Spec.QUIC, c.Spec.QUIC},
 		{"spec.capture", redirection(old), redirection(c)},
 	} {
 		if !reflect.DeepEqual(f.old, f.new) {

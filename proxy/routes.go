@@ -88,7 +88,7 @@ func (t *traffic) unknown(c *config.Sidecar) func(netip.AddrPort) outbound.Way {
 	return func(to netip.AddrPort) outbound.Way {
 		return outbound.Way{
 			Passthrough: true,
-			Forward:     t.newForwarder(c, flow.Outbound, "", []netip.AddrPort{to}, dial),
+			Forward:     t.newForwarder(c, flow.Outbound, "", balance.Address{AddrPort: to, Dial: dial}),
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
+	"github.com/outrider-mesh/outrider/proxy/quic"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -51,6 +52,7 @@ type Sidecar struct {
 	gate         *accept.Gate
 	http1Buffers http1.Buffers
 	http2Buffers http2.Buffers
+	quicClient   *quic.Client
 	metrics      *telemetry.Metrics
 	ids          *accesslog.IDs
 	log          *accesslog.Writer // nil where none is kept
@@ -79,6 +81,7 @@ func New(ctx context.Context, opts Options) (*Sidecar, error) {
 	}
 	s.config.Store(opts.Config)
 	s.readiness = admin.NewReadiness(s.metrics.Ready, conditionIdentity, conditionPolicies, conditionListeners)
+	s.quicClient = quic.NewClient(effectiveLimits(opts.Config.Spec.Limits), opts.Log)
 	s.traffic = newTraffic(s)
 	for _, build := range []func(context.Context) error{s.openLog, s.openAdmin, s.openSource, s.openPolicies} {
 		if err := build(ctx); err != nil {
@@ -200,6 +203,7 @@ func (s *Sidecar) sweep(ctx context.Context) error {
 			s.expireHops(now, s.drainTimeout())
 			s.tracker.Abandon()
 			s.traffic.eachPool(func(p balance.Pool) { p.Sweep(now) })
+			s.traffic.eachQUIC(func(p *quic.Peer) { p.Sweep(now) })
 		}
 	}
 }

@@ -39,6 +39,10 @@ type traffic struct {
 	routes atomic.Pointer[routes]
 	// ended collects the accept loops, those of listeners that are gone included.
 	ended sync.WaitGroup
+	// quic is nil where hops come over TCP only.
+	quic *quicServer
+	// attempts are calls over QUIC that nobody waits for any more.
+	attempts sync.WaitGroup
 }
 
 // server is what inbound and outbound listeners have in common.
@@ -70,9 +74,9 @@ func (t *traffic) run(ctx context.Context, force <-chan struct{}) error {
 	if !t.s.awaitIdentity(ctx) || !t.s.awaitPolicies(ctx) {
 		return nil
 	}
-	if err := t.configure(t.s.config.Load()); err != nil { //nolint:contextcheck // connections outlive ctx: they are drained
+	if err := t.start(t.s.config.Load()); err != nil { //nolint:contextcheck // connections outlive ctx: they are drained
 		t.closeAll()
-		return err
+		return errors.Join(err, t.closeQUIC())
 	}
 	t.s.readiness.Set(conditionListeners, nil)
 	close(t.s.ready)
@@ -81,7 +85,15 @@ func (t *traffic) run(ctx context.Context, force <-chan struct{}) error {
 	<-ctx.Done()
 	t.s.readiness.Set(conditionListeners, errDraining)
 	t.drain(ctx, force)
-	return nil
+	return t.closeQUIC()
+}
+
+// start opens everything that takes traffic.
+func (t *traffic) start(c *config.Sidecar) error {
+	if err := t.configure(c); err != nil {
+		return err
+	}
+	return t.listenQUIC(c)
 }
 
 var errDraining = errors.New("draining")
@@ -131,6 +143,9 @@ func (t *traffic) closeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	if t.quic != nil {
+		t.quic.stop()
+	}
 	for name, l := range t.open {
 		l.close()
 		delete(t.open, name)
@@ -322,6 +337,17 @@ func (s *Sidecar) Addresses() map[string]string {
 		m[name] = l.socket.Addr().String()
 	}
 	return m
+}
+
+// QUICAddress is where hops are taken over UDP; empty if they are not.
+func (s *Sidecar) QUICAddress() string {
+	t := s.traffic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.quic == nil {
+		return ""
+	}
+	return t.quic.Addr().String()
 }
 
 // AdminAddress is where the administration port is bound; empty if it is off.

@@ -20,6 +20,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inbound"
 	"github.com/outrider-mesh/outrider/proxy/outbound"
+	"github.com/outrider-mesh/outrider/proxy/quic"
 	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
@@ -27,7 +28,8 @@ import (
 type way struct {
 	forwarder *forward.Forwarder
 	apps      *apps // in place of forwarder where calls are captured
-	spec      any   // what it was made from: a reload that leaves it alone keeps the pool
+	quic      []*quic.Peer
+	spec      any // what it was made from: a reload that leaves it alone keeps the pool
 	limits    config.Limits
 }
 
@@ -46,6 +48,9 @@ func (w *way) close() {
 		return
 	}
 	w.forwarder.Destination.Close()
+	for _, p := range w.quic {
+		p.Close()
+	}
 }
 
 func (w *way) eachPool(f func(balance.Pool)) {
@@ -71,8 +76,7 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
 		}
-		dial := outbound.NewDialer(t.s.source, expected, markOf(c))
-		ways[d.Name] = t.newWay(c, d, flow.Outbound, d.Name, d.AddrPorts(), dial)
+		ways[d.Name] = t.toDestination(c, d, expected)
 	}
 	for _, out := range c.Spec.Outbound {
 		if !out.Capture {
@@ -93,7 +97,10 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listener %q: forward: %w", in.Name, err)
 		}
-		ways[key] = t.newWay(c, in, flow.Inbound, in.Name, []netip.AddrPort{addr}, new(appDialer))
+		ways[key] = &way{
+			spec: in, limits: c.Spec.Limits,
+			forwarder: t.newForwarder(c, flow.Inbound, in.Name, balance.Address{AddrPort: addr, Dial: new(appDialer)}),
+		}
 	}
 	return ways, nil
 }
@@ -117,20 +124,26 @@ func expectedIDs(d config.Destination) (mtls.Expected, error) {
 	return mtls.NewExpected(ids...)
 }
 
-func (t *traffic) newWay(
-	c *config.Sidecar, spec any, dir flow.Direction, name string, addrs []netip.AddrPort, dial balance.Dialer,
-) *way {
-	return &way{spec: spec, limits: c.Spec.Limits, forwarder: t.newForwarder(c, dir, name, addrs, dial)}
+// toDestination is a new way to a destination.
+func (t *traffic) toDestination(c *config.Sidecar, d config.Destination, expected mtls.Expected) *way {
+	w := &way{spec: d, limits: c.Spec.Limits}
+	tcp := outbound.NewDialer(t.s.source, expected, markOf(c))
+	endpoints := make([]balance.Address, 0, len(d.Addresses))
+	for _, addr := range d.AddrPorts() {
+		e := balance.Address{AddrPort: addr, Dial: tcp}
+		if d.QUIC != config.QUICOff {
+			peer := t.s.quicClient.NewPeer(netip.AddrPortFrom(addr.Addr(), d.QUICPort), t.s.source, expected)
+			w.quic = append(w.quic, peer)
+			e.Dial = outbound.NewQUICDialer(peer, tcp, t.path(d))
+		}
+		endpoints = append(endpoints, e)
+	}
+	w.forwarder = t.newForwarder(c, flow.Outbound, d.Name, endpoints...)
+	return w
 }
 
-func (t *traffic) newForwarder(
-	c *config.Sidecar, dir flow.Direction, name string, addrs []netip.AddrPort, dial balance.Dialer,
-) *forward.Forwarder {
+func (t *traffic) newForwarder(c *config.Sidecar, dir flow.Direction, name string, endpoints ...balance.Address) *forward.Forwarder {
 	l := effectiveLimits(c.Spec.Limits)
-	endpoints := make([]balance.Address, len(addrs))
-	for i, addr := range addrs {
-		endpoints[i] = balance.Address{AddrPort: addr, Dial: dial}
-	}
 	return &forward.Forwarder{
 		Destination: balance.New(balance.Options{
 			Name: name, Endpoints: endpoints,

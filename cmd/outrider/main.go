@@ -7,4 +7,11 @@ import (
 	"os"
 )
 
-func main() { os.Exit(program().Main(context.Background())) }
+func main() {
+	// quic-go would say by itself, to standard error and with an address of its own
+	// documentation, what proxy/quic says in the log.
+	if err := os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true"); err != nil {
+		os.Stderr.WriteString("outrider: " + err.Error() + "\n")
+	}
+	os.Exit(program().Main(context.Background()))
+}

@@ -124,6 +124,18 @@ func (l *Loop) start(nc net.Conn) {
 	go l.serve(nc)
 }
 
+// Handle serves a connection that did not come from the listener, as one that is
+// accepted, on the caller's goroutine.
+func (l *Loop) Handle(nc net.Conn) {
+	if !l.Gate.enter() {
+		l.Refuse(nc)
+		_ = nc.Close() // refused
+		return
+	}
+	l.wg.Add(1)
+	l.serve(nc)
+}
+
 // serve contains a panic: that connection ends, the process lives.
 func (l *Loop) serve(nc net.Conn) {
 	defer l.wg.Done()

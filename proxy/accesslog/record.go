@@ -114,6 +114,7 @@ func protocol(o *object, conn *flow.Connection) {
 	o.word("protocol", conn.Protocol.String())
 	o.word("security", conn.Security.String())
 	o.yes("passthrough", conn.Passthrough)
+	o.yes("quic", conn.QUIC)
 }
 
 func refusal(o *object, r flow.Refusal) {

@@ -93,6 +93,7 @@ func everything() *flow.Request {
 	req.Retried, req.Upgraded = true, true
 	req.Upstream = req.Conn.Destination
 	req.Conn.Original, req.Conn.Passthrough = netip.MustParseAddrPort("[fd00::96]:80"), true
+	req.Conn.QUIC = true
 	req.Inspection.Uninspected = flow.EngineError
 	req.Inspection.Err = errors.New("out of memory")
 	req.Times.TLS = time.Millisecond

@@ -35,6 +35,8 @@ type Dialed struct {
 	// [http1.Dialed].
 	RetireAt                                time.Time
 	CleanCloseMeansUnprocessed, FromSidecar bool
+	// Alone is as in [http2.Dialed].
+	Alone bool
 }
 
 // Options describe a destination.

@@ -65,7 +65,7 @@ func newEndpoint(a Address, opts Options) *Endpoint {
 		ClientOptions: opts.HTTP2,
 		Dial: func(ctx context.Context) (http2.Dialed, error) {
 			d, err := a.Dial.Dial(ctx, a.AddrPort, flow.HTTP2)
-			return http2.Dialed{Conn: d.Conn, RetireAt: d.RetireAt, FromSidecar: d.FromSidecar}, err
+			return http2.Dialed{Conn: d.Conn, RetireAt: d.RetireAt, FromSidecar: d.FromSidecar, Alone: d.Alone}, err
 		},
 	})
 	return e

@@ -20,6 +20,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.destinations(s.Spec)
 	c.listeners(s.Spec)
 	c.capture(s.Spec)
+	c.quic(s.Spec)
 	c.accessLog(s.Spec.AccessLog)
 	c.nonNegative("spec.drain", s.Spec.Drain)
 	c.processors(s.Spec.Processors)
@@ -101,6 +102,21 @@ func (c *checker) destinations(s Spec) {
 		}
 		c.addresses(at+".addresses", d.Addresses)
 		c.spiffeIDs(at+".spiffeIDs", d.SPIFFEIDs)
+	}
+}
+
+func (c *checker) quic(s Spec) {
+	for i, d := range s.Destinations {
+		if d.QUICPort != 0 && d.QUIC == QUICOff {
+			c.bad(strict.Index("spec.destinations", i)+".quicPort", "is without effect: quic is Off", "write quic: Auto, or remove it")
+		}
+	}
+	if s.QUIC == nil {
+		return
+	}
+	c.listen("spec.quic.listen", s.QUIC.Listen)
+	if len(s.Inbound) == 0 {
+		c.warn("spec.quic", "is without effect: there is no inbound listener", "remove it")
 	}
 }
 

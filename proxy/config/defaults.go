@@ -18,6 +18,8 @@ const (
 	DefaultAdmin   = "127.0.0.1:15000"
 	DefaultMetrics = ":15020"
 	DefaultHealth  = ":15021"
+	// DefaultQUICPort is where sidecars take QUIC.
+	DefaultQUICPort = 15008
 
 	// defaultInterval is short beside the lifetime of any SVID and long
 	// beside the cost of a stat.
@@ -54,7 +56,14 @@ func (s *Sidecar) SetDefaults() {
 		}
 	}
 	for i := range spec.Destinations {
-		spec.Destinations[i].Protocol = or(spec.Destinations[i].Protocol, Detect)
+		d := &spec.Destinations[i]
+		d.Protocol, d.QUIC = or(d.Protocol, Detect), or(d.QUIC, QUICOff)
+		if d.QUIC != QUICOff {
+			d.QUICPort = or(d.QUICPort, DefaultQUICPort)
+		}
+	}
+	if q := spec.QUIC; q != nil {
+		q.Listen = or(q.Listen, fmt.Sprintf(":%d", DefaultQUICPort))
 	}
 	spec.Admin.Listen = or(spec.Admin.Listen, DefaultAdmin)
 	spec.Metrics.Listen = or(spec.Metrics.Listen, DefaultMetrics)

@@ -45,6 +45,22 @@ const (
 // Values lists what a document may say.
 func (ConnectMode) Values() []string { return []string{string(ConnectRefuse), string(ConnectForward)} }
 
+// QUICMode is whether a destination is called over QUIC.
+type QUICMode string
+
+// The modes.
+const (
+	// QUICOff uses TCP. It is the default.
+	QUICOff QUICMode = "Off"
+	// QUICOn uses QUIC only.
+	QUICOn QUICMode = "On"
+	// QUICAuto uses QUIC where it works, and TCP elsewhere.
+	QUICAuto QUICMode = "Auto"
+)
+
+// Values lists what a document may say.
+func (QUICMode) Values() []string { return []string{string(QUICOff), string(QUICOn), string(QUICAuto)} }
+
 // UnknownMode is what becomes of captured calls to destinations that are not
 // configured.
 type UnknownMode string

@@ -38,6 +38,8 @@ type Spec struct {
 	// Capture says what is redirected to the listeners that capture; nil means
 	// the defaults if there is one.
 	Capture *Capture `yaml:"capture,omitempty"`
+	// QUIC takes the mesh over UDP besides; nil: it doesn't.
+	QUIC *QUIC `yaml:"quic,omitempty"`
 	// Admin is served on loopback only.
 	Admin     Endpoint  `yaml:"admin,omitempty"`
 	Metrics   Endpoint  `yaml:"metrics,omitempty"`
@@ -143,6 +145,17 @@ type Destination struct {
 	Match []string `yaml:"match,omitempty"`
 	// Protocol is what captured calls carry; Detect when empty.
 	Protocol Protocol `yaml:"protocol,omitempty"`
+	// QUIC is Off when empty.
+	QUIC QUICMode `yaml:"quic,omitempty"`
+	// QUICPort is the UDP port of its sidecars; 0 means 15008.
+	QUICPort uint16 `yaml:"quicPort,omitempty"`
+}
+
+// QUIC says where hops of the mesh are taken over UDP. They name the port of an
+// inbound listener, and are treated as connections to it.
+type QUIC struct {
+	// Listen is "ip:port" of UDP; empty means port 15008 of all addresses.
+	Listen string `yaml:"listen,omitempty"`
 }
 
 // An Endpoint is an address the sidecar serves itself.

@@ -108,6 +108,8 @@ type Connection struct {
 	// Passthrough tells that it goes to a destination that nobody configured:
 	// in plaintext, and to whoever answers.
 	Passthrough bool
+	// QUIC tells that the mesh hop is a stream of a QUIC connection, and not TCP.
+	QUIC bool
 	// Service is the configured destination name; outbound only.
 	Service  string
 	Security Security

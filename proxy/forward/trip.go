@@ -103,7 +103,7 @@ func connected[L link](f *Forwarder, q *flow.Request, e *balance.Endpoint, up L,
 func describe[L link](q *flow.Request, e *balance.Endpoint, up L) {
 	q.Upstream = e.Addr
 	if h, ok := up.NetConn().(*hop.Conn); ok {
-		q.Conn.Security = flow.MutualTLS
+		q.Conn.Security, q.Conn.QUIC = flow.MutualTLS, h.QUIC
 		q.Conn.Local, q.Conn.Peer, q.Conn.PeerID = h.Local, h.Peer, h.Peer.ID.String()
 	}
 }

@@ -91,6 +91,8 @@ type Conn struct {
 	ALPN string
 	// Took is how long the handshake took.
 	Took time.Duration
+	// QUIC: it is a stream of a QUIC connection.
+	QUIC bool
 
 	source identity.Source
 	before *identity.Snapshot // current when the handshake began
@@ -127,6 +129,19 @@ func handshake(ctx context.Context, tc *tls.Conn, src identity.Source) (*Conn, e
 		return nil, err
 	}
 	c.Conn, c.ALPN, c.Took = tc, cs.NegotiatedProtocol, time.Since(start)
+	return c, nil
+}
+
+// Over is the hop that nc carries after a handshake that was made elsewhere: nc is a
+// stream of a QUIC connection, which begins with the protocol that it will carry.
+// before was current when that handshake began.
+func Over(nc net.Conn, p flow.Protocol, cs tls.ConnectionState, src identity.Source, before *identity.Snapshot) (*Conn, error) {
+	c, err := completed(cs, src, before)
+	if err != nil {
+		return nil, err
+	}
+	// Between two Outriders the protocol is declared, whatever carries it.
+	c.Conn, c.ALPN, c.QUIC = nc, ClientProtocols(p)[0], true
 	return c, nil
 }
 

@@ -38,7 +38,8 @@ type ClientConn struct {
 	reused bool
 
 	raw   syscall.RawConn
-	alive bool // written by peek
+	below Stream // where there is no socket; nil: nobody can tell
+	alive bool   // written by peek
 	peek  func(fd uintptr)
 
 	closeOnce sync.Once
@@ -52,7 +53,9 @@ func newClientConn(d Dialed, opts *ClientOptions, pool *Pool) *ClientConn {
 		retireAt: d.RetireAt, cleanCloseUnprocessed: d.CleanCloseMeansUnprocessed,
 	}
 	c.resp.fromSidecar = d.FromSidecar
-	c.raw = rawConn(d.Conn)
+	if c.raw = rawConn(d.Conn); c.raw == nil {
+		c.below = stream(d.Conn)
+	}
 	c.peek = func(fd uintptr) { c.alive = quiet(fd) }
 	return c
 }
@@ -84,6 +87,24 @@ func rawConn(nc net.Conn) syscall.RawConn {
 	}
 }
 
+// A Stream is a connection without a socket of its own, as a stream of a QUIC
+// connection is, that can tell whether it is alive.
+type Stream interface{ Usable() bool }
+
+// stream finds the stream inside of nc; nil if there is none.
+func stream(nc net.Conn) Stream {
+	for {
+		if s, ok := nc.(Stream); ok {
+			return s
+		}
+		inner, ok := nc.(wrapper)
+		if !ok {
+			return nil
+		}
+		nc = inner.NetConn()
+	}
+}
+
 // usable tells whether an idle connection can carry another request. A socket
 // that can be read from is not: between exchanges the next hop has nothing to
 // say but that it closes (and, on TLS, to alert).
@@ -95,7 +116,7 @@ func (c *ClientConn) usable(now time.Time) bool {
 		return false
 	}
 	if c.raw == nil {
-		return true
+		return c.below == nil || c.below.Usable()
 	}
 	c.alive = false
 	if err := c.raw.Control(c.peek); err != nil {

@@ -122,7 +122,11 @@ func (c *ClientConn) usable(now time.Time) bool {
 func (c *ClientConn) reserve(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.usable(now) || len(c.streams)+c.reserved >= min(c.peer.streams, c.limits.ConcurrentStreams) {
+	most := min(c.peer.streams, c.limits.ConcurrentStreams)
+	if c.dialed.Alone {
+		most = min(most, 1)
+	}
+	if !c.usable(now) || len(c.streams)+c.reserved >= most {
 		return false
 	}
 	c.reserved++

@@ -23,6 +23,10 @@ type Dialed struct {
 	// of its refusals can be believed and is passed on. From anybody else it is
 	// stripped like all that begins with x-outrider-.
 	FromSidecar bool
+	// Alone: the connection takes one stream at a time, since the connection
+	// below it keeps streams apart by itself, as QUIC does, and better: what is
+	// lost of one does not hold up another.
+	Alone bool
 }
 
 // PoolOptions configure a [Pool].

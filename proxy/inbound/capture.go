@@ -1,6 +1,8 @@
 package inbound
 
 import (
+	"net/netip"
+
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
@@ -17,7 +19,7 @@ func (c *conn) capture() bool {
 	if how == nil {
 		return true
 	}
-	to, err := capture.Original(c.nc)
+	to, err := c.original()
 	if err != nil {
 		c.l.opts.Metrics.Captured(flow.Inbound, telemetry.CaptureNotRedirected)
 		return c.refuse(flow.NotRedirected, err.Error())
@@ -31,6 +33,15 @@ func (c *conn) capture() bool {
 	c.declared, c.port = how.Protocol(to.Port()), c.l.ports.At(to)
 	c.to.Latest = func() *forward.Forwarder { return how.App(to) }
 	return true
+}
+
+// original is where the caller wanted to go: what the kernel remembers of a
+// redirected connection, or what the caller has declared on a stream.
+func (c *conn) original() (netip.AddrPort, error) {
+	if c.made != nil {
+		return c.made.to, nil
+	}
+	return capture.Original(c.nc)
 }
 
 // opaqueByConvention tells whether a captured connection goes to a port where

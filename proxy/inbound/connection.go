@@ -25,9 +25,11 @@ import (
 type conn struct {
 	ledger.Entry
 
-	l     *Listener
-	nc    net.Conn  // as it is read from now: as accepted, replayed, or the inside of TLS
-	hop   *hop.Conn // nil for plaintext
+	l   *Listener
+	nc  net.Conn  // as it is read from now: as accepted, replayed, or the inside of TLS
+	hop *hop.Conn // nil for plaintext
+	// made is set where the hop was there before it came to this listener.
+	made  *made
 	to    forward.Route
 	about drain.About // of the connection as such
 	// declared is what the port carries by the operator's word.
@@ -43,6 +45,9 @@ type conn struct {
 // serve takes a connection through the stages, in this order.
 func (l *Listener) serve(raw net.Conn) {
 	c := &conn{l: l, nc: raw, to: forward.Route{Latest: l.opts.App}}
+	if m, ok := raw.(*made); ok {
+		c.nc, c.made = m.Conn, m
+	}
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
 
@@ -71,6 +76,10 @@ func (c *conn) refuse(r flow.Reason, detail string) bool {
 // authenticate makes the mTLS handshake; on a permissive listener, plaintext
 // passes without an identity.
 func (c *conn) authenticate() bool {
+	if c.made != nil {
+		c.identified(c.made.Conn)
+		return true
+	}
 	if !c.l.opts.Strict() {
 		kind, replay, err := detect.Peek(c.nc, c.l.opts.Limits.DetectTimeout)
 		c.nc = replay
@@ -87,12 +96,17 @@ func (c *conn) authenticate() bool {
 	if err != nil {
 		return c.refuseHandshake(err)
 	}
-	c.nc, c.hop = tc, tc
-	c.Flow.Security = flow.MutualTLS
-	c.Flow.Protocol = hop.Declared(tc.ALPN)
-	c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = tc.Local, tc.Peer, tc.Peer.ID.String()
-	c.Flow.Times.TLS = tc.Took
+	c.identified(tc)
 	return true
+}
+
+// identified notes who is at the other end of a hop.
+func (c *conn) identified(h *hop.Conn) {
+	c.nc, c.hop = h, h
+	c.Flow.Security, c.Flow.QUIC = flow.MutualTLS, h.QUIC
+	c.Flow.Protocol = hop.Declared(h.ALPN)
+	c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
+	c.Flow.Times.TLS = h.Took
 }
 
 // refuseHandshake says why there was no handshake. Whoever spoke plaintext HTTP

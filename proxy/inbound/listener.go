@@ -16,6 +16,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
@@ -122,6 +123,17 @@ func (l *Listener) Addr() net.Addr { return l.opts.Listener.Addr() }
 
 // Run accepts until ctx ends; connections that are open then go on.
 func (l *Listener) Run(ctx context.Context) error { return l.loop.Run(ctx) }
+
+// ServeHop takes a hop that was made elsewhere, as a stream of a QUIC connection is,
+// through the stages that a connection of the listener's own goes through, and returns
+// when it has ended. To is the address that the caller named.
+func (l *Listener) ServeHop(h *hop.Conn, to netip.AddrPort) { l.loop.Handle(&made{h, to}) }
+
+// made is a hop that was made elsewhere.
+type made struct {
+	*hop.Conn
+	to netip.AddrPort
+}
 
 // Wait returns when every connection has ended.
 func (l *Listener) Wait() { l.loop.Wait() }

@@ -103,7 +103,7 @@ func (c *conn) serveTCP() {
 	defer endpoint.Done()
 	h, mesh := up.(*hop.Conn)
 	if mesh {
-		c.Flow.Security = flow.MutualTLS
+		c.Flow.Security, c.Flow.QUIC = flow.MutualTLS, h.QUIC
 		c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
 		c.Flow.Times.TLS = h.Took
 	}

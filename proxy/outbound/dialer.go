@@ -42,6 +42,22 @@ func NewDialer(src identity.Source, expected mtls.Expected, control Control) *Di
 
 // Dial implements balance.Dialer.
 func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, p flow.Protocol) (balance.Dialed, error) {
+	c, err := d.dial(ctx, addr, p)
+	if err != nil {
+		return balance.Dialed{}, err
+	}
+	return dialed(c), nil
+}
+
+// dialed is what a pool must know of a hop.
+func dialed(c *hop.Conn) balance.Dialed {
+	return balance.Dialed{
+		Conn: c, RetireAt: c.RetireAt(time.Now()), CleanCloseMeansUnprocessed: hop.CleanClose(c.ALPN),
+		FromSidecar: hop.IsSidecar(c.ALPN), Alone: c.QUIC,
+	}
+}
+
+func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, p flow.Protocol) (*hop.Conn, error) {
 	cfg := d.tcp
 	switch p {
 	case flow.HTTP1:
@@ -50,17 +66,6 @@ func (d *Dialer) Dial(ctx context.Context, addr netip.AddrPort, p flow.Protocol)
 		cfg = d.http2
 	case flow.TCP, flow.Undetected:
 	}
-	c, err := d.dial(ctx, addr, cfg)
-	if err != nil {
-		return balance.Dialed{}, err
-	}
-	return balance.Dialed{
-		Conn: c, RetireAt: c.RetireAt(time.Now()), CleanCloseMeansUnprocessed: hop.CleanClose(c.ALPN),
-		FromSidecar: hop.IsSidecar(c.ALPN),
-	}, nil
-}
-
-func (d *Dialer) dial(ctx context.Context, addr netip.AddrPort, cfg *tls.Config) (*hop.Conn, error) {
 	nc, err := d.net.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/outrider-mesh/outrider/identity/mtls"
 )
 
 // A Fallback is why TCP was taken where QUIC was wanted; a closed set, as it labels a
@@ -69,17 +71,18 @@ const (
 )
 
 // A Path decides between QUIC and TCP on the way to one endpoint, and remembers. Its
-// zero value knows nothing yet; its methods may be called from any goroutine.
+// methods may be called from any goroutine.
 type Path struct {
 	// FellBack is told of every time that TCP was taken; nil: nobody counts.
 	FellBack func(Fallback)
+	// Running counts the attempts under way, which outlive the call that made them
+	// by a few seconds at most; required.
+	Running *sync.WaitGroup
 
 	mu       sync.Mutex
 	failures int       // of QUIC in a row
 	until    time.Time // not tried before
 	probing  bool      // an attempt is under way that nobody waits for
-
-	running sync.WaitGroup
 }
 
 // Dial makes a connection by QUIC or, where that does not come about soon, by TCP.
@@ -100,7 +103,7 @@ func Dial[C interface {
 	attempt, giveUp := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	result := make(chan outcome) // unbuffered: taken, or too late
 	taken := make(chan struct{})
-	p.running.Go(func() {
+	p.Running.Go(func() {
 		defer giveUp()
 		conn, err := quic(attempt)
 		p.learn(time.Now(), err)
@@ -154,11 +157,13 @@ func (p *Path) learn(now time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.probing = false
-	if err == nil {
+	switch {
+	case err == nil:
 		p.failures, p.until = 0, time.Time{}
 		return
-	}
-	if now.Before(p.until) {
+	case errors.Is(err, mtls.ErrNoSVID), errors.Is(err, errClosed):
+		return // QUIC is not to blame
+	case now.Before(p.until):
 		return // one of many that met the same outage
 	}
 	p.until = now.Add(min(firstForget<<min(p.failures, 10), lastForget))
@@ -170,9 +175,6 @@ func (p *Path) fellBack(f Fallback) {
 		p.FellBack(f)
 	}
 }
-
-// Wait returns when no attempt is under way any more.
-func (p *Path) Wait() { p.running.Wait() }
 
 // Reason sorts an error of a QUIC handshake.
 func Reason(err error) Fallback {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -75,7 +76,7 @@ func TestQUICAgainstTCP(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var fell []Fallback
-				p := &Path{FellBack: func(f Fallback) { fell = append(fell, f) }}
+				p := &Path{Running: new(sync.WaitGroup), FellBack: func(f Fallback) { fell = append(fell, f) }}
 				c.quic.name, c.tcp.name = "quic", "tcp"
 				winner, took := race(t, p, c.quic, c.tcp)
 				if winner != c.winner || took != c.took {
@@ -84,7 +85,7 @@ func TestQUICAgainstTCP(t *testing.T) {
 				if diff := cmp.Diff(c.fellBack, fell); diff != "" {
 					t.Error(diff)
 				}
-				p.Wait()
+				p.Running.Wait()
 				if late := c.quic.dialed.Load() == 1 && c.winner == "tcp" && c.quic.err == nil && c.quic.takes < attemptTimeout; late != (c.quic.closed == 1) {
 					t.Errorf("what came too late was closed %d times", c.quic.closed)
 				}
@@ -98,12 +99,12 @@ func TestQUICAgainstTCP(t *testing.T) {
 func TestAFailureIsRememberedAndForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fell := map[Fallback]int{}
-		p := &Path{FellBack: func(f Fallback) { fell[f]++ }}
+		p := &Path{Running: new(sync.WaitGroup), FellBack: func(f Fallback) { fell[f]++ }}
 		quic, tcp := &way{name: "quic", takes: time.Hour}, &way{name: "tcp"}
 		if winner, took := race(t, p, quic, tcp); winner != "tcp" || took != headStart {
 			t.Errorf("%s after %v", winner, took)
 		}
-		p.Wait()
+		p.Running.Wait()
 		for range 100 {
 			if winner, took := race(t, p, quic, tcp); winner != "tcp" || took != 0 {
 				t.Fatalf("%s after %v", winner, took)
@@ -124,7 +125,7 @@ func TestAFailureIsRememberedAndForgotten(t *testing.T) {
 			if int(quic.dialed.Load()) != 2+i {
 				t.Fatalf("tried %d times after %v minutes, want %d", quic.dialed.Load(), forget, 2+i)
 			}
-			p.Wait()
+			p.Running.Wait()
 		}
 		quic.takes = 0
 		wait(time.Hour)
@@ -142,14 +143,14 @@ func wait(d time.Duration) { <-time.After(d) }
 
 func TestACallThatIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := new(Path)
+		p := &Path{Running: new(sync.WaitGroup)}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		quic, tcp := &way{takes: time.Second}, &way{}
 		if _, err := Dial(ctx, p, quic.dial, tcp.dial); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
-		p.Wait()
+		p.Running.Wait()
 		if quic.closed != 1 || tcp.dialed.Load() != 0 {
 			t.Errorf("closed %d times, TCP dialed %d times", quic.closed, tcp.dialed.Load())
 		}

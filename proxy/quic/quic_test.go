@@ -58,13 +58,13 @@ func (w *world) logged() string {
 }
 
 // serve starts a server on which port 80 is served by handle.
-func serve(t *testing.T, handle func(*Stream, tls.ConnectionState)) *world {
+func serve(t *testing.T, handle func(*Stream, Handshake)) *world {
 	t.Helper()
 	w := &world{ca: identitytest.NewCA(t, "example.org")}
 	return w.serve(t, w.ca.Source(t, payments), handle)
 }
 
-func (w *world) serve(t *testing.T, src identity.Source, handle func(*Stream, tls.ConnectionState)) *world {
+func (w *world) serve(t *testing.T, src identity.Source, handle func(*Stream, Handshake)) *world {
 	t.Helper()
 	server, err := Listen(t.Context(), ServerOptions{
 		Listen: "127.0.0.1:0", Source: src, Limits: limits.Default(), Serve: handle,
@@ -127,7 +127,7 @@ func open(t *testing.T, p *Peer, port uint16) (*Stream, Handshake) {
 }
 
 // echo sends everything back, and ends when the other end has.
-func echo(s *Stream, _ tls.ConnectionState) {
+func echo(s *Stream, _ Handshake) {
 	defer s.Close()
 	if _, err := io.Copy(s, s); err == nil {
 		_ = s.CloseWrite()
@@ -137,8 +137,8 @@ func echo(s *Stream, _ tls.ConnectionState) {
 func TestHopsAreStreamsOfOneConnection(t *testing.T) {
 	states := make(chan tls.ConnectionState, 10)
 	declared := make(chan *Stream, 10)
-	w := serve(t, func(s *Stream, state tls.ConnectionState) {
-		states <- state
+	w := serve(t, func(s *Stream, state Handshake) {
+		states <- state.State
 		declared <- s
 		echo(s, state)
 	})
@@ -181,7 +181,7 @@ func TestHopsAreStreamsOfOneConnection(t *testing.T) {
 
 func TestEitherEndMayCloseItsSendingSide(t *testing.T) {
 	served := make(chan struct{})
-	w := serve(t, func(s *Stream, _ tls.ConnectionState) {
+	w := serve(t, func(s *Stream, _ Handshake) {
 		defer close(served)
 		defer s.Close()
 		io.WriteString(s, "hello")
@@ -208,7 +208,7 @@ func TestEitherEndMayCloseItsSendingSide(t *testing.T) {
 
 // A body that ends with its connection must not look complete when it was cut off.
 func TestAStreamThatIsCutOffDoesNotLookComplete(t *testing.T) {
-	w := serve(t, func(s *Stream, _ tls.ConnectionState) {
+	w := serve(t, func(s *Stream, _ Handshake) {
 		io.WriteString(s, "half of")
 		s.SetLinger(0)
 		s.Close()
@@ -341,7 +341,7 @@ func TestPrefacesThatAreRefused(t *testing.T) {
 }
 
 func TestAPanicCutsItsStreamOffAndNoOther(t *testing.T) {
-	w := serve(t, func(s *Stream, state tls.ConnectionState) {
+	w := serve(t, func(s *Stream, state Handshake) {
 		first := make([]byte, 1)
 		io.ReadFull(s, first)
 		if first[0] == '!' {

@@ -3,7 +3,6 @@ package quic
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,8 +24,8 @@ type ServerOptions struct {
 	Source identity.Source
 	Limits limits.Limits
 	// Serve owns the stream and closes it. It is called on a goroutine of its
-	// own. The connection's TLS state is that of a handshake under [mtls].
-	Serve func(*Stream, tls.ConnectionState)
+	// own. Before is the snapshot that the peer was just verified with.
+	Serve func(*Stream, Handshake)
 	// Ports tells whether somebody serves a port.
 	Ports func(port uint16) bool
 	// Panicked is told of a panic of Serve, after its stream was cut off.
@@ -132,18 +131,18 @@ func (s *Server) stream(base context.Context, qc *quicgo.Conn, qs *quicgo.Stream
 			s.opts.Panicked(v)
 		}
 	}()
-	state := qc.ConnectionState().TLS
-	if code, err := s.accept(st, state); err != nil {
+	h := Handshake{State: qc.ConnectionState().TLS, Before: s.opts.Source.Current()}
+	if code, err := s.accept(st, h); err != nil {
 		s.opts.Log.Info("refused a stream", "peer", qc.RemoteAddr().String(), "err", err)
 		qs.CancelRead(code)
 		qs.CancelWrite(code)
 		return
 	}
-	s.opts.Serve(st, state)
+	s.opts.Serve(st, h)
 }
 
 // accept reads and answers the preface.
-func (s *Server) accept(st *Stream, state tls.ConnectionState) (quicgo.StreamErrorCode, error) {
+func (s *Server) accept(st *Stream, h Handshake) (quicgo.StreamErrorCode, error) {
 	if err := st.quic.SetDeadline(time.Now().Add(s.opts.Limits.HandshakeTimeout)); err != nil {
 		return codeAborted, err
 	}
@@ -155,9 +154,9 @@ func (s *Server) accept(st *Stream, state tls.ConnectionState) (quicgo.StreamErr
 		return codePort, fmt.Errorf("nobody serves port %d", st.Port)
 	}
 	// The handshake may be long ago.
-	peer, err := mtls.PeerOf(state)
+	peer, err := mtls.PeerOf(h.State)
 	if err == nil {
-		err = mtls.Verify(peer, s.opts.Source.Current(), time.Now())
+		err = mtls.Verify(peer, h.Before, time.Now())
 	}
 	if err != nil {
 		return codeTrust, err

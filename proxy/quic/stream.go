@@ -110,9 +110,11 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// Usable tells whether the connection below is alive and nothing has come that was
-// not asked for.
-func (s *Stream) Usable() bool { return s.conn.Context().Err() == nil }
+// Usable tells whether the stream can carry another request: the connection is alive,
+// and the other end has not closed the stream, which tells us to stop sending.
+func (s *Stream) Usable() bool {
+	return s.conn.Context().Err() == nil && s.quic.Context().Err() == nil
+}
 
 // LocalAddr implements net.Conn.
 func (s *Stream) LocalAddr() net.Addr { return s.conn.LocalAddr() }

@@ -33,6 +33,7 @@ const (
 func exercised() (*Metrics, *catalogue) {
 	m, c := bare()
 	conn := inboundHTTP(checkout)
+	m.QUICFallback("timeout")
 	cm := m.Connection(conn)
 	cm.Request(&flow.Request{Status: 200, Inspection: flow.Inspection{Outcome: flow.Clean}})
 	cm.Closed(conn)

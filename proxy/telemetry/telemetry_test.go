@@ -257,6 +257,7 @@ outrider_upstream_connections_total{direction="outbound",result="stale_retry"} 0
 
 func TestCaptureResults(t *testing.T) {
 	m, _ := bare()
+	m.QUICFallback("timeout")
 	m.Captured(flow.Inbound, CaptureNotRedirected)
 	m.Captured(flow.Outbound, CapturePassthrough)
 	m.Captured(flow.Outbound, CaptureResult(99)) // counts nowhere

@@ -65,6 +65,7 @@ type traffic struct {
 	sent        [directionCount]prometheus.Counter
 	upstream    [directionCount][upstreamCount]prometheus.Counter
 	captured    [directionCount][captureCount]prometheus.Counter
+	fallbacks   *prometheus.CounterVec
 	inspections [directionCount]grid
 
 	peers  peers
@@ -93,6 +94,8 @@ func (t *traffic) define(c *catalogue) {
 		"direction", "outcome", "reason")
 	upstream := c.counter("outrider_upstream_connections_total",
 		"Connections to the next hop that requests asked for, by how they were had.", "direction", "result")
+	t.fallbacks = c.counter("outrider_quic_fallbacks_total",
+		"Connections to destinations with quic: Auto that were made over TCP, by why.", "reason")
 	captured := c.counter("outrider_captured_connections_total",
 		"Connections that arrived at a capture port, by what became of them.", "direction", "result")
 	t.folded = c.counter("outrider_folded_series_total",
@@ -133,6 +136,10 @@ func (m *Metrics) Captured(d flow.Direction, r CaptureResult) {
 		m.traffic.captured[directionOf(d)][r].Inc()
 	}
 }
+
+// QUICFallback counts one connection that was made over TCP where QUIC was preferred.
+// The reasons are a closed set.
+func (m *Metrics) QUICFallback(reason string) { m.traffic.fallbacks.WithLabelValues(reason).Inc() }
 
 // A seriesKey is what the label sets of one connection depend on.
 type seriesKey struct {

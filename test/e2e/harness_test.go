@@ -68,9 +68,20 @@ type side struct {
 	server string // payments when empty
 	// listener is added to the listener, spec to the whole; YAML.
 	listener, spec string
+	// quic is a mode of the destination, quicPort that of its sidecar.
+	quic     string
+	quicPort string
 	// policies are documents, or directory holds them.
 	policies, directory string
 	notReady            bool
+}
+
+// overQUIC is how the destination of an outbound sidecar is called, if not over TCP.
+func (s side) overQUIC() string {
+	if s.quic == "" {
+		return ""
+	}
+	return ", quic: \"" + s.quic + "\", quicPort: " + s.quicPort
 }
 
 // ports are the sidecar's own; every sidecar of these tests has them.
@@ -92,8 +103,8 @@ func (s side) yaml() string {
 			server = payments
 		}
 		fmt.Fprintf(&b, "  outbound: [{name: out, listen: \"127.0.0.1:0\", destination: peer%s}]\n", s.listener)
-		fmt.Fprintf(&b, "  destinations: [{name: peer, addresses: [\"%s\"], spiffeIDs: [%q]}]\n",
-			strings.Join(s.to, `", "`), server)
+		fmt.Fprintf(&b, "  destinations: [{name: peer, addresses: [\"%s\"], spiffeIDs: [%q]%s}]\n",
+			strings.Join(s.to, `", "`), server, s.overQUIC())
 	}
 	if s.directory != "" {
 		fmt.Fprintf(&b, "  policies: {directory: %q}\n", s.directory)
@@ -121,6 +132,10 @@ type pair struct {
 	outID   *identitytest.StaticSource
 }
 
+// quicEnv is an environment variable that makes the hop of every pair a stream of
+// QUIC, if it is not empty: what is true over TCP has to be true over QUIC as well.
+const quicEnv = "OUTRIDER_TEST_QUIC"
+
 // newPair starts both, and lets the caller in unless in has policies.
 func newPair(t testing.TB, in, out side) *pair {
 	t.Helper()
@@ -130,7 +145,16 @@ func newPair(t testing.TB, in, out side) *pair {
 	if in.policies == "" && in.directory == "" {
 		in.policies = allowMesh
 	}
+	if out.quic == "" && os.Getenv(quicEnv) != "" {
+		out.quic = "On"
+	}
+	if out.quic != "" && out.quicPort == "" {
+		in.spec += "\n  quic: {listen: \"127.0.0.1:0\"}\n"
+	}
 	p.in = in.start(t)
+	if out.quic != "" && out.quicPort == "" {
+		_, out.quicPort, _ = net.SplitHostPort(p.in.QUICAddress())
+	}
 	out.to = append(out.to, p.in.Address(t, "in"))
 	p.out = out.start(t)
 	return p
@@ -142,6 +166,23 @@ func serveApp(t testing.TB, h http.HandlerFunc) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
+}
+
+// serveHTTP2 runs an application of HTTP/2 without TLS until the test ends.
+func serveHTTP2(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.Protocols = unencryptedHTTP2()
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// unencryptedHTTP2 is HTTP/2 with prior knowledge, and nothing else.
+func unencryptedHTTP2() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 // hello is an application with nothing to say.
