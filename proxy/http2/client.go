@@ -115,7 +115,7 @@ func (c *ClientConn) usable(now time.Time) bool {
 	if c.leaving == nil && (c.next > mostStream || c.peer.streams == 0) {
 		c.leaving = errRetired // by its numbers, or by a peer that takes none
 	}
-	return c.leaving == nil && c.dead == nil
+	return c.leaving == nil && c.dead == nil && c.lost == nil
 }
 
 // reserve takes a place for a stream, if there is one.
@@ -134,6 +134,8 @@ func (c *ClientConn) mayOpen(extended bool) (wait bool, err error) {
 	switch {
 	case c.dead != nil:
 		return false, c.dead
+	case c.lost != nil:
+		return false, c.lost
 	case c.leaving != nil && !errors.Is(c.leaving, errRetired):
 		return false, c.leaving
 	case c.full():
@@ -194,12 +196,12 @@ func (c *ClientConn) Release() {
 }
 
 // released closes the connection if it was the last use of one that is not to be
-// used again.
+// used again. One that is dead has its reader say goodbye and close it.
 func (c *ClientConn) released() {
 	shut := c.pool.isShut()
 	c.mu.Lock()
 	busy := len(c.streams)+c.reserved > 0
-	over := shut || c.leaving != nil || c.dead != nil
+	over := c.dead == nil && (shut || c.leaving != nil)
 	if !busy {
 		c.idleSince = time.Now()
 	}
@@ -228,7 +230,7 @@ func (c *ClientConn) headBegins(id uint32, ended bool) (sectionUse, error) {
 		return unused, c.spend(1) // it was called off in the meantime
 	case s.x.answer.here:
 		return c.beginTrailers(s, ended)
-	case s.ended, s.err != nil:
+	case s.closed, s.err != nil:
 		return unused, c.spend(1)
 	}
 	return forResponse, nil
@@ -256,7 +258,9 @@ func (c *ClientConn) response(id uint32, ended bool) {
 	}
 	if err := c.takeResponse(s, ended); err != nil {
 		s.fail(err)
-		return
+	}
+	if ended {
+		s.finish()
 	}
 	c.tell(s)
 }
@@ -277,16 +281,13 @@ func (c *ClientConn) takeResponse(s *stream, ended bool) error {
 		a.final = response{}
 		return nil
 	}
-	a.here = true
+	a.here, s.headed = true, true
 	switch {
 	case request.IsTunnel() && a.final.Status < 300:
 	case a.final.bodiless(request.Method):
 		s.left = 0
 	case a.final.lengths == 1:
 		s.left = a.final.length
-	}
-	if ended {
-		return s.finish()
 	}
 	return nil
 }

@@ -72,6 +72,10 @@ type conn struct {
 	owed                     int // received, and not granted again
 	// dead is why the connection carries nothing more.
 	dead error
+	// lost is why nothing can be written any more. What the other end had sent
+	// before is still read, until lostBy.
+	lost   error
+	lostBy time.Time
 	// changed are the streams whose exchange is to be told, once the reader has
 	// read all that has come.
 	changed []*stream

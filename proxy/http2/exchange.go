@@ -63,7 +63,7 @@ func (x *Exchange) begin(c *ServerConn, id uint32, ended bool) {
 	x.Body.reset()
 	s := &x.down
 	s.open(&c.conn, id, x)
-	s.ended = ended
+	s.headed, s.closed, s.ended = true, ended, ended
 	if err := x.Request.read(&c.head, ended, &c.server.rules); err != nil {
 		x.Err = err
 		s.err = err

@@ -130,6 +130,9 @@ func (c *conn) writeOnce() (more bool) {
 	c.mu.Lock()
 	b, mem := c.out, c.outMem
 	c.out, c.outMem = nil, nil
+	if c.lost != nil {
+		b = nil
+	}
 	c.unstall()
 	if c.dead == nil && moved(&c.writeBy, now, c.limits.WriteTimeout) { // else drain has set the last one
 		_ = c.net.SetWriteDeadline(c.writeBy) // a closed connection says so below
@@ -145,15 +148,27 @@ func (c *conn) writeOnce() (more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.fail(err)
-		c.out, c.outMem = nil, nil
-		socket.Abort(c.net) // ends the reader, which tells everybody
+		c.loseWriting(err, now)
 	}
 	if more = len(c.out) > 0; !more {
 		c.writing = false
 		c.written.Broadcast()
 	}
 	return more
+}
+
+// loseWriting gives up on writing. A server may have answered before it stopped
+// reading; from a client that takes no answers nothing is worth reading. It needs
+// c.mu.
+func (c *conn) loseWriting(err error, now time.Time) {
+	if c.eager && c.dead == nil {
+		c.lost, c.lostBy = err, now.Add(c.limits.LingerTimeout)
+		c.wake()
+		return
+	}
+	c.fail(err)
+	c.out, c.outMem = nil, nil
+	socket.Abort(c.net) // ends the reader, which tells everybody
 }
 
 // contain keeps a panic in a goroutine of the connection from ending the process.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	wire "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -58,6 +59,12 @@ func (p *peer) check(err error) {
 func (p *peer) raw(s string) {
 	_, err := p.w.WriteString(s)
 	p.check(err)
+}
+
+// pause sends what was written, and waits until everybody has seen it.
+func (p *peer) pause() {
+	p.flush()
+	<-time.After(time.Millisecond) // of fake time, which passes when nobody has anything to do
 }
 
 // flush sends what was written, all at once.

@@ -216,6 +216,9 @@ func (x *Exchange) sendBody(p []byte, last, trailed bool) (n int, done bool) {
 func (x *Exchange) passAnswer() (moved bool, f *message.Failure) {
 	for {
 		part := x.nextOfAnswer()
+		if _, broken := part.err.(*message.ProtocolError); broken { //nolint:errorlint // streams hold it as it is
+			return moved, x.failure(message.UpstreamSide, part.err) // nobody shall have any of it
+		}
 		n, sent, err := x.sendPart(&part)
 		if err != nil {
 			return moved, x.failure(message.ClientSide, err)

@@ -33,7 +33,7 @@ func (c *ServerConn) headBegins(id uint32, ended bool) (sectionUse, error) {
 // beginTrailers tells whether a section behind the head of a stream is taken.
 func (c *conn) beginTrailers(s *stream, ended bool) (sectionUse, error) {
 	switch {
-	case s.ended, isReset(s.err):
+	case s.closed, isReset(s.err):
 		return unused, c.streamFault(s.id, broken(streamClosed, "HEADERS on a stream that was closed"))
 	case s.err != nil:
 		return unused, c.spend(1)
@@ -57,7 +57,7 @@ func (c *ServerConn) crowded() bool {
 	}
 	open := 0
 	for _, s := range c.streams {
-		if !(s.sent && s.ended) && !isReset(s.err) {
+		if !(s.sent && s.closed) && !isReset(s.err) {
 			open++
 		}
 	}
@@ -91,19 +91,16 @@ func (c *conn) takeTrailers(id uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[id]
-	if s == nil || s.ended || s.err != nil {
+	if s == nil || s.closed || s.err != nil {
 		return nil
 	}
 	if c.head.broken != nil {
 		s.fail(c.head.broken)
-		return nil
+	} else {
+		s.tail, c.head = c.head, s.tail
+		s.trailed = true
 	}
-	s.tail, c.head = c.head, s.tail
-	s.trailed = true
-	if err := s.finish(); err != nil {
-		s.ended = true
-		s.fail(err)
-	}
+	s.finish()
 	return nil
 }
 
