@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,14 @@ type peer struct {
 	enc   *hpack.Encoder
 	block bytes.Buffer
 	dec   *hpack.Decoder
+
+	// silent tells that pings are not answered, but seen.
+	silent bool
+	// left and id are the application's own notes.
+	left bool
+	id   uint32
+
+	mu sync.Mutex // guards writing, where two goroutines do it
 }
 
 func newPeer(t testing.TB, nc net.Conn) *peer {

@@ -23,7 +23,8 @@ type relayed struct{ client, upstream, failure string }
 
 // relayCase is a request, what the next hop does about it, and what comes of it.
 type relayCase struct {
-	name string
+	name  string
+	edits message.Edits
 	// ask sends the request; a GET if it is nil.
 	ask func(p *peer)
 	// answer is called when the head of the request is there.
@@ -37,7 +38,7 @@ func carry(t *testing.T, l limits.Limits, dialed Dialed, c *relayCase) (got rela
 	synctest.Test(t, func(t *testing.T) {
 		var log transcript
 		r := newRig(t, l, func(nc net.Conn) { log.serve(t, nc, c.answer) })
-		r.dialed = dialed
+		r.dialed, r.edits = dialed, c.edits
 		nc, _ := r.connect()
 		p := newPeer(t, nc)
 		p.greet()
