@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,3 +154,5 @@ func (r *rig) failure() string {
 	}
 	return describeFailure(r.failures[0])
 }
+
+func number(id uint32) string { return strconv.Itoa(int(id)) }

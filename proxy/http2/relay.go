@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/message"
@@ -306,7 +305,7 @@ func (x *Exchange) sendHead(p *part) bool {
 	if r.Status == 204 || r.interim() {
 		without = message.ContentLength // forbidden there (RFC 9110 §8.6)
 	}
-	c.put(":status", strconv.Itoa(r.Status))
+	c.put(":status", r.pseudo[statusField])
 	c.putFields(&r.head, x.relay.up.dialed.FromSidecar, without)
 	c.endSection(s, p.last && p.tail == nil)
 	x.begun = x.begun || !r.interim()

@@ -212,9 +212,9 @@ func (c *ServerConn) forgetStarting() {
 	c.starting = nil
 }
 
-// lingerBytes bounds what is thrown away after a close: what socket buffers hold,
-// as in package http1, so that no reset takes our last frames away.
-const lingerBytes = 16 << 20
+// lingerBytes is how much is thrown away after a close, beyond the window that the
+// client has for bodies, so that no reset takes our last frames away.
+const lingerBytes = 256 << 10
 
 func (c *ServerConn) linger() {
 	if c.net.SetReadDeadline(time.Now().Add(c.limits.LingerTimeout)) != nil {
@@ -222,7 +222,7 @@ func (c *ServerConn) linger() {
 	}
 	buf := c.buffers.get(smallBuffer)
 	defer c.buffers.put(buf)
-	for total := 0; total < lingerBytes; {
+	for total := 0; total < c.connWindow+lingerBytes; {
 		n, err := c.net.Read(*buf)
 		total += n
 		if err != nil {
