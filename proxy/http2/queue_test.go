@@ -8,9 +8,10 @@ import (
 // FuzzQueue compares the queue with a slice: what is taken is what was written, in
 // order and once, and after a rewind once more from where holding began.
 func FuzzQueue(f *testing.F) {
-	f.Add([]byte{0, 200, 1, 50, 4, 0, 200, 1, 255, 2, 1, 10, 3, 1, 9})
-	f.Add([]byte{4, 0, 255, 0, 255, 1, 255, 1, 255, 2, 1, 3})
-	f.Add([]byte{0, 10, 1, 3, 4, 1, 3, 2, 1, 3, 1, 3, 2})
+	f.Add([]byte{0, 200, 1, 50, 4, 0, 0, 200, 1, 100, 2, 0, 1, 10, 3, 0, 1, 9})
+	f.Add([]byte{4, 0, 0, 255, 0, 255, 1, 255, 1, 255, 2, 0, 1, 3})
+	f.Add([]byte{0, 10, 1, 3, 4, 0, 1, 3, 2, 0, 1, 3, 1, 3, 2, 0, 1, 9})
+	f.Add([]byte{4, 0, 0, 30, 0, 30, 1, 41, 1, 1, 1, 60, 2, 0, 1, 60, 1, 60})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		var q queue
 		b := new(Buffers)

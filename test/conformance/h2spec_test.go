@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -159,7 +160,11 @@ func relayHTTP2(ctx context.Context, pool *http2.Pool, x *http2.Exchange) {
 		_ = x.Respond(status, []byte("x-why: "+strconv.Quote(why.Error())+"\r\n"), nil)
 	}
 	if x.Err != nil {
-		respond(http.StatusBadRequest, x.Err)
+		status := http.StatusBadRequest
+		if broken, ok := errors.AsType[*message.ProtocolError](x.Err); ok && broken.Kind == message.HeadTooLarge {
+			status = http.StatusRequestHeaderFieldsTooLarge
+		}
+		respond(status, x.Err)
 		return
 	}
 	up, err := pool.Get(ctx, x.Started)
