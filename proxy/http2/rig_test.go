@@ -186,7 +186,7 @@ func (r *rig) close() {
 // of golang.org/x/net.
 func serveNetHTTP(h http.HandlerFunc) func(net.Conn) {
 	return func(nc net.Conn) {
-		s := &http.Server{Handler: h, Protocols: onlyHTTP2(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: time.Minute}
+		s := &http.Server{DisableGeneralOptionsHandler: true, Handler: h, Protocols: onlyHTTP2(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: time.Minute}
 		_ = s.Serve(newOneConn(nc))
 	}
 }
