@@ -259,11 +259,25 @@ func TestAClientThatMakesUsTalkAndDoesNotListen(t *testing.T) {
 		"PING":     func(p *peer, _ int) { p.frame(wire.FramePing, 0, 0, "12345678") },
 		"SETTINGS": func(p *peer, _ int) { p.frame(wire.FrameSettings, 0, 0, "") },
 		"requests": func(p *peer, i int) { p.get(uint32(2*i + 1)) },
-		"resets":   func(p *peer, i int) { p.get(uint32(2*i + 1)); p.frame(wire.FrameRSTStream, 0, uint32(2*i+1), u32(8)) },
+		"pings beside a body": func(p *peer, i int) {
+			if i == 0 {
+				p.post(1, "x-read: y")
+			}
+			p.data(1, false, "x")
+			for range frameWorth - 1 {
+				p.frame(wire.FramePing, 0, 0, "12345678")
+			}
+		},
+		"resets": func(p *peer, i int) { p.get(uint32(2*i + 1)); p.frame(wire.FrameRSTStream, 0, uint32(2*i+1), u32(8)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, limits.Default(), nil, func(t *testing.T, r *rig) {
-				r.handle = func(x *Exchange) { _ = x.Respond(200, []byte("x: "+strings.Repeat("y", 8000)+"\r\n"), nil) }
+				r.handle = func(x *Exchange) {
+					for err := error(nil); err == nil; { // an upload that is taken
+						_, err = x.Body.Next()
+					}
+					_ = x.Respond(200, []byte("x: "+strings.Repeat("y", 8000)+"\r\n"), nil)
+				}
 				before := heap()
 				p, _ := r.raw()
 				start := time.Now()

@@ -143,6 +143,16 @@ func within(t *testing.T, what string, took, limit time.Duration) {
 	}
 }
 
+// appSays has the application say something on its first connection.
+func (r *rig) appSays(s string) {
+	r.mu.Lock()
+	nc := r.apps[0]
+	r.mu.Unlock()
+	if _, err := io.WriteString(nc, s); err != nil {
+		r.t.Error(err)
+	}
+}
+
 // failure is the only failure of Forward there was.
 func (r *rig) failure() string {
 	r.t.Helper()

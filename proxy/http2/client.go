@@ -138,6 +138,8 @@ func (c *ClientConn) mayOpen(extended bool) (wait bool, err error) {
 		return false, c.lost
 	case c.leaving != nil && !errors.Is(c.leaving, errRetired):
 		return false, c.leaving
+	case c.next > mostStream:
+		return false, errRetired
 	case c.full():
 		return true, nil
 	case extended && !c.peer.known:

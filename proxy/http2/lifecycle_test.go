@@ -171,6 +171,30 @@ func TestAPanic(t *testing.T) {
 	}
 }
 
+// A panic in a goroutine of the connection to the next hop goes to the client whose
+// call it touches.
+func TestAPanicOfANextHopsReader(t *testing.T) {
+	inBubble(t, limits.Default(), rawApp(t, onRequest(nobody)), func(t *testing.T, r *rig) {
+		p, _ := r.raw()
+		p.get(1)
+		p.flush()
+		synctest.Wait()
+		r.toApp[0].LimitReads(func() int { panic("boom") })
+		r.pool.conns[0].mu.Lock()
+		r.pool.conns[0].wake() // it reads, and finds nothing
+		r.pool.conns[0].mu.Unlock()
+		r.appSays("x")
+		if got := p.next(); got != "connection reset" {
+			t.Error(got)
+		}
+		synctest.Wait()
+		if len(r.ends) != 1 || !strings.Contains(r.ends[0].Error(), "boom") {
+			t.Errorf("ends %v", r.ends)
+		}
+		r.stats(0, 0)
+	})
+}
+
 // refuseFirst refuses the first stream and answers the others.
 func refuseFirst(say func(p *peer, id uint32)) (app func(p *peer, f wire.Frame), got *string) {
 	got = new(string)

@@ -179,11 +179,12 @@ func (c *conn) contain() {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
 	c.writing = false
 	c.written.Broadcast()
 	c.fail(errPanicked)
+	c.mu.Unlock()
+	c.deliver()
 	socket.Abort(c.net)
 }
 

@@ -19,6 +19,9 @@ func (c *ServerConn) headBegins(id uint32, ended bool) (sectionUse, error) {
 	case !c.isNew(id):
 		return unused, broken(streamClosed, "HEADERS on a stream that was closed")
 	}
+	if err := c.listens(); err != nil {
+		return unused, err
+	}
 	c.last = id
 	switch {
 	case c.stage == finishing: // the client will send it again elsewhere

@@ -43,7 +43,8 @@ type rig struct {
 	ends []error
 	// clients are the clients' ends.
 	clients []*memnet.Conn
-	toApp   []*memnet.Conn
+	// toApp are our ends of the connections to the application, and apps its own.
+	toApp, apps []*memnet.Conn
 }
 
 const pipeBytes = 64 << 10
@@ -67,6 +68,9 @@ func (r *rig) dial(context.Context) (Dialed, error) {
 	r.mu.Unlock()
 	r.wg.Go(func() {
 		defer theirs.Close()
+		r.mu.Lock()
+		r.apps = append(r.apps, theirs)
+		r.mu.Unlock()
 		r.app(theirs)
 	})
 	d := r.dialed
