@@ -158,7 +158,7 @@ func (c *ClientConn) openStream(s *stream, x *Exchange) {
 	c.reserved--
 	c.begun++
 	c.last = c.next
-	s.open(&c.conn, c.next, x)
+	s.open(&c.conn, c.next)
 	c.next += 2
 	x.answer.reset()
 }

@@ -1,14 +1,19 @@
 package http2
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	wire "golang.org/x/net/http2"
 
+	"github.com/outrider-mesh/outrider/internal/testkit/memnet"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
@@ -166,6 +171,60 @@ func TestAPanic(t *testing.T) {
 				}
 				other.get(3)
 				other.want("3 :status=200 END")
+			})
+		})
+	}
+}
+
+// panicking is a connection whose writes panic when they are told to.
+type panicking struct {
+	net.Conn
+	now atomic.Bool
+}
+
+func (c *panicking) Write(p []byte) (int, error) {
+	if c.now.Load() {
+		panic("boom")
+	}
+	return c.Conn.Write(p)
+}
+
+// Whoever writes to a connection that panics, nobody else waits for it.
+func TestAPanicOfAWriter(t *testing.T) {
+	for name, set := range map[string]func(client, next *panicking){
+		"to the client":   func(client, _ *panicking) { client.now.Store(true) },
+		"to the next hop": func(_, next *panicking) { next.now.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, limits.Default(), rawApp(t, onRequest(answersAll)), func(t *testing.T, r *rig) {
+				theirs, ours := memnet.Pipe(pipeBytes)
+				client, next := &panicking{Conn: ours}, new(panicking)
+				dial := r.pool.opts.Dial
+				r.pool.opts.Dial = func(ctx context.Context) (Dialed, error) {
+					d, err := dial(ctx)
+					if next.Conn == nil { // the first
+						next.Conn, d.Conn = d.Conn, next
+					}
+					return d, err
+				}
+				ended := make(chan any, 1)
+				r.wg.Go(func() {
+					defer func() { ended <- recover() }()
+					_ = r.server.NewConn(client).Serve(r.forward)
+				})
+				p := newPeer(t, theirs)
+				p.greet()
+				p.get(1)
+				p.want("1 :status=200 END")
+				synctest.Wait()
+				set(client, next)
+				p.get(3)
+				p.get(5)
+				p.flush()
+				if v := fmt.Sprint(<-ended); !strings.Contains(v, "boom") {
+					t.Errorf("%.100s", v)
+				}
+				theirs.Close()
 			})
 		})
 	}

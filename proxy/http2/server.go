@@ -112,7 +112,7 @@ func (c *ServerConn) Serve(handle func(*Exchange)) error {
 	returned := false
 	defer func() {
 		if !returned {
-			c.crash("the reader of the connection has ended")
+			c.giveUp("")
 			c.wait()
 		}
 	}()
@@ -299,26 +299,14 @@ func (c *ServerConn) run(x *Exchange) {
 	returned := false
 	defer func() {
 		if !returned {
-			c.crash(fmt.Sprintf("%v\n%s", recover(), debug.Stack()))
-			x.end()
+			c.giveUp(fmt.Sprintf("%v\n%s", recover(), debug.Stack()))
+			x.settle()
 		}
 	}()
 	c.handle(x)
 	x.end()
 	returned = true
 	c.server.exchanges.Put(x)
-}
-
-// crash cuts the connection off, whatever state it is in.
-func (c *ServerConn) crash(why string) {
-	c.mu.Lock()
-	if c.panicked == "" {
-		c.panicked = why
-	}
-	c.fail(errPanicked)
-	c.mu.Unlock()
-	c.deliver()
-	socket.Abort(c.net)
 }
 
 // Abort cuts the connection off, whatever it is doing. On TLS no close_notify is

@@ -5,9 +5,16 @@ import "github.com/outrider-mesh/outrider/proxy/message"
 // stream is one stream of a connection, seen from either of its ends. All of it is
 // guarded by conn.mu, but for what the comments say.
 type stream struct {
+	streamState
+	x *Exchange // who is told of changes; the same for good
+	// tail is the trailer section. It belongs to the exchange once ended is set.
+	tail head
+}
+
+// streamState is what begins anew with each stream.
+type streamState struct {
 	c  *conn
 	id uint32
-	x  *Exchange // who is told of changes
 
 	// What we receive.
 	in     queue
@@ -20,9 +27,7 @@ type stream struct {
 	closed bool  // the peer has sent END_STREAM
 	ended  bool  // and with it all that it should
 	// err is why nothing more is received, if the stream did not end in order.
-	err error
-	// tail is the trailer section. It belongs to the exchange once ended is set.
-	tail    head
+	err     error
 	trailed bool // there is a trailer section
 
 	// What we send.
@@ -37,12 +42,8 @@ type stream struct {
 
 // open makes s ready for stream id of c, of which nothing was received. It needs
 // c.mu.
-func (s *stream) open(c *conn, id uint32, x *Exchange) {
-	tail := s.tail
-	*s = stream{
-		c: c, id: id, x: x, left: -1, tail: tail,
-		window: c.streamWindow, credit: c.peer.window,
-	}
+func (s *stream) open(c *conn, id uint32) {
+	s.streamState = streamState{c: c, id: id, left: -1, window: c.streamWindow, credit: c.peer.window}
 	s.tail.reset()
 	c.streams[id] = s
 }
