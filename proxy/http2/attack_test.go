@@ -253,6 +253,31 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
+// A request that was called off counts as long as its handler runs.
+func TestHandlersOfWhatWasCalledOffAreBounded(t *testing.T) {
+	l := limits.Default()
+	l.StreamResets = 100_000
+	inBubble(t, l, nil, func(t *testing.T, r *rig) {
+		over := make(chan struct{})
+		begun := make(chan struct{}, 100_000)
+		r.handle = func(x *Exchange) {
+			begun <- struct{}{}
+			<-over
+			x.Abort()
+		}
+		p, _ := r.raw()
+		for i := range uint32(500) {
+			p.get(2*i + 1)
+			p.frame(wire.FrameRSTStream, 0, 2*i+1, u32(8))
+			p.pause()
+		}
+		if len(begun) != 2*l.ConcurrentStreams {
+			t.Errorf("%d handlers run, want %d", len(begun), 2*l.ConcurrentStreams)
+		}
+		close(over)
+	})
+}
+
 // A client that says what it may and reads nothing is not answered without end.
 func TestAClientThatMakesUsTalkAndDoesNotListen(t *testing.T) {
 	for name, say := range map[string]func(p *peer, i int){
