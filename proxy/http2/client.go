@@ -115,7 +115,7 @@ func (c *ClientConn) usable(now time.Time) bool {
 	if c.leaving == nil && (c.next > mostStream || c.peer.streams == 0) {
 		c.leaving = errRetired // by its numbers, or by a peer that takes none
 	}
-	return c.leaving == nil && c.dead == nil
+	return c.leaving == nil && c.dead == nil && c.lost == nil
 }
 
 // reserve takes a place for a stream, if there is one.
@@ -138,8 +138,12 @@ func (c *ClientConn) mayOpen(extended bool) (wait bool, err error) {
 	switch {
 	case c.dead != nil:
 		return false, c.dead
+	case c.lost != nil:
+		return false, c.lost
 	case c.leaving != nil && !errors.Is(c.leaving, errRetired):
 		return false, c.leaving
+	case c.next > mostStream:
+		return false, errRetired
 	case c.full():
 		return true, nil
 	case extended && !c.peer.known:
@@ -158,7 +162,7 @@ func (c *ClientConn) openStream(s *stream, x *Exchange) {
 	c.reserved--
 	c.begun++
 	c.last = c.next
-	s.open(&c.conn, c.next, x)
+	s.open(&c.conn, c.next)
 	c.next += 2
 	x.answer.reset()
 }
@@ -198,12 +202,12 @@ func (c *ClientConn) Release() {
 }
 
 // released closes the connection if it was the last use of one that is not to be
-// used again.
+// used again. One that is dead has its reader say goodbye and close it.
 func (c *ClientConn) released() {
 	shut := c.pool.isShut()
 	c.mu.Lock()
 	busy := len(c.streams)+c.reserved > 0
-	over := shut || c.leaving != nil || c.dead != nil
+	over := c.dead == nil && (shut || c.leaving != nil)
 	if !busy {
 		c.idleSince = time.Now()
 	}
@@ -219,115 +223,3 @@ func (c *ClientConn) Close() {
 	c.closeOnce.Do(func() { _ = c.net.Close() })
 	<-c.done
 }
-
-// headBegins implements role.
-func (c *ClientConn) headBegins(id uint32, ended bool) (sectionUse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.streams[id]
-	switch {
-	case s == nil && c.isNew(id):
-		return unused, broken(protocolError, "HEADERS on a stream that was not opened")
-	case s == nil:
-		return unused, c.spend(1) // it was called off in the meantime
-	case s.x.answer.here:
-		return c.beginTrailers(s, ended)
-	case s.ended, s.err != nil:
-		return unused, c.spend(1)
-	}
-	return forResponse, nil
-}
-
-// headEnds implements role.
-func (c *ClientConn) headEnds(use sectionUse, id uint32, ended bool) error {
-	switch use {
-	case forResponse:
-		c.response(id, ended)
-	case forTrailers:
-		return c.takeTrailers(id)
-	case unused, forRequest:
-	}
-	return nil
-}
-
-// response takes a response head.
-func (c *ClientConn) response(id uint32, ended bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.streams[id]
-	if s == nil || s.err != nil {
-		return
-	}
-	if err := c.takeResponse(s, ended); err != nil {
-		s.fail(err)
-		return
-	}
-	c.tell(s)
-}
-
-func (c *ClientConn) takeResponse(s *stream, ended bool) error {
-	a, request := &s.x.answer, &s.x.Request
-	if err := a.final.read(&c.head); err != nil {
-		return err
-	}
-	if a.final.interim() {
-		if a.count++; a.count > c.limits.InterimResponses {
-			return message.ErrInterimLoop
-		}
-		if ended {
-			return message.Violation("an interim response that ends the stream")
-		}
-		a.interim = append(a.interim, a.final)
-		a.final = response{}
-		return nil
-	}
-	a.here = true
-	switch {
-	case request.IsTunnel() && a.final.Status < 300:
-	case a.final.bodiless(request.Method):
-		s.left = 0
-	case a.final.lengths == 1:
-		s.left = a.final.length
-	}
-	if ended {
-		return s.finish()
-	}
-	return nil
-}
-
-// wasReset implements role. Who serves may end what it likes.
-func (c *ClientConn) wasReset(*stream) error { return nil }
-
-// pinged implements role.
-func (c *ClientConn) pinged([8]byte) {}
-
-// before implements role: a connection that takes no more streams ends with the
-// last one.
-func (c *ClientConn) before() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if errors.Is(c.leaving, errGoAway) && len(c.streams)+c.reserved == 0 {
-		return errClosing
-	}
-	return nil
-}
-
-// quiet implements role.
-func (c *ClientConn) quiet() {}
-
-// goAway implements role: no more streams are opened, and those that the other end
-// has not begun never will be (RFC 9113 §6.8).
-func (c *ClientConn) goAway(last uint32, code Code) {
-	c.leaving = errGoAway
-	for id, s := range c.streams {
-		if id > last {
-			s.fail(unprocessedError{code})
-		}
-	}
-}
-
-// unprocessedError is a stream that the other end has promised not to have begun.
-type unprocessedError struct{ code Code }
-
-// Error implements error.
-func (e unprocessedError) Error() string { return "not begun: " + e.code.String() }

@@ -72,6 +72,10 @@ type conn struct {
 	owed                     int // received, and not granted again
 	// dead is why the connection carries nothing more.
 	dead error
+	// lost is why nothing can be written any more. What the other end had sent
+	// before is still read, until lostBy.
+	lost   error
+	lostBy time.Time
 	// changed are the streams whose exchange is to be told, once the reader has
 	// read all that has come.
 	changed []*stream
@@ -88,7 +92,7 @@ type conn struct {
 }
 
 // recentResets is how many streams that we reset are remembered.
-const recentResets = 32
+const recentResets = 128
 
 func (c *conn) init(nc net.Conn, l *limits.Limits, b *Buffers, r role) {
 	now := time.Now()
@@ -213,10 +217,24 @@ func (c *conn) wasResetByUs(id uint32) bool {
 
 // spend accounts for a frame that has us work for nothing. It needs c.mu.
 func (c *conn) spend(n int) error {
-	if c.idleFrames.spend(n, c.in.now) {
+	if !c.idleFrames.spend(n, c.in.now) {
+		return broken(enhanceYourCalm, "too many frames that carry nothing")
+	}
+	return c.listens()
+}
+
+// controlRoom is how many bytes of control frames may wait beside heads and bodies:
+// some 7,000 answers to pings.
+const controlRoom = 128 << 10
+
+// listens tells that what we have to say is taken. A peer that has us talk and does
+// not listen may send useful frames as well, and so never run out of budget. It
+// needs c.mu.
+func (c *conn) listens() error {
+	if len(c.out) <= c.limits.WriteBuffer+c.limits.HeadBytes+controlRoom {
 		return nil
 	}
-	return broken(enhanceYourCalm, "too many frames that carry nothing")
+	return broken(enhanceYourCalm, "too many answers that are not taken")
 }
 
 // earn accounts for useful work. It needs c.mu.

@@ -66,7 +66,7 @@ func (c *conn) beginData(h wire.FrameHeader, n int) error {
 		c.owe(size - n) // the padding needs no room; the rest may go into a stream
 	}
 	s := c.streams[h.StreamID]
-	if s == nil || s.ended || s.err != nil {
+	if s == nil || s.closed || s.err != nil {
 		return c.strayData(h, s, n)
 	}
 	if n > 0 {
@@ -92,7 +92,7 @@ func (c *conn) strayData(h wire.FrameHeader, s *stream, n int) error {
 	switch {
 	case s == nil && c.isNew(h.StreamID):
 		return broken(protocolError, "DATA on a stream that was not opened")
-	case s == nil && c.wasResetByUs(h.StreamID), s != nil && !s.ended && !isReset(s.err):
+	case s == nil && c.wasResetByUs(h.StreamID), s != nil && !s.closed && !isReset(s.err):
 		if n >= fairFrame {
 			return nil // it was on its way, and no more work than any other
 		}
@@ -113,7 +113,7 @@ func (c *conn) piece(id uint32, p []byte, expected int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[id]
-	if s == nil || s.ended || s.err != nil {
+	if s == nil || s.closed || s.err != nil {
 		return
 	}
 	s.in.write(p, expected, c.buffers)
@@ -126,17 +126,8 @@ func (c *conn) endData(h wire.FrameHeader) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.streams[h.StreamID]
-	if s == nil || s.ended {
-		return nil
-	}
-	if s.err != nil {
-		s.ended = !isReset(s.err)
-		return nil
-	}
-	if err := s.finish(); err != nil {
-		s.ended = true
-		s.fail(err)
+	if s := c.streams[h.StreamID]; s != nil && !s.closed {
+		s.finish()
 	}
 	return nil
 }

@@ -42,6 +42,8 @@ type Exchange struct {
 	down  stream
 	by    time.Time // when the wait under way ends
 	begun bool      // the head of the final answer is written
+	// settled tells that the stream has ended.
+	settled bool
 
 	// Guarded by the lock of the connection to the next hop.
 	up     stream
@@ -51,7 +53,7 @@ type Exchange struct {
 func newExchange() *Exchange {
 	x := &Exchange{wake: make(chan struct{}, 1)}
 	x.Body.x = x
-	x.up.x = x
+	x.down.x, x.up.x = x, x
 	return x
 }
 
@@ -59,11 +61,11 @@ func newExchange() *Exchange {
 func (x *Exchange) begin(c *ServerConn, id uint32, ended bool) {
 	x.c, x.Started = c, c.in.now
 	x.Err, x.Status, x.Sent, x.FirstByte = nil, 0, 0, 0
-	x.code, x.continued, x.begun, x.by = internalError, false, false, time.Time{}
+	x.code, x.continued, x.begun, x.settled, x.by = internalError, false, false, false, time.Time{}
 	x.Body.reset()
 	s := &x.down
-	s.open(&c.conn, id, x)
-	s.ended = ended
+	s.open(&c.conn, id)
+	s.headed, s.closed, s.ended = true, ended, ended
 	if err := x.Request.read(&c.head, ended, &c.server.rules); err != nil {
 		x.Err = err
 		s.err = err
@@ -83,9 +85,24 @@ func (x *Exchange) begin(c *ServerConn, id uint32, ended bool) {
 
 // end ends the stream, if it has not ended in order, and gives everything back.
 func (x *Exchange) end() {
-	c, s := x.c, &x.down
+	x.settle()
+	x.c.push()
 	x.Body.release()
+	x.Request.reset()
+	x.answer.reset()
+	x.down.tail.reset()
+	x.up.tail.reset()
+}
+
+// settle is the part of end that its connection must know of, even after a panic.
+func (x *Exchange) settle() {
+	c, s := x.c, &x.down
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x.settled {
+		return
+	}
+	x.settled = true
 	if s.sent && s.err == nil {
 		c.earn(streamWorth)
 		c.calledOff.earn(1)
@@ -101,12 +118,6 @@ func (x *Exchange) end() {
 	if c.stage == finishing && c.running == 0 {
 		c.wake()
 	}
-	c.mu.Unlock()
-	c.push()
-	x.Request.reset()
-	x.answer.reset()
-	x.down.tail.reset()
-	x.up.tail.reset()
 }
 
 // Abort ends the exchange without an answer: the stream is reset, with the code

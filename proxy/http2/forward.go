@@ -52,7 +52,7 @@ func (x *Exchange) keepBody() {
 		x.Body.given = 0
 	}
 	if x.Body.size == int64(len(x.Body.ahead)) {
-		s.in.keep = true
+		s.in.hold()
 	}
 }
 
@@ -202,14 +202,15 @@ func (x *Exchange) close(f *message.Failure) {
 
 // codeTowards is what the next hop is told when its answer is not wanted any more.
 func codeTowards(f *message.Failure) Code {
-	var reset *ResetError
-	var broken *message.ProtocolError
-	switch {
-	case f == nil:
+	if f == nil {
 		return cancel
-	case f.Side == message.ClientSide && errors.As(f.Err, &reset):
+	}
+	reset, isOne := errors.AsType[*ResetError](f.Err)
+	_, broken := errors.AsType[*message.ProtocolError](f.Err)
+	switch {
+	case f.Side == message.ClientSide && isOne:
 		return reset.Code
-	case f.Side == message.UpstreamSide && errors.As(f.Err, &broken):
+	case f.Side == message.UpstreamSide && broken:
 		return protocolError
 	}
 	return cancel
@@ -217,12 +218,12 @@ func codeTowards(f *message.Failure) Code {
 
 // codeOf is what the client is told when its answer cannot be completed.
 func codeOf(f *message.Failure) Code {
-	var reset *ResetError
-	var broken *message.ProtocolError
+	reset, isOne := errors.AsType[*ResetError](f.Err)
+	_, broken := errors.AsType[*message.ProtocolError](f.Err)
 	switch {
-	case f.Side == message.UpstreamSide && errors.As(f.Err, &reset):
+	case f.Side == message.UpstreamSide && isOne:
 		return reset.Code
-	case f.Side == message.ClientSide && errors.As(f.Err, &broken):
+	case f.Side == message.ClientSide && broken:
 		return protocolError
 	case f.Unprocessed:
 		return refusedStream

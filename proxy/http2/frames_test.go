@@ -219,7 +219,7 @@ var bodyCases = []frameCase{
 	greeted("transfer-encoding in trailers", func(p *peer) { p.post(1); p.headers(1, true, "transfer-encoding: b") }, "1 POST / a malformed: "+noHop+"; RST 1 PROTOCOL_ERROR"),
 	greeted("a framing trailer with an underscore", func(p *peer) { p.post(1); p.headers(1, true, "content_length: b") }, "1 POST / a malformed: "+noUnderline+"; RST 1 PROTOCOL_ERROR"),
 	greeted("CRLF in trailers", func(p *peer) { p.post(1); p.headers(1, true, "a: b\r\nc: d") }, "1 POST / a malformed: "+noControl+"; RST 1 PROTOCOL_ERROR"),
-	greeted("trailers over their limit", func(p *peer) { p.post(1); p.headers(1, true, "a: "+strings.Repeat("b", 512)) }, "1 POST / a head: the header section is over its limit; RST 1 NO_ERROR"),
+	greeted("trailers over their limit", func(p *peer) { p.post(1); p.headers(1, true, "a: "+strings.Repeat("b", 512)) }, "1 POST / a head: the header section is over its limit"),
 	greeted("HEADERS behind the end", func(p *peer) { p.post(1); p.data(1, true, "x"); p.headers(1, true, "a: b") }, "1 POST / a malformed: HEADERS on a stream that was closed; RST 1 STREAM_CLOSED"),
 }
 

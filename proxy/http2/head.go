@@ -174,7 +174,7 @@ func (h *head) note(f *field) *message.ProtocolError {
 			return message.Violation("a field that belongs to a connection of HTTP/1.1")
 		}
 	case message.TE:
-		if !message.EqualFold(f.value, "trailers") {
+		if f.value != "trailers" {
 			return message.Violation("te asks for something other than trailers")
 		}
 		h.trailers = true

@@ -173,6 +173,10 @@ func (in *input) expect() error {
 	if c.woken {
 		return nil // a deadline that has passed is in force
 	}
+	if c.lost != nil {
+		in.readBy = c.lostBy
+		return c.net.SetReadDeadline(in.readBy)
+	}
 	within := c.interval
 	if c.idleTime > 0 && len(c.streams) == 0 {
 		within = min(within, c.idleTime)
@@ -229,6 +233,8 @@ func (c *conn) silent() error {
 	case c.woken:
 		c.woken = false
 		c.in.readBy = time.Time{}
+	case c.lost != nil:
+		return c.lost
 	case c.in.inFrame:
 		return errSlowFrame
 	case len(c.streams) == 0:

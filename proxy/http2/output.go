@@ -87,7 +87,7 @@ func (c *conn) unstall() {
 // to add: a system call costs more than all that a small message does.
 func (c *conn) push() {
 	c.mu.Lock()
-	if c.writing || len(c.out) == 0 {
+	if c.writing || len(c.out) == 0 || c.dead != nil { // the last words are drain's
 		c.mu.Unlock()
 		return
 	}
@@ -107,7 +107,7 @@ func (c *conn) push() {
 func (c *conn) flushLater() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.writing || len(c.out) == 0 {
+	if c.writing || len(c.out) == 0 || c.dead != nil {
 		return
 	}
 	c.writing = true
@@ -130,24 +130,22 @@ func (c *conn) writeOnce() (more bool) {
 	c.mu.Lock()
 	b, mem := c.out, c.outMem
 	c.out, c.outMem = nil, nil
+	if c.lost != nil {
+		b = nil
+	}
 	c.unstall()
 	if c.dead == nil && moved(&c.writeBy, now, c.limits.WriteTimeout) { // else drain has set the last one
 		_ = c.net.SetWriteDeadline(c.writeBy) // a closed connection says so below
 	}
 	c.mu.Unlock()
-	var err error
-	if len(b) > 0 {
-		_, err = c.net.Write(b)
-	}
+	err := c.writeOut(b)
 	if mem != nil {
 		c.buffers.put(mem)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.fail(err)
-		c.out, c.outMem = nil, nil
-		socket.Abort(c.net) // ends the reader, which tells everybody
+		c.loseWriting(err, now)
 	}
 	if more = len(c.out) > 0; !more {
 		c.writing = false
@@ -156,19 +154,57 @@ func (c *conn) writeOnce() (more bool) {
 	return more
 }
 
+// writeOut writes b. A panic of the connection below ends it, and leaves nobody
+// writing.
+func (c *conn) writeOut(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			c.giveUp("")
+		}
+	}()
+	_, err := c.net.Write(b)
+	returned = true
+	return err
+}
+
+// loseWriting gives up on writing. A server may have answered before it stopped
+// reading; from a client that takes no answers nothing is worth reading. It needs
+// c.mu.
+func (c *conn) loseWriting(err error, now time.Time) {
+	if c.eager && c.dead == nil {
+		c.lost, c.lostBy = err, now.Add(c.limits.LingerTimeout)
+		c.wake()
+		return
+	}
+	c.fail(err)
+	c.out, c.outMem = nil, nil
+	socket.Abort(c.net) // ends the reader, which tells everybody
+}
+
 // contain keeps a panic in a goroutine of the connection from ending the process.
 // It is passed on to whoever owns an exchange that it touches.
 func (c *conn) contain() {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		c.giveUp(fmt.Sprintf("%v\n%s", v, debug.Stack()))
 	}
+}
+
+// giveUp cuts the connection off after a panic. why is empty where somebody else
+// tells.
+func (c *conn) giveUp(why string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
+	if c.panicked == "" {
+		c.panicked = why
+	}
 	c.writing = false
 	c.written.Broadcast()
 	c.fail(errPanicked)
+	c.mu.Unlock()
+	c.deliver()
 	socket.Abort(c.net)
 }
 

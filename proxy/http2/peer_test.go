@@ -9,8 +9,10 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	wire "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -30,6 +32,14 @@ type peer struct {
 	enc   *hpack.Encoder
 	block bytes.Buffer
 	dec   *hpack.Decoder
+
+	// silent tells that pings are not answered, but seen.
+	silent bool
+	// left and id are the application's own notes.
+	left bool
+	id   uint32
+
+	mu sync.Mutex // guards writing, where two goroutines do it
 }
 
 func newPeer(t testing.TB, nc net.Conn) *peer {
@@ -58,6 +68,12 @@ func (p *peer) check(err error) {
 func (p *peer) raw(s string) {
 	_, err := p.w.WriteString(s)
 	p.check(err)
+}
+
+// pause sends what was written, and waits until everybody has seen it.
+func (p *peer) pause() {
+	p.flush()
+	<-time.After(time.Millisecond) // of fake time, which passes when nobody has anything to do
 }
 
 // flush sends what was written, all at once.

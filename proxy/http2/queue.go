@@ -12,9 +12,10 @@ type queue struct {
 	next  *block // the one to take from; nil when there is none
 	last  *block // the one to write to
 	size  int    // bytes to be taken
-	// keep tells that what was taken is held as well, up to keepMost bytes.
-	keep bool
-	kept int
+	// keep tells that what was taken is held as well, up to keepMost bytes: kept
+	// bytes so far, the first of them at from in the first block.
+	keep       bool
+	kept, from int
 }
 
 // write adds p. expected is how many bytes are on their way, p included.
@@ -79,6 +80,14 @@ func (q *queue) drop(b *Buffers) {
 	}
 }
 
+// hold begins keeping.
+func (q *queue) hold() {
+	q.keep, q.kept, q.from = true, 0, 0
+	if q.first != nil {
+		q.from = q.first.r
+	}
+}
+
 // forget ends keeping.
 func (q *queue) forget(b *Buffers) {
 	if q.keep {
@@ -92,7 +101,10 @@ func (q *queue) rewind() {
 	q.size = 0
 	for p := q.first; p != nil; p = p.next {
 		p.r = 0
-		q.size += p.w
+		if p == q.first {
+			p.r = q.from
+		}
+		q.size += p.w - p.r
 	}
 	q.next, q.kept = q.first, 0
 }

@@ -180,6 +180,10 @@ func (r *Request) ExpectsContinue() bool { return r.expects && r.HasBody() }
 // IsGRPC tells whether this is a gRPC call, whose answer is a status in trailers.
 func (r *Request) IsGRPC() bool { return r.grpc && r.Method == "POST" }
 
+// UpgradesTo is the protocol that the stream may be used for instead of HTTP, as
+// with HTTP/1.1: "websocket", or empty.
+func (r *Request) UpgradesTo() string { return r.Protocol }
+
 // IsTunnel tells whether an answer of 2xx makes the stream one of opaque bytes.
 func (r *Request) IsTunnel() bool { return r.Method == "CONNECT" }
 

@@ -19,6 +19,9 @@ func (c *ServerConn) headBegins(id uint32, ended bool) (sectionUse, error) {
 	case !c.isNew(id):
 		return unused, broken(streamClosed, "HEADERS on a stream that was closed")
 	}
+	if err := c.listens(); err != nil {
+		return unused, err
+	}
 	c.last = id
 	switch {
 	case c.stage == finishing: // the client will send it again elsewhere
@@ -33,7 +36,7 @@ func (c *ServerConn) headBegins(id uint32, ended bool) (sectionUse, error) {
 // beginTrailers tells whether a section behind the head of a stream is taken.
 func (c *conn) beginTrailers(s *stream, ended bool) (sectionUse, error) {
 	switch {
-	case s.ended, isReset(s.err):
+	case s.closed, isReset(s.err):
 		return unused, c.streamFault(s.id, broken(streamClosed, "HEADERS on a stream that was closed"))
 	case s.err != nil:
 		return unused, c.spend(1)
@@ -57,7 +60,7 @@ func (c *ServerConn) crowded() bool {
 	}
 	open := 0
 	for _, s := range c.streams {
-		if !(s.sent && s.ended) && !isReset(s.err) {
+		if !(s.sent && s.closed) && !isReset(s.err) {
 			open++
 		}
 	}
@@ -91,19 +94,16 @@ func (c *conn) takeTrailers(id uint32) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.streams[id]
-	if s == nil || s.ended || s.err != nil {
+	if s == nil || s.closed || s.err != nil {
 		return nil
 	}
 	if c.head.broken != nil {
 		s.fail(c.head.broken)
-		return nil
+	} else {
+		s.tail, c.head = c.head, s.tail
+		s.trailed = true
 	}
-	s.tail, c.head = c.head, s.tail
-	s.trailed = true
-	if err := s.finish(); err != nil {
-		s.ended = true
-		s.fail(err)
-	}
+	s.finish()
 	return nil
 }
 

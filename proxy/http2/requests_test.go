@@ -102,6 +102,7 @@ var refusedHeads = []headCase{
 	{"te for something else", with("te: gzip"), noTE},
 	{"te for trailers and something else", with("te: trailers, deflate"), noTE},
 	{"te for nothing", with("te:"), noTE},
+	{"te for trailers in another case", with("te: Trailers"), noTE},
 	{"a second te for something else", with("te: trailers", "te: gzip"), noTE},
 	{"content-length with an underscore", with("content_length: 5"), noUnderline},
 	{"transfer-encoding with an underscore", with("transfer_encoding: chunked"), noUnderline},
@@ -256,7 +257,6 @@ var acceptedHeads = []headCase{
 	{"a host that is :authority", with("host: a"), "GET / a"},
 	{"a host that is :authority in another case", append(authority("Shop"), "host: shOP"), "GET / Shop"},
 	{"te for trailers", with("te: trailers"), "GET / a"},
-	{"te for trailers in another case", with("te: Trailers"), "GET / a"},
 	{"a field without a value", with("x:"), "GET / a"},
 	{"a value with bytes above ASCII", with("x: \xff\xc3\xa9"), "GET / a"},
 	{"a value with a tab inside", with("x: b\tc"), "GET / a"},
@@ -282,8 +282,8 @@ func TestAcceptedHeads(t *testing.T) {
 			}
 		})
 	}
-	if len(acceptedHeads) < 28 {
-		t.Errorf("%d cases, want at least 28", len(acceptedHeads))
+	if len(acceptedHeads) < 27 {
+		t.Errorf("%d cases, want at least 27", len(acceptedHeads))
 	}
 }
 

@@ -43,7 +43,8 @@ type rig struct {
 	ends []error
 	// clients are the clients' ends.
 	clients []*memnet.Conn
-	toApp   []*memnet.Conn
+	// toApp are our ends of the connections to the application, and apps its own.
+	toApp, apps []*memnet.Conn
 }
 
 const pipeBytes = 64 << 10
@@ -67,6 +68,9 @@ func (r *rig) dial(context.Context) (Dialed, error) {
 	r.mu.Unlock()
 	r.wg.Go(func() {
 		defer theirs.Close()
+		r.mu.Lock()
+		r.apps = append(r.apps, theirs)
+		r.mu.Unlock()
 		r.app(theirs)
 	})
 	d := r.dialed
@@ -186,7 +190,7 @@ func (r *rig) close() {
 // of golang.org/x/net.
 func serveNetHTTP(h http.HandlerFunc) func(net.Conn) {
 	return func(nc net.Conn) {
-		s := &http.Server{Handler: h, Protocols: onlyHTTP2(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: time.Minute}
+		s := &http.Server{DisableGeneralOptionsHandler: true, Handler: h, Protocols: onlyHTTP2(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ReadHeaderTimeout: time.Minute}
 		_ = s.Serve(newOneConn(nc))
 	}
 }
@@ -233,4 +237,18 @@ func (r *rig) client() *http.Client {
 			return nc, nil
 		},
 	}}
+}
+
+// noEdits is shared by all exchanges, as it would be by a stage without any.
+var noEdits = new(message.Edits)
+
+func relayTo(ctx context.Context, pool *Pool, x *Exchange) {
+	up, err := pool.Get(ctx, x.Started)
+	if err != nil {
+		x.Abort()
+		return
+	}
+	if f := x.Forward(up, noEdits); f != nil {
+		x.Abort()
+	}
 }

@@ -148,7 +148,7 @@ func (c *conn) sendEnd(s *stream) {
 // sendReset ends a stream before its time, unless both of its directions have
 // ended.
 func (c *conn) sendReset(s *stream, code Code) {
-	if s.over || s.sent && s.ended || c.dead != nil || isReset(s.err) {
+	if s.over || s.sent && s.closed || c.dead != nil || isReset(s.err) {
 		return
 	}
 	s.sent, s.over = true, true

@@ -3,10 +3,8 @@ package http2
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -112,7 +110,7 @@ func (c *ServerConn) Serve(handle func(*Exchange)) error {
 	returned := false
 	defer func() {
 		if !returned {
-			c.crash("the reader of the connection has ended")
+			c.giveUp("")
 			c.wait()
 		}
 	}()
@@ -212,9 +210,9 @@ func (c *ServerConn) forgetStarting() {
 	c.starting = nil
 }
 
-// lingerBytes bounds what is thrown away after a close: what socket buffers hold,
-// as in package http1, so that no reset takes our last frames away.
-const lingerBytes = 16 << 20
+// lingerBytes is how much is thrown away after a close, beyond the window that the
+// client has for bodies, so that no reset takes our last frames away.
+const lingerBytes = 256 << 10
 
 func (c *ServerConn) linger() {
 	if c.net.SetReadDeadline(time.Now().Add(c.limits.LingerTimeout)) != nil {
@@ -222,103 +220,13 @@ func (c *ServerConn) linger() {
 	}
 	buf := c.buffers.get(smallBuffer)
 	defer c.buffers.put(buf)
-	for total := 0; total < lingerBytes; {
+	for total := 0; total < c.connWindow+lingerBytes; {
 		n, err := c.net.Read(*buf)
 		total += n
 		if err != nil {
 			return
 		}
 	}
-}
-
-// before implements role: what has come is begun, and a connection on which
-// nothing more will come ends.
-func (c *ServerConn) before() error {
-	for i, x := range c.starting {
-		c.starting[i] = nil
-		c.begun = x.down.id
-		c.handlers.Add(1)
-		select {
-		case c.work <- x:
-		default:
-			c.workers.Add(1)
-			go c.worker(x)
-		}
-	}
-	c.starting = c.starting[:0]
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stage == finishing && c.running == 0 {
-		return errClosing
-	}
-	return nil
-}
-
-// worker serves requests, one after the other. One that finds nothing to do waits
-// for a while: its stack has grown to what a request needs, and to grow a new one
-// costs a tenth of all that a small request does.
-func (c *ServerConn) worker(x *Exchange) {
-	defer c.workers.Done()
-	for x != nil {
-		c.run(x)
-		x = c.park()
-	}
-}
-
-// mostParked is how many workers of a connection wait for requests.
-const mostParked = 8
-
-func (c *ServerConn) park() *Exchange {
-	c.mu.Lock()
-	if c.parked >= mostParked || c.dead != nil {
-		c.mu.Unlock()
-		return nil
-	}
-	c.parked++
-	c.mu.Unlock()
-	x := <-c.work
-	c.mu.Lock()
-	c.parked--
-	c.mu.Unlock()
-	return x
-}
-
-// quiet implements role: workers are not kept for a silent client.
-func (c *ServerConn) quiet() {
-	for range c.parked {
-		select {
-		case c.work <- nil:
-		default: // it is about to wait, or to take its next request
-		}
-	}
-}
-
-// run serves one request.
-func (c *ServerConn) run(x *Exchange) {
-	defer c.handlers.Done()
-	returned := false
-	defer func() {
-		if !returned {
-			c.crash(fmt.Sprintf("%v\n%s", recover(), debug.Stack()))
-			x.end()
-		}
-	}()
-	c.handle(x)
-	x.end()
-	returned = true
-	c.server.exchanges.Put(x)
-}
-
-// crash cuts the connection off, whatever state it is in.
-func (c *ServerConn) crash(why string) {
-	c.mu.Lock()
-	if c.panicked == "" {
-		c.panicked = why
-	}
-	c.fail(errPanicked)
-	c.mu.Unlock()
-	c.deliver()
-	socket.Abort(c.net)
 }
 
 // Abort cuts the connection off, whatever it is doing. On TLS no close_notify is

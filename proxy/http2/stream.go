@@ -5,9 +5,16 @@ import "github.com/outrider-mesh/outrider/proxy/message"
 // stream is one stream of a connection, seen from either of its ends. All of it is
 // guarded by conn.mu, but for what the comments say.
 type stream struct {
+	streamState
+	x *Exchange // who is told of changes; the same for good
+	// tail is the trailer section. It belongs to the exchange once ended is set.
+	tail head
+}
+
+// streamState is what begins anew with each stream.
+type streamState struct {
 	c  *conn
 	id uint32
-	x  *Exchange // who is told of changes
 
 	// What we receive.
 	in     queue
@@ -16,11 +23,11 @@ type stream struct {
 	left   int64 // of the declared content-length; -1 when there is none
 	most   int64 // bytes of a body that are accepted; 0: any number
 	came   int64 // bytes of the body so far
-	ended  bool  // the peer has sent END_STREAM
+	headed bool  // the head of the message has come
+	closed bool  // the peer has sent END_STREAM
+	ended  bool  // and with it all that it should
 	// err is why nothing more is received, if the stream did not end in order.
-	err error
-	// tail is the trailer section. It belongs to the exchange once ended is set.
-	tail    head
+	err     error
 	trailed bool // there is a trailer section
 
 	// What we send.
@@ -35,12 +42,8 @@ type stream struct {
 
 // open makes s ready for stream id of c, of which nothing was received. It needs
 // c.mu.
-func (s *stream) open(c *conn, id uint32, x *Exchange) {
-	tail := s.tail
-	*s = stream{
-		c: c, id: id, x: x, left: -1, tail: tail,
-		window: c.streamWindow, credit: c.peer.window,
-	}
+func (s *stream) open(c *conn, id uint32) {
+	s.streamState = streamState{c: c, id: id, left: -1, window: c.streamWindow, credit: c.peer.window}
 	s.tail.reset()
 	c.streams[id] = s
 }
@@ -56,6 +59,9 @@ func (s *stream) fail(err error) {
 // receive checks n more bytes of the body against what was promised and what is
 // allowed. It needs c.mu.
 func (s *stream) receive(n int) error {
+	if !s.headed {
+		return message.Violation("DATA before the head of its message")
+	}
 	s.came += int64(n)
 	if s.left >= 0 {
 		if s.left -= int64(n); s.left < 0 {
@@ -69,13 +75,13 @@ func (s *stream) receive(n int) error {
 }
 
 // finish notes END_STREAM. It needs c.mu.
-func (s *stream) finish() error {
+func (s *stream) finish() {
+	s.closed = true
 	if s.left > 0 {
-		return message.Violation("the body is shorter than its content-length")
+		s.fail(message.Violation("the body is shorter than its content-length"))
 	}
-	s.ended = true
+	s.ended = s.err == nil
 	s.c.tell(s)
-	return nil
 }
 
 // took tells that n bytes of the body were taken: the peer may send as many more.
@@ -91,7 +97,7 @@ func (s *stream) took(n int) {
 
 func (s *stream) owe(n int) {
 	s.owed += n
-	if s.owed < s.c.streamWindow/4 || s.ended || s.err != nil || s.c.streams[s.id] != s {
+	if s.owed < s.c.streamWindow/4 || s.closed || s.err != nil || s.c.streams[s.id] != s {
 		return
 	}
 	s.c.out = appendWindowUpdate(s.c.out, s.id, uint32(s.owed)) //nolint:gosec // within a window

@@ -221,3 +221,10 @@ func (c *Conn) LimitReads(most func() int) {
 	defer c.in.mu.Unlock()
 	c.mostRead = most
 }
+
+// Received is how many bytes the other end has ever written.
+func (c *Conn) Received() int {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	return c.in.total
+}
