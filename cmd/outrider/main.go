@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 )
 
@@ -11,7 +12,7 @@ func main() {
 	// quic-go would say by itself, to standard error and with an address of its own
 	// documentation, what proxy/quic says in the log.
 	if err := os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true"); err != nil {
-		os.Stderr.WriteString("outrider: " + err.Error() + "\n")
+		fmt.Fprintln(os.Stderr, "outrider:", err)
 	}
 	os.Exit(program().Main(context.Background()))
 }
