@@ -141,9 +141,9 @@ func (c *checker) scenario(at string, s *Scenario, targets map[string]TargetSpec
 		n, most int
 	}{
 		{"bodyBytes", s.BodyBytes, maxBody},
-		{"connections", s.Connections, 4096},
-		{"streams", s.Streams, 1000},
-		{"rounds", s.Rounds, 1000},
+		{"connections", s.Connections, MaxConnections},
+		{"streams", s.Streams, MaxStreams},
+		{"rounds", s.Rounds, MaxRounds},
 		{"status", s.Status, 599},
 	} {
 		if count.n < 0 || count.n > count.most {
@@ -151,8 +151,8 @@ func (c *checker) scenario(at string, s *Scenario, targets map[string]TargetSpec
 		}
 	}
 	for field, d := range map[string]time.Duration{"warmup": s.Warmup, "block": s.Block} {
-		if d < 0 || d > maxBlock {
-			c.bad(at+"."+field, fmt.Sprintf("%s is not between 0 and %s", d, maxBlock), "remove it for the default")
+		if d < 0 || d > MaxBlock {
+			c.bad(at+"."+field, fmt.Sprintf("%s is not between 0 and %s", d, MaxBlock), "remove it for the default")
 		}
 	}
 	if s.Rate != "" {
@@ -192,11 +192,14 @@ func (c *checker) request(at string, s *Scenario, targets map[string]TargetSpec)
 	}
 }
 
-// The largest body in bytes, and the longest block, that make sense; more is a slip
-// of the pen.
+// What makes sense at most; more is a slip of the pen.
 const (
-	maxBody  = 1 << 20
-	maxBlock = time.Hour
+	MaxConnections = 4096
+	MaxStreams     = 1000
+	MaxRounds      = 1000
+	MaxBlock       = time.Hour // of a block, and of its warm-up
+
+	maxBody = 1 << 20 // bytes
 )
 
 func (c *checker) budget(at string, s *Scenario) {

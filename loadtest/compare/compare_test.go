@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/outrider-mesh/outrider/loadtest/app"
@@ -117,7 +118,9 @@ func TestVerdicts(t *testing.T) {
 		{"the same of the target itself", base, with(test, func(m *made) { m.late = 5 * ms; m.median = 6 * ms }), "p50=2ms", budget.Undecided},
 		{"an excess although the base was late", with(base, func(m *made) { m.late = 5 * ms }), with(test, func(m *made) { m.median = 20 * ms }), "p50=+500us", budget.Exceeded},
 		{"nothing was answered, and nothing had to be", base, with(test, func(m *made) { m.failed = perRound; m.silent = true }), "p50=+500us,errors=100%", budget.Undecided},
-		{"the base did not answer", with(base, func(m *made) { m.failed = perRound; m.silent = true }), test, "p50=+500us,errors=100%", budget.Undecided},
+		{"an excess in spite of a round without an answer", base, with(test, func(m *made) { m.failed = perRound; m.silent = true; m.median = 20 * ms }), "p50=+500us,errors=100%", budget.Exceeded},
+		{"the base did not answer, and all holds even so", with(base, func(m *made) { m.failed = perRound; m.silent = true }), test, "p50=+500us,errors=100%", budget.Holds},
+		{"the base did not answer, which may explain an excess", with(base, func(m *made) { m.failed = perRound; m.silent = true }), test, "p50=+100us,errors=100%", budget.Undecided},
 		{"requests that could not be sent", base, with(test, func(m *made) { m.unsent = 100 }), "p50=+500us", budget.Exceeded},
 		{"requests that could not be sent to the base either", with(base, func(m *made) { m.unsent = 100 }), with(test, func(m *made) { m.unsent = 100 }), "p50=+500us", budget.Undecided},
 		{"processor time within", base, test, "cpu=60us", budget.Holds},
@@ -126,7 +129,7 @@ func TestVerdicts(t *testing.T) {
 		{"memory beyond", base, test, "rss=9MiB", budget.Exceeded},
 		{"processor time of nobody", base, with(test, func(m *made) { m.cpu = 0 }), "cpu=40us", budget.Undecided},
 	}
-	if len(cases) < 28 {
+	if len(cases) < 30 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for i, c := range cases {
@@ -194,8 +197,31 @@ func TestATargetByItselfIsJudged(t *testing.T) {
 func TestATargetThatAnswersNothingIsDoubted(t *testing.T) {
 	m := made{name: "mesh", rounds: 1, failed: perRound, silent: true}.measured(t, 1)
 	s, err := Scenario("made", Plan{Targets: []Subject{{Target: somewhere(t)}}, Rounds: 1, Block: time.Second}, []*Measured{m}, budget.Budget{})
-	if err != nil || len(s.Doubts) != 1 || !strings.Contains(s.Doubts[0], "mesh: not one request succeeded") {
+	if err != nil || len(s.Doubts) != 1 || !strings.HasSuffix(s.Doubts[0], "not one request succeeded, of those to mesh: there are no latencies") {
 		t.Errorf("%q, %v", s.Doubts, err)
+	}
+}
+
+// What several targets have in common is said once, with what is each one's.
+func TestDoubtsOfSeveralTargetsAreSaidOnce(t *testing.T) {
+	a := made{name: "a", median: time.Millisecond, rounds: 2, late: 5 * time.Millisecond, unsent: 3}
+	b := made{name: "b", median: time.Millisecond, rounds: 2, late: 7 * time.Millisecond}
+	bounds, err := budget.Parse("p50=1s,p99.9=1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Scenario("made", Plan{Targets: []Subject{{Target: somewhere(t)}}, Rounds: 2, Block: time.Second},
+		[]*Measured{a.measured(t, 1), b.measured(t, 2)}, bounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"the generator itself sent 1 % of the requests too late, by 5ms for a, 7ms for b or more: the machine is busy with something else, or the rate is more than it can produce",
+		"requests could not be sent within their block, 6 of 800 to a: the target is slower than the rate, or there are too few connections",
+		"a round has 400 requests, so its p99.9 is its slowest one: make blocks longer or the rate higher",
+	}
+	if diff := cmp.Diff(want, s.Doubts); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -2,7 +2,9 @@ package compare
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/outrider-mesh/outrider/loadtest/budget"
@@ -26,8 +28,8 @@ func Scenario(name string, p Plan, measured []*Measured, b budget.Budget) (repor
 			return report.Scenario{}, err
 		}
 		s.Targets = append(s.Targets, t)
-		s.Doubts = append(s.Doubts, doubts(t)...)
 	}
+	s.Doubts = doubts(s.Targets)
 	s.Doubts = append(s.Doubts, coarse(measured, b)...)
 	if len(measured) == 1 && b.Asked {
 		s.Comparisons = append(s.Comparisons, judge(nil, measured[0], b, p.Seed))
@@ -69,33 +71,47 @@ func quantiles(b budget.Budget) []string {
 // failing is no longer small beside what it measures.
 const tooLate = time.Millisecond
 
-// doubts are about one target's figures.
-func doubts(t report.Target) []string {
+// doubts are reasons not to believe the figures. What several targets share is said
+// once.
+func doubts(targets []report.Target) []string {
+	var late, unsent, silent []string
+	for _, t := range targets {
+		if d := time.Duration(t.Late.P99 * 1e3); d > tooLate {
+			late = append(late, fmt.Sprintf("%s for %s", d.Round(10*time.Microsecond), t.Name))
+		}
+		if t.Unsent > 0 {
+			unsent = append(unsent, fmt.Sprintf("%d of %d to %s", t.Unsent, t.Due, t.Name))
+		}
+		if t.Requests == 0 {
+			silent = append(silent, t.Name)
+		}
+	}
 	var all []string
-	if late := time.Duration(t.Late.P99 * 1e3); late > tooLate {
-		all = append(all, fmt.Sprintf("%s: the generator itself sent 1 %% of the requests %s or more too late: "+
-			"the machine is busy with something else, or the rate is more than it can produce", t.Name, late.Round(10*time.Microsecond)))
+	if late != nil {
+		all = append(all, "the generator itself sent 1 % of the requests too late, by "+strings.Join(late, ", ")+
+			" or more: the machine is busy with something else, or the rate is more than it can produce")
 	}
-	if t.Unsent > 0 {
-		all = append(all, fmt.Sprintf("%s: %d of %d requests could not be sent within their block: "+
-			"the target is slower than the rate, or there are too few callers", t.Name, t.Unsent, t.Due))
+	if unsent != nil {
+		all = append(all, "requests could not be sent within their block, "+strings.Join(unsent, ", ")+
+			": the target is slower than the rate, or there are too few connections")
 	}
-	if t.Requests == 0 {
-		all = append(all, t.Name+": not one request succeeded, so its latencies are none")
+	if silent != nil {
+		all = append(all, "not one request succeeded, of those to "+strings.Join(silent, ", ")+": there are no latencies")
 	}
 	return all
 }
 
 // coarse names the budgets of percentiles that a round has too few requests for.
 func coarse(measured []*Measured, b budget.Budget) []string {
+	fewest := int64(math.MaxInt64)
+	for _, m := range measured {
+		fewest = min(fewest, m.sum((*load.Result).Succeeded)/int64(max(len(m.Rounds), 1)))
+	}
 	var all []string
 	for _, l := range b.Latency {
-		for _, m := range measured {
-			n := m.sum((*load.Result).Succeeded) / int64(max(len(m.Rounds), 1))
-			if float64(n)*(1-l.Quantile) < 1 && l.Quantile < 1 {
-				all = append(all, fmt.Sprintf("%s: a round has %d requests, so its %s is its slowest one: "+
-					"make blocks longer or the rate higher", m.Subject.Name, n, l.Name))
-			}
+		if float64(fewest)*(1-l.Quantile) < 1 && l.Quantile < 1 {
+			all = append(all, fmt.Sprintf("a round has %d requests, so its %s is its slowest one: "+
+				"make blocks longer or the rate higher", fewest, l.Name))
 		}
 	}
 	return all
@@ -153,7 +169,6 @@ func latency(base, test *Measured, name string, q float64, b budget.Budget, seed
 		if !l.Added {
 			of, ok = stats.MeanInterval(tests, seed)
 		}
-		ok = ok && test.answered() && (base == nil || base.answered())
 		judged.Verdict = budget.Judge(of, ok, most)
 		if !believable(judged.Verdict, of, l, base, test) {
 			judged.Verdict = budget.Undecided
@@ -169,17 +184,20 @@ func latency(base, test *Measured, name string, q float64, b budget.Budget, seed
 // believable tells whether the load was what it should have been. A generator that
 // was late is part of what it measured: where that is more than half of a budget, the
 // budget does not hold for sure; but one that is exceeded by more than that is, for
-// sure.
+// sure. A round without an answer passes for the fastest: it makes nothing hold, and
+// at the base it makes nothing exceeded.
 func believable(v budget.Verdict, in stats.Interval, l budget.Latency, base, test *Measured) bool {
-	if base != nil && base.unsent() > 0 {
+	late := test.late(l.Quantile)
+	switch {
+	case base != nil && base.unsent() > 0:
+		return false
+	case v == budget.Exceeded:
+		explained := late > l.Most/2 && in.Low-micros(late) <= micros(l.Most)
+		return !explained && (base == nil || !l.Added || base.answered())
+	case base != nil && base.late(l.Quantile) > l.Most/2:
 		return false
 	}
-	if late := test.late(l.Quantile); v == budget.Exceeded {
-		return late <= l.Most/2 || in.Low-micros(late) > micros(l.Most)
-	} else if late > l.Most/2 {
-		return false
-	}
-	return base == nil || base.late(l.Quantile) <= l.Most/2
+	return late <= l.Most/2 && test.answered()
 }
 
 func micros(d time.Duration) float64 { return float64(d) / 1e3 }

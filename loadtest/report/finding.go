@@ -158,6 +158,12 @@ func (r reason) found() string {
 
 // remedy is what would decide.
 func (r reason) remedy() string {
+	if r.Finding.Unit == unitShare && r.Finding.Base > 0 {
+		return "for requests to " + r.Comparison.Base + " could not be sent either"
+	}
+	if r.Finding.Unit == unitShare {
+		return "for nothing was sent"
+	}
 	if r.Finding.Interval == nil {
 		return "for there were too few rounds to tell"
 	}
