@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -43,7 +44,11 @@ func beside(path string) (*os.File, error) {
 	case err == nil && !info.Mode().IsRegular():
 		return os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	}
-	return os.CreateTemp(filepath.Dir(path), ".outrider-load-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".outrider-load-*")
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, of.Err // its path is of no interest to anybody
+	}
+	return f, err
 }
 
 // writable tells whether writeFile could write there now, and leaves nothing.

@@ -143,15 +143,9 @@ func (r *requestFlags) options(streams int) (target.Options, error) {
 		Protocol: target.Protocol(r.protocol), Method: r.method, Host: r.host, Body: []byte(r.body),
 		Status: r.status, Timeout: r.timeout, Streams: streams,
 	}
-	var errs []error
-	for _, line := range r.headers {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok {
-			errs = append(errs, fmt.Errorf("--header %q: write \"Name: value\"", line))
-			continue
-		}
-		o.Header = append(o.Header, target.Field{Name: name, Value: strings.TrimSpace(value)})
-	}
+	var err error
+	o.Header, err = fields(r.headers)
+	errs := []error{err}
 	if r.timeout <= 0 {
 		errs = append(errs, fmt.Errorf("--timeout is %s, want more than nothing", r.timeout))
 	}
@@ -159,12 +153,25 @@ func (r *requestFlags) options(streams int) (target.Options, error) {
 		errs = append(errs, errors.New("--body and --body-file: give one of them"))
 	}
 	if r.bodyFile != "" {
-		var err error
 		if o.Body, err = readFile(r.bodyFile); err != nil {
 			errs = append(errs, fmt.Errorf("--body-file: %w", err))
 		}
 	}
 	return o, errors.Join(append(errs, r.check())...)
+}
+
+// fields are those of --header.
+func fields(lines []string) (all []target.Field, _ error) {
+	var errs []error
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			errs = append(errs, fmt.Errorf("--header %q: write \"Name: value\"", line))
+			continue
+		}
+		all = append(all, target.Field{Name: name, Value: strings.TrimSpace(value)})
+	}
+	return all, errors.Join(errs...)
 }
 
 func readFile(path string) ([]byte, error) {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const dir, least = "testdata/script", 5
+	const dir, least = "testdata/script", 17
 	sessions, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +44,8 @@ func TestScripts(t *testing.T) {
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "waf": startWAF, "samples": samples, "nobody": nobody, "steady": steady,
+			"target": startTarget, "process": new(processes).process, "interrupt": interrupt, "orphans": orphans,
+			"shorttmp": shortTemp, "measured": measured, "fill": fill,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

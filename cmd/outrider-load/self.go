@@ -24,13 +24,16 @@ func measureSelf(ctx context.Context, args []string, env cli.Environment) (err e
 	o.register(fs)
 	method := fs.String("method", "", "method (default: GET, or POST with a body)")
 	path := fs.String("path", "/1024", "`path` to ask for; /N is answered with N bytes")
-	body := fs.String("body", "", "text of each request's body")
+	body := fs.String("body", "", "text of each request's body; say with --header what it is, or inspection refuses it")
+	var headers words
+	fs.Var(&headers, "header", "header field, as \"`Name`: value\"; may be repeated")
 	if _, err := program().Parse(fs, args, 0, env); err != nil {
 		return err
 	}
-	request := target.Options{Method: *method, Body: []byte(*body)}
+	header, headerErr := fields(headers)
+	request := target.Options{Method: *method, Header: header, Body: []byte(*body)}
 	plan, bounds, err := l.plan()
-	if err := distinct(err, o.check(), checkSelf(request, *path)); err != nil {
+	if err := distinct(err, headerErr, o.check(), checkSelf(request, *path)); err != nil {
 		return err
 	}
 	ctx, stop := untilSignal(ctx)

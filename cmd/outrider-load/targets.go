@@ -32,7 +32,7 @@ type named struct{ name, url string }
 
 func parseNamed(flag, text string) (named, error) {
 	name, url, ok := strings.Cut(text, "=")
-	if !ok || name == "" || strings.ContainsAny(name, "/:") {
+	if !ok || name == "" || url == "" || strings.ContainsAny(name, "/:") {
 		return named{}, fmt.Errorf("--%s %q: write NAME=URL", flag, text)
 	}
 	return named{name, url}, nil
@@ -127,9 +127,7 @@ func (s *sending) complete(pick func(rest []string) ([]named, error), rest []str
 	s.plan, s.bounds, errs[1] = s.load.plan()
 	s.options, errs[2] = s.request.options(s.load.streams)
 	errs[3] = s.output.check()
-	if errs[0] == nil {
-		errs[4] = errors.Join(s.alone(), s.aim(s.request.placeholder()))
-	}
+	errs[4] = errors.Join(s.alone(), s.aim(s.request.placeholder()))
 	return distinct(errs[:]...)
 }
 
@@ -151,6 +149,9 @@ func (s *sending) aim(config *tls.Config) error {
 	errs, encrypted := []error{err}, 0
 	s.plan.Targets = nil
 	for _, n := range s.targets {
+		if n.url == "" {
+			continue // said already
+		}
 		o := s.options
 		o.URL = n.url
 		if encrypts(n.url) {
@@ -161,7 +162,7 @@ func (s *sending) aim(config *tls.Config) error {
 		errs = append(errs, err)
 		s.plan.Targets = append(s.plan.Targets, compare.Subject{Name: n.name, Target: t, Watch: groups})
 	}
-	if config != nil && encrypted == 0 {
+	if config != nil && encrypted == 0 && len(s.targets) > 0 {
 		errs = append(errs, errPlaintext)
 	}
 	return errors.Join(errs...)

@@ -2,8 +2,10 @@ package compare
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -255,22 +257,59 @@ func TestAFindingSaysHowMuchIsAdded(t *testing.T) {
 	}
 }
 
+// serving is a target that answers.
+func serving(t *testing.T) *target.Target {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- app.New().Serve(ln) }()
+	t.Cleanup(func() { ln.Close(); <-done })
+	to, err := target.New(target.Options{URL: "http://" + ln.Addr().String() + "/10"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// What is watched ends in the middle: the run says which it was, and ends too.
+func TestAWatchedProcessThatEndsIsNamed(t *testing.T) {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	end := func() error {
+		if !ended {
+			ended = true
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		return nil
+	}
+	defer end()
+	pid := cmd.Process.Pid
+	_, err = Run(t.Context(), Plan{
+		Targets: []Subject{{Name: "mesh", Target: serving(t), Watch: []watch.Group{{Name: "sidecar", PIDs: []int{pid}}}, Between: end}},
+		Callers: 1, Rounds: 3, Block: 10 * time.Millisecond,
+	})
+	if says := fmt.Sprintf(`mesh: watch "sidecar": there is no process %d`, pid); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("%v, want %q in it", err, says)
+	}
+}
+
 func TestTargetsTakeTurnsInShuffledOrder(t *testing.T) {
 	var order []string
 	between := map[string]int{}
 	subject := func(name string) Subject {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- app.New().Serve(ln) }()
-		t.Cleanup(func() { ln.Close(); <-done })
-		to, err := target.New(target.Options{URL: "http://" + ln.Addr().String() + "/10"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return Subject{Name: name, Target: to, Between: func() error { between[name]++; return nil }}
+		return Subject{Name: name, Target: serving(t), Between: func() error { between[name]++; return nil }}
 	}
 	p := Plan{
 		Targets: []Subject{subject("a"), subject("b"), subject("c")}, Rate: pace.Constant(200), Callers: 2,

@@ -53,7 +53,7 @@ func (s Scenario) view(i int) scenarioView {
 	for i, t := range s.Targets {
 		v.Targets = append(v.Targets, targetView{
 			Name: t.Name, URL: t.URL, Class: seriesClass(i), Failure: t.failureLine(),
-			Requests: count(t.Requests), PerSecond: rate(t.Rate), Share: t.failedShare(), Latency: t.Latency.texts(),
+			Requests: count(t.Requests), PerSecond: rate(t.Rate), Share: t.failedShare(), Latency: t.latencies(),
 		})
 	}
 	for _, c := range s.Comparisons {

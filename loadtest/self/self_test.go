@@ -47,7 +47,7 @@ func start(t *testing.T, inspected bool) *Mesh {
 // path of a socket.
 func shortTemp(t *testing.T) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "self")
+	dir, err := os.MkdirTemp("", "self") //nolint:usetesting // its path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
