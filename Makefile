@@ -182,7 +182,7 @@ tools-test: ## Test the small programs that this Makefile uses
 .PHONY: image-layout
 image-layout: ## Prove the Dockerfile's steps without a container engine: build, layout, user, size
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs
-	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load
+	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load -user 65532:65532 -max-bytes 26214400
 
 .PHONY: clean
 clean: ## Remove what the other targets made

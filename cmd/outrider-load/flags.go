@@ -43,6 +43,13 @@ type loadFlags struct {
 	watch       words
 }
 
+// The rates without --rate. Inspecting a small request takes most of a millisecond of
+// one processor, so the mesh of this machine is not asked for a thousand a second.
+const (
+	defaultRate     = "1000"
+	defaultSelfRate = "500"
+)
+
 // registerShared registers those that say how the load reaches a target of the
 // user's, and what works for it.
 func (l *loadFlags) registerShared(fs *flag.FlagSet) {
@@ -50,9 +57,9 @@ func (l *loadFlags) registerShared(fs *flag.FlagSet) {
 	fs.Var(&l.watch, "watch", "processes whose cost is read, as `NAME`=pid:NUMBER or NAME=cgroup:PATH; may be repeated")
 }
 
-func (l *loadFlags) register(fs *flag.FlagSet) {
+func (l *loadFlags) register(fs *flag.FlagSet, rate string) {
 	l.streams = 1
-	fs.StringVar(&l.rate, "rate", "1000", "requests per `second`: 1000, 100..2000@30s or 100@10s,500@10s; \"max\" for a closed loop")
+	fs.StringVar(&l.rate, "rate", rate, "requests per `second`: 1000, 100..2000@30s or 100@10s,500@10s; \"max\" for a closed loop")
 	fs.BoolVar(&l.poisson, "poisson", false, "let requests arrive at random, as from many independent callers, instead of evenly")
 	fs.IntVar(&l.connections, "connections", budget.DefaultConnections, "how many requests may be under way")
 	fs.IntVar(&l.rounds, "rounds", budget.DefaultRounds, "how often each target has its turn")

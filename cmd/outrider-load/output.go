@@ -79,7 +79,7 @@ func discreet(command []string) []string {
 	shown := slices.Clone(command)
 	for i, word := range shown {
 		flag, value, joined := strings.Cut(word, "=")
-		if name := strings.TrimPrefix(flag, "-"); name != "-header" && name != "header" {
+		if flag != "-header" && flag != "--header" {
 			continue
 		}
 		if joined {

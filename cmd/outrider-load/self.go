@@ -20,7 +20,7 @@ func measureSelf(ctx context.Context, args []string, env cli.Environment) (err e
 	fs := program().Flags("self")
 	var l loadFlags
 	var o outputFlags
-	l.register(fs)
+	l.register(fs, defaultSelfRate)
 	o.register(fs)
 	method := fs.String("method", "", "method (default: GET, or POST with a body)")
 	path := fs.String("path", "/1024", "`path` to ask for; /N is answered with N bytes")

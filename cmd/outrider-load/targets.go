@@ -88,7 +88,7 @@ type sending struct {
 // is the base of the others.
 func sendTo(ctx context.Context, fs *flag.FlagSet, args []string, most int, env cli.Environment, pick func(rest []string) ([]named, error)) (err error) {
 	var s sending
-	s.load.register(fs)
+	s.load.register(fs, defaultRate)
 	s.load.registerShared(fs)
 	s.request.register(fs, env.Getenv)
 	s.output.register(fs)

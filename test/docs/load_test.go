@@ -195,7 +195,7 @@ func TestTheLoadPageIsComplete(t *testing.T) {
 		t.Errorf("found only %d fields and %d flags", fields, flags)
 	}
 	for name := range wanted {
-		if !regexp.MustCompile("`" + regexp.QuoteMeta(name) + "[ `]").Match(page) && name != "--base" && name != "--test" {
+		if !regexp.MustCompile("`"+regexp.QuoteMeta(name)+"[ `]").Match(page) && name != "--base" && name != "--test" {
 			t.Errorf("%s does not say what `%s` is", loadPage, name)
 		}
 	}
