@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/outrider-mesh/outrider/loadtest/budget"
 )
@@ -24,7 +25,10 @@ func (c Comparison) findings() *grid {
 	if c.Base != "" {
 		g.columns = append(g.columns, figures("added", 9))
 	}
-	g.columns = append(g.columns, figures("95 % interval", 22), figures("budget", 11), words("verdict", 9))
+	g.columns = append(g.columns, figures("95 % interval", 22))
+	if c.judged() {
+		g.columns = append(g.columns, figures("budget", 11), words("verdict", 9))
+	}
 	for _, f := range c.Findings {
 		g.add(c.row(f)...)
 	}
@@ -41,7 +45,16 @@ func (c Comparison) row(f Finding) []string {
 	if c.Base != "" {
 		cells = append(cells, f.addedText())
 	}
-	return append(cells, c.intervalText(f), f.budgetText(), verdictText(f.Verdict))
+	cells = append(cells, c.intervalText(f))
+	if c.judged() {
+		cells = append(cells, f.budgetText(), verdictText(f.Verdict))
+	}
+	return cells
+}
+
+// judged tells whether there is any budget; without, nobody needs its columns.
+func (c Comparison) judged() bool {
+	return slices.ContainsFunc(c.Findings, func(f Finding) bool { return f.Budget != nil })
 }
 
 // compared tells whether the base has such a figure. What was watched belongs to
