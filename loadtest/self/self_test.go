@@ -159,6 +159,40 @@ func TestAMeshThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// Whoever interrupts the start does not wait for a part that hangs.
+func TestTheStartCanBeInterrupted(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		buf := make([]byte, 1000)
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+		cancel()
+		conn.Read(buf) // until the other end closes
+	}()
+	err = (&Mesh{}).await(ctx, ln.Addr().String())
+	if !errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	ln.Close()
+	<-done
+	t.Setenv("TMPDIR", "/nonexistent")
+	if _, err := Start(t.Context(), Options{}); err == nil || !strings.Contains(err.Error(), "start the mesh: make a directory") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestOnlyPartsAreParts(t *testing.T) {
 	for _, args := range [][]string{nil, {"self"}, {partCommand}, {partCommand, "app"}} {
 		if IsPart(args) {
