@@ -218,7 +218,7 @@ func TestDoubtsOfSeveralTargetsAreSaidOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"the generator itself sent 1 % of the requests too late, by 5ms for a, 7ms for b or more: the machine is busy with something else, or the rate is more than it can produce",
+		"the generator itself sent 1 % of the requests too late, by at least 5ms for a, 7ms for b: the machine is busy with something else, or the rate is more than it can produce",
 		"requests could not be sent within their block, 6 of 800 to a: the target is slower than the rate, or there are too few connections",
 		"a round has 400 requests, so its p99.9 is its slowest one: make blocks longer or the rate higher",
 	}

@@ -88,8 +88,8 @@ func doubts(targets []report.Target) []string {
 	}
 	var all []string
 	if late != nil {
-		all = append(all, "the generator itself sent 1 % of the requests too late, by "+strings.Join(late, ", ")+
-			" or more: the machine is busy with something else, or the rate is more than it can produce")
+		all = append(all, "the generator itself sent 1 % of the requests too late, by at least "+strings.Join(late, ", ")+
+			": the machine is busy with something else, or the rate is more than it can produce")
 	}
 	if unsent != nil {
 		all = append(all, "requests could not be sent within their block, "+strings.Join(unsent, ", ")+
