@@ -40,6 +40,8 @@ type Exchange struct {
 	Sent int64
 	// FirstByte is the time from the forwarded head to the answer's head.
 	FirstByte time.Duration
+	// Events tells that the answer is a stream of server-sent events.
+	Events bool
 
 	c       *ServerConn
 	outcome outcome
@@ -51,7 +53,7 @@ type Exchange struct {
 
 func (x *Exchange) begin(now time.Time) {
 	x.Err, x.Started, x.Status, x.Sent, x.FirstByte, x.outcome = nil, now, 0, 0, 0, aborted
-	x.continued = false
+	x.continued, x.Events = false, false
 	x.Request.reset()
 	x.Body.reset(&x.c.conn, &x.c.server.body, noBody, 0)
 }

@@ -27,6 +27,8 @@ type Exchange struct {
 	Sent int64
 	// FirstByte is the time from the forwarded head to the answer's head.
 	FirstByte time.Duration
+	// Events tells that the answer is a stream of server-sent events.
+	Events bool
 
 	c *ServerConn
 	// code is what a stream that was not answered is reset with.
@@ -59,7 +61,7 @@ func newExchange() *Exchange {
 func (x *Exchange) begin(c *ServerConn, id uint32, ended bool) {
 	x.c, x.Started = c, c.in.now
 	x.Err, x.Status, x.Sent, x.FirstByte = nil, 0, 0, 0
-	x.code, x.continued, x.begun, x.by = internalError, false, false, time.Time{}
+	x.code, x.continued, x.begun, x.by, x.Events = internalError, false, false, time.Time{}, false
 	x.Body.reset()
 	s := &x.down
 	s.open(&c.conn, id, x)

@@ -116,6 +116,8 @@ func (x *Exchange) due() (by time.Time, side message.Side) {
 	case !r.answered:
 	case unread: // the client takes no more
 		earliest(r.answeredAt.Add(l.WriteTimeout), message.ClientSide)
+	case x.Events:
+		earliest(r.answeredAt.Add(l.StreamIdleTimeout), message.UpstreamSide)
 	default:
 		earliest(r.answeredAt.Add(l.BodyTimeout), message.UpstreamSide)
 	}
@@ -327,7 +329,7 @@ func (x *Exchange) tookOfAnswer(p *part, n int, sent bool) {
 		r.up.mu.Unlock()
 	default:
 		r.answered = true
-		x.Status = p.head.Status
+		x.Status, x.Events = p.head.Status, p.head.events
 		x.FirstByte = time.Since(r.sent)
 		x.c.mu.Lock()
 		x.down.in.forget(x.c.buffers)

@@ -111,6 +111,7 @@ func (c Call) abort() {
 // account notes what became of the call. A tunnel of HTTP/1.1 has counted its own
 // bytes.
 func (c Call) account(q *flow.Request) {
+	q.Stream = c.classOf(q)
 	if x := c.V2; x != nil {
 		q.Status, q.Times.FirstByte = x.Status, x.FirstByte
 		q.Sent, q.Received = x.Sent, x.Body.Received()
