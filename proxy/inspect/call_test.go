@@ -158,6 +158,52 @@ func TestAttacksInMessagesAreBlocked(t *testing.T) {
 	}
 }
 
+func TestMessagesAreReadAsWhatTheyAre(t *testing.T) {
+	for typ, want := range map[string][2]string{
+		"application/grpc":                     {framed(0, stringField(2, payloads["SQL"])), "ARGS:body.2"},
+		"application/grpc+proto":               {framed(0, stringField(2, payloads["SQL"])), "ARGS:body.2"},
+		"application/grpc+json; charset=utf-8": {framed(0, `{"note":"`+payloads["SQL"]+`"}`), "ARGS:json.note"},
+		"application/grpc+json":                {framed(0, `{"note":"`+payloads["SQL"]+`"}`), "ARGS:json.note"},
+	} {
+		if v := calls(t, unary(t), callOf(typ), want[0], true); v.Location != want[1] {
+			t.Errorf("%s: %+v, want %s", typ, v, want[1])
+		}
+	}
+}
+
+// How much is read depends on the prefix alone, and never is it more than the cap.
+func TestHowMuchOfACallIsRead(t *testing.T) {
+	prefix := func(n uint32) string { return string(binary.BigEndian.AppendUint32([]byte{0}, n)) }
+	for _, c := range []struct {
+		name        string
+		read        string
+		wants, only int64
+	}{
+		{"nothing yet", "", 5, 5},
+		{"half a prefix", "\x00\x00", 5, 5},
+		{"an empty message", prefix(0), 5, 6},
+		{"a message", prefix(100), 105, 106},
+		{"all of a message", prefix(100) + strings.Repeat("a", 100), 105, 106},
+		{"a message and more", prefix(2) + "abc", 7, 8},
+		{"a message at the cap", prefix(16384), 16389, 16390},
+		{"a message beyond", prefix(16385), 16389, 16389},
+		{"the longest message", prefix(1<<32 - 1), 16389, 16389},
+		{"no message", "{\"a\":1}", 5, 5},
+	} {
+		if got := unary(t).Plan(call()).Wants([]byte(c.read)); got != c.wants {
+			t.Errorf("%s: %d bytes, want %d", c.name, got, c.wants)
+		}
+		if got := onlyUnary(t).Plan(call()).Wants([]byte(c.read)); got != c.only {
+			t.Errorf("%s, where only one may be: %d bytes, want %d", c.name, got, c.only)
+		}
+		watched := call()
+		watched.Conn.PeerID = batch
+		if got := onlyUnary(t).Plan(watched).Wants([]byte(c.read)); got != c.wants {
+			t.Errorf("%s, only watched: %d bytes, want %d", c.name, got, c.wants)
+		}
+	}
+}
+
 // What a call is refused or passed for, apart from what its texts say.
 func TestMessagesThatAreNotOneWholeMessage(t *testing.T) {
 	one := framed(0, stringField(1, "hello"))
