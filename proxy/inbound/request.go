@@ -192,10 +192,14 @@ func (r *request) readAhead(q *flow.Request, plan *inspect.Plan) (body []byte, c
 	complete = r.call.Ended()
 	for n := plan.Wants(nil); n > int64(len(body)) && !complete; n = plan.Wants(body) {
 		var err error
-		if body, complete, err = r.call.Peek(n); err != nil {
-			q.Refusal = bodyRefusal(err)
-			return nil, false, false
+		if body, complete, err = r.call.Peek(n); err == nil {
+			continue
 		}
+		if plan.Patient && errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		q.Refusal = bodyRefusal(err)
+		return nil, false, false
 	}
 	r.held = int64(len(body))
 	return body, complete, true

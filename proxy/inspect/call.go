@@ -90,6 +90,8 @@ func (p Plan) inputOfCall(read []byte, complete bool) input {
 	switch limit := int64(r.policy.body.InspectBytes); {
 	case err != nil && (complete || err == errFrameFlag): //nolint:errorlint // it is never wrapped
 		in.broken = err
+	case err != nil && !r.block: // no message came in time
+		in.reason, in.headOnly = flow.Stream, true
 	case err != nil: // a plan that was made anew wants more than was read
 		r.overCap(&in, nil)
 	case complete && !f.whole():

@@ -313,6 +313,17 @@ func TestANewPolicyMayWantMoreOfACall(t *testing.T) {
 			t.Errorf("%q: %+v", read, v)
 		}
 	}
+	req.Conn.PeerID = batch
+	for _, read := range []string{"", "\x00\x00"} {
+		plan := unary(t).Plan(req)
+		if v := unary(t).Inspect(t.Context(), req, plan, []byte(read), false); !plan.Patient || v.Outcome != flow.NotInspected || v.Uninspected != flow.Stream || v.Refuse {
+			t.Errorf("%q that is only watched: patient %t, %+v", read, plan.Patient, v)
+		}
+	}
+	req = call()
+	if unary(t).Plan(req).Patient || mesh(t).Plan(from(batch, request("POST", "/", jsonType))).Patient {
+		t.Error("a body that is late is waited for in vain")
+	}
 	whole := framed(0, stringField(1, "hello"))
 	if v := onlyUnary(t).Inspect(t.Context(), req, unary(t).Plan(req), []byte(whole), false); !v.Refuse || v.Uninspected != flow.Stream {
 		t.Errorf("nobody looked for a second message: %+v", v)

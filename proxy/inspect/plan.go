@@ -16,6 +16,9 @@ type Plan struct {
 	// BodyBytes is the most that inspection may want of the body; 0 means none: the
 	// verdict rests on the head.
 	BodyBytes int64
+	// Patient tells that a client which does not send that in time is no reason to
+	// refuse: it may be waiting for the application, and policy only watches.
+	Patient bool
 
 	owner *Inspector
 	rule  rule
@@ -51,6 +54,7 @@ func (i *Inspector) Plan(req *flow.Request) Plan {
 	case r.head == flow.Stream && req.GRPC && p.grpc.Inspect == config.GRPCUnary:
 		plan.rule.head, plan.rule.call = flow.Inspected, formatOf(req.Header)
 		plan.BodyBytes = framePrefix + int64(p.body.InspectBytes) + 1
+		plan.Patient = !r.block
 	}
 	return plan
 }

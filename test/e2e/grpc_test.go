@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -15,6 +18,7 @@ import (
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -47,6 +51,16 @@ func charges(seen chan struct{}) *grpc.ServiceDesc {
 					return s.Context().Err()
 				}
 				return s.SendMsg(&text{Value: "second"})
+			}},
+			{StreamName: "Greet", ServerStreams: true, ClientStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
+				if err := s.SendMsg(&text{Value: "welcome"}); err != nil {
+					return err
+				}
+				in := new(text)
+				if err := s.RecvMsg(in); err != nil {
+					return err
+				}
+				return s.SendMsg(in)
 			}},
 			{StreamName: "Chat", ServerStreams: true, ClientStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
 				for {
@@ -166,6 +180,34 @@ func TestMessagesOfGRPCAreInspected(t *testing.T) {
 	counted(t, p.in, 1, "outrider_inspections_total", `reason="body_over_cap"`)
 }
 
+// gRPC-Web over HTTP/1.1 is a request with a body, which is read by its messages.
+func TestMessagesOfGRPCWebAreInspected(t *testing.T) {
+	app := serveApp(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
+	p := newPair(t, side{forward: app, policies: allowMesh + next + inspection("mode: Block")}, side{})
+	message := func(value string) string {
+		b, err := proto.Marshal(&text{Value: value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(b)))) + string(b)
+	}
+	w := dial(t, p.out.Address(t, "out"))
+	post := func(typ, body string) answer {
+		w.send(fmt.Sprintf("POST /shop.Charges/Create HTTP/1.1\r\nHost: payments\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", typ, len(body), body))
+		return w.answer()
+	}
+	honest, attack := message("three coffees"), message("three coffees")+message(sqlInjection)
+	if a := post("application/grpc-web+proto", honest).wants(t, 200); a.body != honest {
+		t.Errorf("the application got %q", a.body)
+	}
+	post("application/grpc-web+proto", attack).refused(t, 403, "waf_blocked")
+	text := base64.StdEncoding.EncodeToString
+	if a := post("application/grpc-web-text", text([]byte(honest))).wants(t, 200); a.body != text([]byte(honest)) {
+		t.Errorf("the application got %q", a.body)
+	}
+	post("application/grpc-web-text", text([]byte(attack))).refused(t, 403, "waf_blocked")
+}
+
 // By default a call is not held back, and nobody looks into it.
 func TestMessagesOfGRPCAreNotInspectedByDefault(t *testing.T) {
 	p, c, _ := grpcPair(t, "mode: Block")
@@ -248,6 +290,39 @@ func TestOfAClientStreamTheFirstMessageIsInspected(t *testing.T) {
 	counted(t, p.in, 1, "outrider_inspections_total", `outcome="clean"`, `reason="stream"`)
 	if n, err := chat(t, c, sqlInjection, "hello"); n != 0 || status.Code(err) != codes.PermissionDenied {
 		t.Errorf("%d messages passed, %v", n, err)
+	}
+}
+
+// A client that says nothing holds its call up, but not for long; one that is only
+// watched is let through then.
+func TestACallWithoutAMessageIsNotHeldForLong(t *testing.T) {
+	for mode, want := range map[string]codes.Code{"Block": codes.DeadlineExceeded, "Detect": codes.OK} {
+		t.Run(mode, func(t *testing.T) {
+			p := newPair(t, side{
+				forward:  serveGRPC(t, charges(nil)),
+				policies: allowMesh + next + inspection("mode: "+mode+", grpc: {inspect: Unary}"),
+				spec:     "  limits: {bodyTimeout: 100ms}\n",
+			}, side{})
+			c := dialGRPC(t, p.out.Address(t, "out"))
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			s, err := c.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/shop.Charges/Greet")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := new(text)
+			if err := s.RecvMsg(got); status.Code(err) != want || err == nil && got.GetValue() != "welcome" {
+				t.Fatalf("%q, %v", got.GetValue(), err)
+			}
+			if mode == "Block" {
+				return
+			}
+			// What is said later passes.
+			if err := errors.Join(s.SendMsg(&text{Value: "hello"}), s.CloseSend(), s.RecvMsg(got)); err != nil || got.GetValue() != "hello" {
+				t.Errorf("%q, %v", got.GetValue(), err)
+			}
+			counted(t, p.in, 1, "outrider_inspections_total", `outcome="not_inspected"`, `reason="stream"`)
+		})
 	}
 }
 
