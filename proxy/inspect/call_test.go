@@ -123,6 +123,9 @@ func TestAttacksInMessagesAreBlocked(t *testing.T) {
 		"JSON in a call of protobuf": func(a string) (*flow.Request, string) {
 			return call(), framed(0, fmt.Sprintf(`{"note":%q}`, a))
 		},
+		"a string with vertical tabs for spaces": func(a string) (*flow.Request, string) {
+			return call(), framed(0, stringField(2, strings.ReplaceAll(a, " ", "\v")))
+		},
 		"a compressed message": func(a string) (*flow.Request, string) {
 			return call("grpc-encoding: gzip"), framed(1, gzipped(t, stringField(2, a)))
 		},
@@ -133,7 +136,7 @@ func TestAttacksInMessagesAreBlocked(t *testing.T) {
 			return call(), framed(0, stringField(1, "honest")+"\x07\x07 "+a)
 		},
 	}
-	if len(forms)*len(payloads) < 40 {
+	if len(forms)*len(payloads) < 44 {
 		t.Fatalf("only %d forms of %d attacks", len(forms), len(payloads))
 	}
 	honest := "three coffees, 12.50 EUR"
