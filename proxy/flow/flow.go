@@ -184,6 +184,8 @@ type Request struct {
 	Retried bool
 	// Upgraded tells that the connection became a tunnel (status 101).
 	Upgraded bool
+	// Stream is the kind of stream that it turned out to be; known at the end.
+	Stream Class
 	// Trace is the traceparent that was forwarded.
 	Trace string
 	Times Times

@@ -79,8 +79,8 @@ type Limits struct {
 	// IdleFrames is how many frames an HTTP/2 peer may send in a row that ask
 	// for work and carry nothing.
 	IdleFrames int
-	// StreamIdleTimeout is how long a gRPC call or a tunnel over HTTP/2 may stand
-	// still.
+	// StreamIdleTimeout is how long a gRPC call, an answer of server-sent events, or
+	// a tunnel over HTTP/2 may stand still.
 	StreamIdleTimeout time.Duration
 	// PingInterval is how long an HTTP/2 connection with open streams is silent
 	// before its other end is asked whether it is there.

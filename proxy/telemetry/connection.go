@@ -38,6 +38,9 @@ func (c *ConnectionMetrics) Request(req *flow.Request) {
 	if req.Inspection.Outcome != flow.InspectionOff {
 		t.inspections[d].inc(int(req.Inspection.Outcome), int(req.Inspection.Uninspected))
 	}
+	if req.Stream != flow.NoStream {
+		t.streams[d].inc(int(req.Stream), 0)
+	}
 }
 
 // Transferred counts bytes of an opaque connection while they flow, so that one
