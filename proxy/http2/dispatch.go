@@ -102,6 +102,7 @@ func (c *conn) controlFrame(h wire.FrameHeader) error {
 		return c.priority(f.StreamID, f.PriorityParam)
 	case *wire.GoAwayFrame:
 		c.role.goAway(f.LastStreamID, Code(f.ErrCode))
+		return c.spend(1)
 	}
 	return nil
 }

@@ -160,3 +160,13 @@ func isRefusal(t testing.TB, s *testkit.Sidecar, a *rawh2.Answer, code, reason s
 	}
 	return s.Log.Await(t, "decision "+id, func(r map[string]any) bool { return r["decision_id"] == id && r["reason"] == reason })
 }
+
+// holds is an application that keeps what asks for /held until its caller is gone, and
+// is grpcHello to everybody else.
+func holds(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/held" {
+		<-r.Context().Done()
+		return
+	}
+	grpcHello(w, r)
+}

@@ -22,6 +22,9 @@ type Peer struct {
 	Framer *http2.Framer
 	nc     net.Conn
 
+	// ended are the streams that the other end has ended, as far as Next has read.
+	ended map[uint32]bool
+
 	enc     *hpack.Encoder
 	section bytes.Buffer
 	dec     *hpack.Decoder
@@ -32,7 +35,7 @@ const table = 4096
 
 // New speaks on a connection, and says nothing yet.
 func New(nc net.Conn) *Peer {
-	p := &Peer{nc: nc, Framer: http2.NewFramer(nc, nc), dec: hpack.NewDecoder(table, nil)}
+	p := &Peer{nc: nc, Framer: http2.NewFramer(nc, nc), ended: map[uint32]bool{}, dec: hpack.NewDecoder(table, nil)}
 	p.Framer.AllowIllegalWrites = true
 	p.Framer.ReadMetaHeaders = p.dec
 	p.enc = hpack.NewEncoder(&p.section)
@@ -101,6 +104,7 @@ func (p *Peer) Next() (http2.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.note(f)
 		switch f := f.(type) {
 		case *http2.SettingsFrame:
 			if !f.IsAck() {
@@ -119,6 +123,20 @@ func (p *Peer) Next() (http2.Frame, error) {
 		}
 	}
 }
+
+func (p *Peer) note(f http2.Frame) {
+	switch f := f.(type) {
+	case *http2.RSTStreamFrame:
+		p.ended[f.StreamID] = true
+	case interface{ StreamEnded() bool }:
+		if f.StreamEnded() {
+			p.ended[f.(http2.Frame).Header().StreamID] = true
+		}
+	}
+}
+
+// Ended tells whether the other end was seen to end a stream.
+func (p *Peer) Ended(id uint32) bool { return p.ended[id] }
 
 // An Answer is what came on one stream.
 type Answer struct {
