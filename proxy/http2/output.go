@@ -87,7 +87,7 @@ func (c *conn) unstall() {
 // to add: a system call costs more than all that a small message does.
 func (c *conn) push() {
 	c.mu.Lock()
-	if c.writing || len(c.out) == 0 {
+	if c.writing || len(c.out) == 0 || c.dead != nil { // the last words are drain's
 		c.mu.Unlock()
 		return
 	}
@@ -107,7 +107,7 @@ func (c *conn) push() {
 func (c *conn) flushLater() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.writing || len(c.out) == 0 {
+	if c.writing || len(c.out) == 0 || c.dead != nil {
 		return
 	}
 	c.writing = true
