@@ -88,7 +88,7 @@ func TestStalledWindows(t *testing.T) {
 		}
 		grpcHello(w, r)
 	})
-	const soon = "  limits: {writeTimeout: 500ms, bodyTimeout: 500ms}\n"
+	const soon = "  limits: {writeTimeout: 500ms}\n"
 	p := newPair(t, side{forward: app}, side{spec: soon}) // the other one would give up as well
 	bystander := dialH2(t, p.out.Address(t, "out"))
 	peak := heapPeak(func(sample func()) {
