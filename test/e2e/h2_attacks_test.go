@@ -17,7 +17,7 @@ import (
 type attack struct {
 	name string
 	// once is said over and over, up to rounds times, until the connection ends.
-	once   func(c *caller, round int) error
+	once   func(c *h2caller, round int) error
 	rounds int
 	// limits are of the sidecar; YAML.
 	limits string
@@ -42,78 +42,78 @@ const (
 // floods are attacks that a budget ends.
 func floods() []attack {
 	ping := [8]byte{'f', 'l', 'o', 'o', 'd'}
-	open := func(c *caller) { c.must(c.Request(1, false, "POST", "/held")) }
+	open := func(c *h2caller) { c.must(c.Request(1, false, "POST", "/held")) }
 	return []attack{
-		{name: "rapid reset (CVE-2023-44487)", rounds: many, code: calm, rule: calledOff, once: func(c *caller, i int) error {
+		{name: "rapid reset (CVE-2023-44487)", rounds: many, code: calm, rule: calledOff, once: func(c *h2caller, i int) error {
 			return both(c.Request(odd(i), true, "GET", "/held"), c.Framer.WriteRSTStream(odd(i), http2.ErrCodeCancel))
 		}},
-		{name: "resets that the sidecar is made to send (CVE-2025-8671)", rounds: many, code: calm, rule: "too many ", once: func(c *caller, i int) error {
+		{name: "resets that the sidecar is made to send (CVE-2025-8671)", rounds: many, code: calm, rule: "too many ", once: func(c *h2caller, i int) error {
 			return both(c.Request(odd(i), false, "POST", "/held"), c.Framer.WriteRawFrame(http2.FrameWindowUpdate, 0, odd(i), make([]byte, 4)))
 		}},
-		{name: "more streams than there may be", rounds: many, code: calm, rule: idle, once: func(c *caller, i int) error {
+		{name: "more streams than there may be", rounds: many, code: calm, rule: idle, once: func(c *h2caller, i int) error {
 			return c.Request(odd(i), false, "POST", "/held")
 		}},
-		{name: "CONTINUATION without end (CVE-2024-27316)", rounds: many, code: calm, rule: large, once: func(c *caller, i int) error {
+		{name: "CONTINUATION without end (CVE-2024-27316)", rounds: many, code: calm, rule: large, once: func(c *h2caller, i int) error {
 			if i == 0 {
 				return c.Framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.Section(":method", "GET")})
 			}
 			return c.Framer.WriteContinuation(1, false, c.Section("x-more", strings.Repeat("x", 100)))
 		}},
-		{name: "empty CONTINUATION without end", rounds: many, code: calm, rule: large, once: func(c *caller, i int) error {
+		{name: "empty CONTINUATION without end", rounds: many, code: calm, rule: large, once: func(c *h2caller, i int) error {
 			if i == 0 {
 				return c.Framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1})
 			}
 			return c.Framer.WriteContinuation(1, false, nil)
 		}},
-		{name: "SETTINGS", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error {
+		{name: "SETTINGS", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error {
 			return c.Framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 16})
 		}},
-		{name: "empty SETTINGS", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error { return c.Framer.WriteSettings() }},
-		{name: "acknowledged SETTINGS", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error { return c.Framer.WriteSettingsAck() }},
-		{name: "PING", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error { return c.Framer.WritePing(false, ping) }},
-		{name: "answers to no PING", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error { return c.Framer.WritePing(true, ping) }},
-		{name: "WINDOW_UPDATE", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error { return c.Framer.WriteWindowUpdate(0, 1) }},
-		{name: "WINDOW_UPDATE of a stream", rounds: many, code: calm, rule: idle, once: func(c *caller, i int) error {
+		{name: "empty SETTINGS", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error { return c.Framer.WriteSettings() }},
+		{name: "acknowledged SETTINGS", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error { return c.Framer.WriteSettingsAck() }},
+		{name: "PING", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error { return c.Framer.WritePing(false, ping) }},
+		{name: "answers to no PING", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error { return c.Framer.WritePing(true, ping) }},
+		{name: "WINDOW_UPDATE", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error { return c.Framer.WriteWindowUpdate(0, 1) }},
+		{name: "WINDOW_UPDATE of a stream", rounds: many, code: calm, rule: idle, once: func(c *h2caller, i int) error {
 			if i == 0 {
 				open(c)
 			}
 			return c.Framer.WriteWindowUpdate(1, 1)
 		}},
-		{name: "empty DATA (CVE-2019-9518)", rounds: many, code: calm, rule: idle, once: func(c *caller, i int) error {
+		{name: "empty DATA (CVE-2019-9518)", rounds: many, code: calm, rule: idle, once: func(c *h2caller, i int) error {
 			if i == 0 {
 				open(c)
 			}
 			return c.Framer.WriteData(1, false, nil)
 		}},
-		{name: "DATA of nothing but padding", rounds: many, code: calm, rule: idle, once: func(c *caller, i int) error {
+		{name: "DATA of nothing but padding", rounds: many, code: calm, rule: idle, once: func(c *h2caller, i int) error {
 			if i == 0 {
 				open(c)
 			}
 			return c.Framer.WriteDataPadded(1, false, nil, make([]byte, 50))
 		}},
-		{name: "PRIORITY (CVE-2019-9513)", rounds: many, code: calm, rule: idle, once: func(c *caller, i int) error {
+		{name: "PRIORITY (CVE-2019-9513)", rounds: many, code: calm, rule: idle, once: func(c *h2caller, i int) error {
 			return c.Framer.WritePriority(1, http2.PriorityParam{StreamDep: uint32(3 + i%100), Weight: uint8(i)})
 		}},
-		{name: "frames of unknown types", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error {
+		{name: "frames of unknown types", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error {
 			return c.Framer.WriteRawFrame(0xbe, 0, 0, []byte("?"))
 		}},
-		{name: "resets of what was reset", rounds: many, code: calm, rule: idle, once: func(c *caller, i int) error {
+		{name: "resets of what was reset", rounds: many, code: calm, rule: idle, once: func(c *h2caller, i int) error {
 			if i == 0 {
 				open(c)
 			}
 			return c.Framer.WriteRSTStream(1, http2.ErrCodeCancel)
 		}},
-		{name: "GOAWAY", rounds: many, code: calm, rule: idle, once: func(c *caller, _ int) error { return c.Framer.WriteGoAway(0, http2.ErrCodeNo, nil) }},
-		{name: "a window past its end", rounds: many, code: http2.ErrCodeFlowControl, rule: "the connection's window over 2^31-1", once: func(c *caller, _ int) error {
+		{name: "GOAWAY", rounds: many, code: calm, rule: idle, once: func(c *h2caller, _ int) error { return c.Framer.WriteGoAway(0, http2.ErrCodeNo, nil) }},
+		{name: "a window past its end", rounds: many, code: http2.ErrCodeFlowControl, rule: "the connection's window over 2^31-1", once: func(c *h2caller, _ int) error {
 			return c.Framer.WriteWindowUpdate(0, 1<<30)
 		}},
-		{name: "more than the windows allow", rounds: many, code: http2.ErrCodeFlowControl, rule: "more bytes than the connection's window allows", once: func(c *caller, i int) error {
+		{name: "more than the windows allow", rounds: many, code: http2.ErrCodeFlowControl, rule: "more bytes than the connection's window allows", once: func(c *h2caller, i int) error {
 			if i%4 == 0 {
 				c.must(c.Request(odd(i), false, "POST", "/held"))
 			}
 			return c.Framer.WriteData(odd(i-i%4), false, make([]byte, 16<<10))
 		}},
-		{name: "a head that is not compressed right", rounds: 1, code: http2.ErrCodeCompression, rule: "a header section that cannot be decoded", once: func(c *caller, _ int) error {
+		{name: "a head that is not compressed right", rounds: 1, code: http2.ErrCodeCompression, rule: "a header section that cannot be decoded", once: func(c *h2caller, _ int) error {
 			return c.Framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, EndHeaders: true})
 		}},
 	}
@@ -123,10 +123,10 @@ func floods() []attack {
 func waits() []attack {
 	const soon = "  limits: {headTimeout: 300ms, bodyTimeout: 300ms, writeTimeout: 300ms}\n"
 	return []attack{
-		{name: "a head without end", rounds: 1, limits: soon, reason: "request_timeout", once: func(c *caller, _ int) error {
+		{name: "a head without end", rounds: 1, limits: soon, reason: "request_timeout", once: func(c *h2caller, _ int) error {
 			return c.Framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: c.Section(":method", "GET")})
 		}},
-		{name: "half a frame", rounds: 1, limits: soon, reason: "request_timeout", once: func(c *caller, _ int) error {
+		{name: "half a frame", rounds: 1, limits: soon, reason: "request_timeout", once: func(c *h2caller, _ int) error {
 			_, err := c.w.Write([]byte{0, 0, 8, 6, 0, 0, 0, 0, 0, 'h', 'a', 'l', 'f'})
 			return err
 		}},
@@ -147,10 +147,10 @@ func TestHTTP2Attacks(t *testing.T) {
 			app := serveH2(t, holds)
 			p := newPair(t, side{forward: app, spec: a.limits}, side{spec: a.limits})
 			t.Run("outbound", func(t *testing.T) {
-				underAttack(t, a, p.out, dialH2(t, p.out.Address(t, "out")), func() *caller { return dialH2(t, p.out.Address(t, "out")) })
+				underAttack(t, a, p.out, dialH2(t, p.out.Address(t, "out")), func() *h2caller { return dialH2(t, p.out.Address(t, "out")) })
 			})
 			t.Run("inbound", func(t *testing.T) {
-				underAttack(t, a, p.in, dialH2(t, p.out.Address(t, "out")), func() *caller {
+				underAttack(t, a, p.in, dialH2(t, p.out.Address(t, "out")), func() *h2caller {
 					return newCaller(t, dialMesh(t, p.in.Address(t, "in"), p.outID, hop.ALPNPlainHTTP2))
 				})
 			})
@@ -170,7 +170,7 @@ const attackers = 4
 // and buffers of some connections, little beside what any flood has sent.
 const bound = 24 << 20
 
-func underAttack(t *testing.T, a attack, s *testkit.Sidecar, bystander *caller, dial func() *caller) {
+func underAttack(t *testing.T, a attack, s *testkit.Sidecar, bystander *h2caller, dial func() *h2caller) {
 	bystander.must(bystander.Call(1, false, "/held"))
 	isOK(t, bystander.grpc(3, charge))
 	before := inUse()
@@ -219,7 +219,7 @@ func inUse() uint64 {
 }
 
 // try attacks until the connection ends, and looks at how.
-func (a attack) try(t *testing.T, c *caller) {
+func (a attack) try(t *testing.T, c *h2caller) {
 	defer c.Close()
 	type ending struct {
 		code http2.ErrCode

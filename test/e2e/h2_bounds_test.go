@@ -41,10 +41,10 @@ func TestHPACKBomb(t *testing.T) {
 	for _, at := range []struct {
 		name string
 		s    *testkit.Sidecar
-		dial func() *caller
+		dial func() *h2caller
 	}{
-		{"outbound", p.out, func() *caller { return dialH2(t, p.out.Address(t, "out")) }},
-		{"inbound", p.in, func() *caller { return meshH2(t, p.in.Address(t, "in"), p.outID) }},
+		{"outbound", p.out, func() *h2caller { return dialH2(t, p.out.Address(t, "out")) }},
+		{"inbound", p.in, func() *h2caller { return meshH2(t, p.in.Address(t, "in"), p.outID) }},
 	} {
 		t.Run(at.name, func(t *testing.T) {
 			c := at.dial()

@@ -62,36 +62,36 @@ func serveRaw(t testing.TB, handle func(*rawh2.Peer), settings ...http2.Setting)
 	})
 }
 
-// A caller speaks HTTP/2 for itself.
-type caller struct {
+// An h2caller speaks HTTP/2 for itself.
+type h2caller struct {
 	*rawh2.Peer
 	t testing.TB
 	w *wire
 }
 
-func newCaller(t testing.TB, w *wire, settings ...http2.Setting) *caller {
+func newCaller(t testing.TB, w *wire, settings ...http2.Setting) *h2caller {
 	t.Helper()
 	p, err := rawh2.NewClient(w, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &caller{Peer: p, t: t, w: w}
+	return &h2caller{Peer: p, t: t, w: w}
 }
 
 // dialH2 connects in plaintext, as an application does.
-func dialH2(t testing.TB, addr string, settings ...http2.Setting) *caller {
+func dialH2(t testing.TB, addr string, settings ...http2.Setting) *h2caller {
 	t.Helper()
 	return newCaller(t, dial(t, addr), settings...)
 }
 
 // meshH2 connects as a sidecar does.
-func meshH2(t testing.TB, addr string, src identity.Source, settings ...http2.Setting) *caller {
+func meshH2(t testing.TB, addr string, src identity.Source, settings ...http2.Setting) *h2caller {
 	t.Helper()
 	return newCaller(t, dialMesh(t, addr, src, h2), settings...)
 }
 
 // ask makes a GET on a stream and reads the answer.
-func (c *caller) ask(id uint32, path string) *rawh2.Answer {
+func (c *h2caller) ask(id uint32, path string) *rawh2.Answer {
 	c.t.Helper()
 	if err := c.Request(id, true, "GET", path); err != nil {
 		c.t.Fatal(err)
@@ -100,7 +100,7 @@ func (c *caller) ask(id uint32, path string) *rawh2.Answer {
 }
 
 // grpc makes a call with those fields on a stream and reads the answer.
-func (c *caller) grpc(id uint32, method string, fields ...string) *rawh2.Answer {
+func (c *h2caller) grpc(id uint32, method string, fields ...string) *rawh2.Answer {
 	c.t.Helper()
 	if err := c.Call(id, true, method, fields...); err != nil {
 		c.t.Fatal(err)
@@ -108,7 +108,7 @@ func (c *caller) grpc(id uint32, method string, fields ...string) *rawh2.Answer 
 	return c.answer(id)
 }
 
-func (c *caller) answer(id uint32) *rawh2.Answer {
+func (c *h2caller) answer(id uint32) *rawh2.Answer {
 	c.t.Helper()
 	a, err := c.Answer(id)
 	if err != nil {
@@ -118,7 +118,7 @@ func (c *caller) answer(id uint32) *rawh2.Answer {
 }
 
 // must is for what has to be written.
-func (c *caller) must(err error) {
+func (c *h2caller) must(err error) {
 	c.t.Helper()
 	if err != nil {
 		c.t.Fatal(err)

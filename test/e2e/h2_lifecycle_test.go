@@ -100,7 +100,7 @@ func TestADrainSaysGoodbyeTwice(t *testing.T) {
 }
 
 // goodbye reads up to the next GOAWAY.
-func (c *caller) goodbye() *http2.GoAwayFrame {
+func (c *h2caller) goodbye() *http2.GoAwayFrame {
 	c.t.Helper()
 	for {
 		f, err := c.Next()
