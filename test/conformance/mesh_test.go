@@ -81,9 +81,11 @@ type meshOptions struct {
 // that must hold over each of them run once for every one.
 type carrier struct {
 	name string
-	// destination are fields of the destination; calling and serving are added to
-	// the specs of the two sidecars.
-	destination, calling, serving string
+	// destination are fields of the destination, once the inbound sidecar runs; none
+	// when nil.
+	destination func(m *mesh) string
+	// calling and serving are added to the specs of the two sidecars.
+	calling, serving string
 }
 
 func carriers() []carrier {
@@ -128,10 +130,14 @@ func (m *mesh) outbound(t *testing.T, destination, protocol, spec string) *testk
 
 func (m *mesh) outboundOver(t *testing.T, over carrier, destination, protocol, spec string) *testkit.Sidecar {
 	t.Helper()
+	var fields string
+	if over.destination != nil {
+		fields = over.destination(m)
+	}
 	return testkit.Start(t, testkit.Options{
 		Name: "checkout", Source: m.CA.Source(t, checkout),
 		YAML: `  outbound: [{name: front, listen: "127.0.0.1:0", destination: payments` + protocolField(protocol) + `}]
-  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]` + over.destination + "}]\n" + over.calling + spec,
+  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]` + fields + "}]\n" + over.calling + spec,
 	})
 }
 
