@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A wsRawCase is what each end does, in frames.
@@ -252,11 +253,18 @@ func TestWebSocketFrames(t *testing.T) {
 					t.Run(c.name, func(t *testing.T) {
 						path := fmt.Sprint("/case/", i)
 						ended := stage.put(path, c.server)
-						if err := c.client(mode.begin(t, m.Front, path)); err != nil {
+						client := mode.begin(t, m.Front, path)
+						if err := c.client(client); err != nil {
 							t.Errorf("the client: %v", err)
+							_ = client.abort() // the server may wait for it
 						}
-						if err := <-ended; err != nil {
-							t.Errorf("the server: %v", err)
+						select {
+						case err := <-ended:
+							if err != nil {
+								t.Errorf("the server: %v", err)
+							}
+						case <-time.After(patience):
+							t.Error("the server waits for its client")
 						}
 					})
 				}
