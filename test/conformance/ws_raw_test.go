@@ -238,6 +238,7 @@ func extendedConnect(t *testing.T, front, path string) *wsEnd {
 	go s.read()
 	t.Cleanup(func() {
 		nc.Close()
+		s.in.Close() // what comes now is for nobody
 		<-s.over
 	})
 	return &wsEnd{

@@ -106,22 +106,24 @@ func (s *wsStream) readAll() error {
 		case *http2.RSTStreamFrame:
 			return fmt.Errorf("%w: %v", rawh2.ErrReset, f.ErrCode)
 		case *http2.DataFrame:
-			if _, err := s.feed.Write(f.Data()); err != nil {
+			if err := s.pass(f.Data()); err != nil || f.StreamEnded() {
 				return err
-			}
-			if f.StreamEnded() {
-				return nil
-			}
-			if n := len(f.Data()); n > 0 {
-				s.mu.Lock()
-				err := s.p.Framer.WriteWindowUpdate(1, uint32(n))
-				s.mu.Unlock()
-				if err != nil {
-					return err
-				}
 			}
 		}
 	}
+}
+
+// pass gives data to whoever reads, and grants as much again.
+func (s *wsStream) pass(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if _, err := s.feed.Write(data); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.p.Framer.WriteWindowUpdate(1, uint32(len(data)))
 }
 
 // Write implements io.Writer, as the windows allow.
