@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +18,14 @@ func TestCallingOffCostsOnlyWhoIsQuick(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		after time.Duration
+		how   func(p *peer, id uint32)
 		ended bool
 	}{
-		{"at once", 0, true},
-		{"a moment before it is free", testLimits().StreamResetTime - time.Nanosecond, true},
-		{"when it is free", testLimits().StreamResetTime, false},
+		{"at once", 0, resets, true},
+		{"a moment before it is free", testLimits().StreamResetTime - time.Nanosecond, resets, true},
+		{"when it is free", testLimits().StreamResetTime, resets, false},
+		{"at once, by breaking a rule", 0, breaks, true},
+		{"when it is free, by breaking a rule", testLimits().StreamResetTime, breaks, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := testLimits()
@@ -41,12 +46,12 @@ func TestCallingOffCostsOnlyWhoIsQuick(t *testing.T) {
 				synctest.Wait()
 				<-time.After(c.after)
 				for i := range calls {
-					p.check(p.fr.WriteRSTStream(uint32(2*i+1), wire.ErrCodeCancel))
+					c.how(p, uint32(2*i+1))
 				}
 				p.flush()
 				synctest.Wait()
 				_ = theirs.CloseWrite()
-				ended = len(p.endings()) > 0
+				ended = slices.ContainsFunc(p.endings(), func(s string) bool { return strings.HasPrefix(s, isCalm) })
 				theirs.Close()
 				<-served
 			})
@@ -56,3 +61,8 @@ func TestCallingOffCostsOnlyWhoIsQuick(t *testing.T) {
 		})
 	}
 }
+
+func resets(p *peer, id uint32) { p.check(p.fr.WriteRSTStream(id, wire.ErrCodeCancel)) }
+
+// breaks has us reset a stream: an update of a window by nothing is an error of it.
+func breaks(p *peer, id uint32) { p.frame(wire.FrameWindowUpdate, 0, id, u32(0)) }
