@@ -220,3 +220,35 @@ func TestAReloadMovesStreamsOneByOne(t *testing.T) {
 		t.Errorf("the call was answered with %+v, %v", a.Heads, err)
 	}
 }
+
+// Rules that speak of methods and paths are for requests: they end no connection, and
+// one that ends well has no record of its own.
+func TestCallsShareAConnectionUnderRulesOfHTTP(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, side{
+		forward:  serveH2(t, grpcHello),
+		policies: access("Allow", `{from: [{principals: ["`+checkout+`"]}], to: [{methods: [POST], paths: ["`+charge+`"]}]}`),
+	}, side{})
+	c := dialH2(t, p.out.Address(t, "out"))
+	const calls = 50
+	for i := range calls {
+		isOK(t, c.grpc(odd(i), charge))
+	}
+	c.Close()
+	testkit.Eventually(t, "the caller is gone", func() bool { return metric(t, p.out, "outrider_connections_closed_total") == 1 })
+	p.out.Stop()
+	if err := p.out.Wait(); err != nil {
+		t.Error(err)
+	}
+	counted(t, p.in, 1, "outrider_connections_closed_total")
+	if made := metric(t, p.in, "outrider_connections_closed_total"); made != 1 {
+		t.Errorf("%d calls went over %v connections", calls, made)
+	}
+	for _, s := range []*testkit.Sidecar{p.in, p.out} {
+		for _, r := range s.Log.Records(t) {
+			if r["kind"] == "connection" {
+				t.Errorf("a record of a connection that ended well: %v", r)
+			}
+		}
+	}
+}
