@@ -66,6 +66,9 @@ func (p Protocol) String() string {
 	return "unknown"
 }
 
+// IsHTTP tells whether requests are read and judged one by one.
+func (p Protocol) IsHTTP() bool { return p == HTTP1 || p == HTTP2 }
+
 // Security is how the mesh side of the connection is protected.
 type Security uint8
 

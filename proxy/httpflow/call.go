@@ -44,8 +44,9 @@ func (c Call) describe(q *flow.Request) {
 	}
 }
 
-// isGRPC tells whether the answer must be one of gRPC.
-func (c Call) isGRPC() bool { return c.V2 != nil && c.V2.Err == nil && c.V2.Request.IsGRPC() }
+// isGRPC tells whether the answer must be one of gRPC, as it must to a call that is
+// over a limit. Nothing is believed of a malformed request.
+func (c Call) isGRPC() bool { return c.V2 != nil && c.V2.Request.IsGRPC() }
 
 // Tunnels tells whether the answer may make a tunnel of it.
 func (c Call) Tunnels() bool {

@@ -8,6 +8,7 @@ import (
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
@@ -43,7 +44,11 @@ func (c *conn) serveHTTP1() {
 
 // serveHTTP2 reads requests that are under way at the same time.
 func (c *conn) serveHTTP2() {
-	h := c.l.http2.NewConn(c.nc)
+	server := c.l.http2
+	if c.hop != nil && hop.IsSidecar(c.hop.ALPN) {
+		server = c.l.shared
+	}
+	h := server.NewConn(c.nc)
 	c.Serve(h)
 	known := c.Flow // what each request starts with; it may learn more
 	c.serveUntil(h.Serve(func(x *http2.Exchange) {

@@ -59,7 +59,7 @@ func (c *ConnectionMetrics) Closed(conn *flow.Connection) {
 	}
 	c.series.active.Dec()
 	c.series.closed.inc(int(conn.Refusal.Reason), 0)
-	if conn.Protocol != flow.HTTP1 { // the bytes of HTTP were counted with its requests
+	if !conn.Protocol.IsHTTP() { // the bytes of HTTP were counted with its requests
 		c.bytes(conn.Received-c.received.Load(), conn.Sent-c.sent.Load())
 	}
 }
