@@ -81,7 +81,7 @@ func h2Panic(t *testing.T) {
 	bystander := dialH2(t, out.Address(t, "out"))
 	isOK(t, bystander.grpc(1, charge))
 	testkit.Eventually(t, "the hop is gone", func() bool {
-		return metric(t, in, "outrider_connections_open") == 0
+		return metric(t, in, "outrider_connections_closed_total") == 1
 	})
 	c := dialH2(t, out.Address(t, "out"))
 	outID.armed.Store(true)
