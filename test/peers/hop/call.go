@@ -2,6 +2,7 @@ package hop
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/outrider-mesh/outrider/loadtest/target"
@@ -34,7 +35,6 @@ func Call(ctx context.Context, addr string, size int) error {
 	if err != nil {
 		return err
 	}
-	defer caller.Close()
 	_, err = caller.Call(ctx)
-	return err
+	return errors.Join(err, caller.Close())
 }
