@@ -54,7 +54,7 @@ func TestForgedIdentityHeadersReachNobody(t *testing.T) {
 	})
 	p := newPair(t, side{forward: app}, side{})
 	permissive := side{
-		source: p.inID, forward: app, listener: ", mtls: Permissive", policies: allowAll,
+		source: p.inID, forward: app, listener: ", mtls: Permissive, protocol: HTTP", policies: allowAll,
 	}.start(t)
 	request := "GET / HTTP/1.1\r\nHost: payments\r\n" + strings.Join(reserved, "\r\n") + "\r\n\r\n"
 	peer := p.outID.Current().SVID.Certificates[0]
