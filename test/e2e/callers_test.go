@@ -113,7 +113,7 @@ func TestAPlaintextCallerHasNoIdentity(t *testing.T) {
 		t.Errorf("%d cases, want %d", len(cases), least)
 	}
 	for _, c := range cases {
-		s := side{source: ca.Source(t, payments), forward: app, listener: ", mtls: Permissive", policies: c.policies}.start(t)
+		s := side{source: ca.Source(t, payments), forward: app, listener: ", mtls: Permissive, protocol: HTTP", policies: c.policies}.start(t)
 		a := dial(t, s.Address(t, "in")).get("/")
 		if a.StatusCode != c.plain || a.StatusCode == 200 && a.body != "" {
 			t.Errorf("%s: plaintext got %d %q, want %d", c.name, a.StatusCode, a.body, c.plain)
