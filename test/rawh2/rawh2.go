@@ -24,6 +24,8 @@ type Peer struct {
 
 	// ended are the streams that the other end has ended, as far as Next has read.
 	ended map[uint32]bool
+	// acknowledged: the other end has our settings.
+	acknowledged bool
 
 	enc     *hpack.Encoder
 	section bytes.Buffer
@@ -95,9 +97,9 @@ func (p *Peer) Call(id uint32, end bool, method string, fields ...string) error 
 	return p.Request(id, end, "POST", method, append([]string{"content-type", "application/grpc", "te", "trailers"}, fields...)...)
 }
 
-// Next returns the next frame that is not about the connection as such: SETTINGS and
-// PING are answered, and their acknowledgements and WINDOW_UPDATE passed over.
-// Windows are not granted.
+// Next returns the next frame that is not about the connection as such, or tells that
+// our SETTINGS are acknowledged: SETTINGS and PING are answered, and acknowledgements of
+// PING and WINDOW_UPDATE passed over. Windows are not granted.
 func (p *Peer) Next() (http2.Frame, error) {
 	for {
 		f, err := p.Framer.ReadFrame()
@@ -107,9 +109,10 @@ func (p *Peer) Next() (http2.Frame, error) {
 		p.note(f)
 		switch f := f.(type) {
 		case *http2.SettingsFrame:
-			if !f.IsAck() {
-				err = p.Framer.WriteSettingsAck()
+			if f.IsAck() {
+				return f, nil
 			}
+			err = p.Framer.WriteSettingsAck()
 		case *http2.PingFrame:
 			if !f.IsAck() {
 				err = p.Framer.WritePing(true, f.Data)
@@ -126,6 +129,8 @@ func (p *Peer) Next() (http2.Frame, error) {
 
 func (p *Peer) note(f http2.Frame) {
 	switch f := f.(type) {
+	case *http2.SettingsFrame:
+		p.acknowledged = p.acknowledged || f.IsAck()
 	case *http2.RSTStreamFrame:
 		p.ended[f.StreamID] = true
 	case interface{ StreamEnded() bool }:
@@ -134,6 +139,9 @@ func (p *Peer) note(f http2.Frame) {
 		}
 	}
 }
+
+// Acknowledged tells whether the other end was seen to have our settings.
+func (p *Peer) Acknowledged() bool { return p.acknowledged }
 
 // Ended tells whether the other end was seen to end a stream.
 func (p *Peer) Ended(id uint32) bool { return p.ended[id] }
