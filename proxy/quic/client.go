@@ -25,6 +25,9 @@ type Client struct {
 	limits limits.Limits
 	warn   bufferWarning
 
+	// running are the goroutines that wait for what a server says of its connection.
+	running sync.WaitGroup
+
 	mu        sync.Mutex
 	udp       *net.UDPConn      // nil until the first dial
 	transport *quicgo.Transport // as udp
@@ -63,7 +66,18 @@ func (c *Client) Close() error {
 	if c.transport == nil {
 		return nil
 	}
-	return errors.Join(c.transport.Close(), c.udp.Close())
+	err := errors.Join(c.transport.Close(), c.udp.Close())
+	c.running.Wait()
+	return err
+}
+
+// beside runs f, which lasts no longer than its connection, unless the client is closed.
+func (c *Client) beside(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.running.Go(f)
+	}
 }
 
 // A Peer is one endpoint of a destination: it keeps the connection to it. Its methods
@@ -75,22 +89,9 @@ type Peer struct {
 	addr   *net.UDPAddr
 
 	mu      sync.Mutex
-	current *shared       // nil when there is none
+	current *shared       // which gets the next stream; nil when there is none
+	conns   []*shared     // current, and those that only finish what is open on them
 	dialing chan struct{} // closed when the dial under way has ended; nil: none is
-}
-
-// shared is one connection.
-type shared struct {
-	quic     *quicgo.Conn
-	state    tls.ConnectionState
-	before   *identity.Snapshot // current when the handshake began
-	took     time.Duration
-	retireAt time.Time
-
-	// Guarded by the peer's mutex.
-	streams   int  // open
-	retired   bool // closed with its last stream
-	idleSince time.Time
 }
 
 // NewPeer describes an endpoint, which must prove one of the expected identities;
@@ -152,33 +153,6 @@ func (p *Peer) stream(ctx context.Context, c *shared, protocol flow.Protocol, po
 	return s, nil
 }
 
-// leave counts a stream that has ended.
-func (p *Peer) leave(c *shared) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.streams--
-	c.idleSince = time.Now()
-	c.closeIfDone()
-}
-
-// retire lets the streams of a connection end and opens no more on it.
-func (p *Peer) retire(c *shared) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.current == c {
-		p.current = nil
-	}
-	c.retired = true
-	c.closeIfDone()
-}
-
-// closeIfDone needs the peer's mutex.
-func (c *shared) closeIfDone() {
-	if c.retired && c.streams == 0 {
-		_ = c.quic.CloseWithError(codeNone, "") // nothing is under way
-	}
-}
-
 // connection returns the one that is there, or dials; many callers share one dial.
 // A stream is counted on it.
 func (p *Peer) connection(ctx context.Context) (c *shared, fresh bool, err error) {
@@ -206,28 +180,13 @@ func (p *Peer) connection(ctx context.Context) (c *shared, fresh bool, err error
 	}
 }
 
-// usable needs p.mu.
-func (p *Peer) usable(now time.Time) *shared {
-	c := p.current
-	switch {
-	case c == nil:
-		return nil
-	case c.quic.Context().Err() == nil && now.Before(c.retireAt):
-		return c
-	}
-	p.current = nil
-	c.retired = true
-	c.closeIfDone()
-	return nil
-}
-
 func (p *Peer) dial(ctx context.Context) (c *shared, err error) {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if c != nil {
 			c.streams++
-			p.current = c
+			p.current, p.conns = c, append(p.conns, c)
 		}
 		close(p.dialing)
 		p.dialing = nil
@@ -240,7 +199,7 @@ func (p *Peer) dial(ctx context.Context) (c *shared, err error) {
 	if !before.Ready() {
 		return nil, mtls.ErrNoSVID
 	}
-	qc, err := transport.Dial(ctx, p.addr, p.tls, config(p.client.limits))
+	qc, err := transport.Dial(ctx, p.addr, p.tls, clientConfig(p.client.limits))
 	if err != nil {
 		return nil, fmt.Errorf("QUIC with %s: %w", p.addr, err)
 	}
@@ -251,51 +210,6 @@ func (p *Peer) dial(ctx context.Context) (c *shared, err error) {
 		return nil, err
 	}
 	c.retireAt = retirement(start, peer.NotAfter(), before.SVID.Certificates[0].NotAfter)
+	p.client.beside(func() { p.heed(c) }) //nolint:contextcheck // it lasts as long as the connection
 	return c, nil
-}
-
-// retirement is when no further stream is opened: when 9/10 of what is left of the
-// shorter-lived certificate have passed, as with any hop.
-func retirement(now, theirs, ours time.Time) time.Time {
-	if ours.Before(theirs) {
-		theirs = ours
-	}
-	return now.Add(theirs.Sub(now) / 10 * 9)
-}
-
-// CloseIf cuts the connection off if end says so of its TLS state: when its peer is
-// not trusted any more.
-func (p *Peer) CloseIf(end func(tls.ConnectionState) bool) {
-	p.mu.Lock()
-	c := p.current
-	if c == nil || !end(c.state) {
-		p.mu.Unlock()
-		return
-	}
-	p.current = nil
-	p.mu.Unlock()
-	_ = c.quic.CloseWithError(codeTrust, "") // the peer learns why, if it is there
-}
-
-// Sweep closes a connection on which no stream has been open for some time. The owner
-// calls it every few seconds.
-func (p *Peer) Sweep(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c := p.current
-	if c != nil && c.streams == 0 && now.Sub(c.idleSince) > p.client.limits.UpstreamIdleTimeout {
-		p.current = nil
-		c.retired = true
-		c.closeIfDone()
-	}
-}
-
-// Close lets the streams that are open end.
-func (p *Peer) Close() {
-	p.mu.Lock()
-	c := p.current
-	p.mu.Unlock()
-	if c != nil {
-		p.retire(c)
-	}
 }

@@ -64,6 +64,22 @@ func (s *Stream) readAnswer() error {
 	return nil
 }
 
+// Accept tells the other end that its stream is taken: it is called once, before
+// anything is read from the stream or written to it, by who serves it. A stream that
+// is closed instead was never begun, and the other end may use another one.
+func (s *Stream) Accept() error {
+	if _, err := s.quic.Write([]byte{accepted}); err != nil {
+		return fmt.Errorf("accept a stream: %w", mapError(err))
+	}
+	return nil
+}
+
+// cutOff closes the stream as an error does.
+func (s *Stream) cutOff() {
+	_ = s.SetLinger(0)
+	_ = s.Close()
+}
+
 // AwaitAccepted returns when the other end has accepted the stream.
 func (s *Stream) AwaitAccepted() error {
 	if !s.awaiting {

@@ -1,0 +1,119 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+)
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+		<-tick.C
+	}
+}
+
+func (p *Peer) has() (current *shared, all int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current, len(p.conns)
+}
+
+// A server that drains says so, and finishes what is open. Nobody else is accepted,
+// and whoever comes learns it at once.
+func TestDraining(t *testing.T) {
+	w := serve(t, echo)
+	p := w.peer(t, w.ca.Source(t, checkout), payments)
+	s, _ := open(t, p, 80)
+	ping(t, s)
+	w.drain()
+	eventually(t, "the client knows", func() bool { c, _ := p.has(); return c == nil })
+	ping(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, _, err := p.Open(ctx, flow.TCP, 80); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a connection that comes late: %v", err)
+	}
+	select {
+	case <-w.drained:
+		t.Error("the server has ended under a stream")
+	default:
+	}
+	s.Close()
+	<-w.drained
+}
+
+// ping sends a byte and awaits it.
+func ping(t *testing.T, s *Stream) {
+	t.Helper()
+	io.WriteString(s, "a")
+	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A stream that was opened when the server had just begun to drain, and one whose
+// listener has just gone, end before their first byte, after which the request may be
+// sent again.
+func TestStreamsThatComeTooLate(t *testing.T) {
+	for name, port := range map[string]uint16{"while the server drains": 80, "as the listener goes": 90} {
+		w := serve(t, echo)
+		p := w.peer(t, w.ca.Source(t, checkout), payments)
+		s, _ := open(t, p, 80)
+		ping(t, s)
+		c, _ := p.has()
+		if port == 80 {
+			w.drain()
+			eventually(t, "the client knows", func() bool { c, _ := p.has(); return c == nil })
+		}
+		p.mu.Lock()
+		c.streams++
+		p.mu.Unlock()
+		late, err := p.stream(t.Context(), c, flow.TCP, port)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		late.SetDeadline(time.Now().Add(patience))
+		if n, err := late.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+		late.Close()
+		if c, _ := p.has(); c != nil {
+			t.Errorf("%s: the connection that turned a stream away is still used", name)
+		}
+		ping(t, s)
+		s.Close()
+	}
+}
+
+// What a server wrote last arrives although its connection ends with it.
+func TestTheLastBytesArrive(t *testing.T) {
+	const size = 3 << 20 // as much as may be under way
+	w := serve(t, func(s *Stream, _ Handshake) {
+		defer s.Close()
+		io.ReadFull(s, make([]byte, 1))
+		s.Write(make([]byte, size))
+	})
+	p := w.peer(t, w.ca.Source(t, checkout), payments)
+	s, _ := open(t, p, 80)
+	defer s.Close()
+	io.WriteString(s, "a")
+	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.drain()
+	if n, err := io.Copy(io.Discard, s); err != nil || n != size-1 {
+		t.Errorf("%d of %d bytes, %v", n, size-1, err)
+	}
+}
