@@ -92,13 +92,34 @@ func startInbound(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
 	m := &mesh{CA: newCA(t)}
 	m.Server = m.CA.Source(t, payments)
+	testkit.NoteQUIC(t, func() *testkit.Sidecar { return m.In })
 	m.In = testkit.Start(t, testkit.Options{
 		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.Server,
 		Policies: allowCheckout + opts.Policies,
-		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + `}]`,
+		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + `}]` + m.takesQUIC(),
 	})
 	m.Port = m.In.Address(t, "port")
 	return m
+}
+
+// takesQUIC is what the inbound sidecar has besides, and overQUIC how it is called.
+func (m *mesh) takesQUIC() string {
+	if !testkit.OverQUIC() {
+		return ""
+	}
+	return "\n  quic: {listen: \"127.0.0.1:0\"}"
+}
+
+func (m *mesh) overQUIC(t *testing.T, destination string) string {
+	t.Helper()
+	if m.In == nil || m.In.QUICAddress() == "" || destination != m.Port {
+		return "" // somebody else, who speaks TLS over TCP
+	}
+	_, port, err := net.SplitHostPort(m.In.QUICAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return `, quic: "On", quicPort: ` + port
 }
 
 // outbound starts a calling sidecar with the identity of checkout. The
@@ -108,7 +129,7 @@ func (m *mesh) outbound(t *testing.T, destination, protocol, spec string) *testk
 	return testkit.Start(t, testkit.Options{
 		Name: "checkout", Source: m.CA.Source(t, checkout),
 		YAML: `  outbound: [{name: front, listen: "127.0.0.1:0", destination: payments` + protocolField(protocol) + `}]
-  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]}]` + "\n" + spec,
+  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]` + m.overQUIC(t, destination) + "}]\n" + spec,
 	})
 }
 
