@@ -28,7 +28,7 @@ func (t *traffic) listenQUIC(c *config.Sidecar) error {
 	}
 	s, err := quic.Listen(t.base, quic.ServerOptions{
 		Listen: c.Spec.QUIC.Listen, Source: t.s.source, Limits: effectiveLimits(c.Spec.Limits),
-		Find: t.findStream,
+		Find:     t.findStream,
 		Panicked: t.streamPanicked, Log: t.s.opts.Log,
 	})
 	if err != nil {

@@ -187,7 +187,7 @@ func Default() Limits {
 
 		// As behind most NATs and firewalls, where UDP is forgotten after 30 s.
 		QUICIdleTimeout: 30 * time.Second,
-		QUICKeepAlive:   10 * time.Second,
+		QUICKeepAlive:   5 * time.Second,
 		// Whatever needs an answer was sent five times by then, over a round trip of
 		// 100 ms; long before a caller's patience ends.
 		QUICSilence: 3 * time.Second,

@@ -14,18 +14,19 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
-// clientConfig is that of a caller. Its server opens no streams but one, which carries
-// nothing: it says that the server is shutting down.
+// clientConfig is that of a caller. Its server opens no streams but the one of its
+// farewell.
 func clientConfig(l limits.Limits) *quicgo.Config {
 	c := config(l)
 	c.MaxIncomingStreams, c.MaxIncomingUniStreams = -1, 1
 	return c
 }
 
-// serverConfig is that of whoever is called.
+// serverConfig is that of whoever is called; in one direction its client opens the
+// stream of its farewell only.
 func serverConfig(l limits.Limits) *quicgo.Config {
 	c := config(l)
-	c.MaxIncomingStreams, c.MaxIncomingUniStreams = int64(l.QUICStreams), -1
+	c.MaxIncomingStreams, c.MaxIncomingUniStreams = int64(l.QUICStreams), 1
 	return c
 }
 

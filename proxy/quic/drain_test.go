@@ -97,23 +97,66 @@ func TestStreamsThatComeTooLate(t *testing.T) {
 	}
 }
 
-// What a server wrote last arrives although its connection ends with it.
-func TestTheLastBytesArrive(t *testing.T) {
-	const size = 3 << 20 // as much as may be under way
+// What either end wrote last arrives, however slowly the other one reads it, although
+// both have nothing more to do on the connection.
+func TestTheLastBytesAreRead(t *testing.T) {
+	const size = 200 << 10 // as much as may be under way without being read
+	begun, closed := make(chan struct{}), make(chan struct{})
+	var got int64
 	w := serve(t, func(s *Stream, _ Handshake) {
 		defer s.Close()
-		io.ReadFull(s, make([]byte, 1))
+		defer close(closed)
+		s.Write(make([]byte, size))
+		s.CloseWrite()
+		<-begun
+		got, _ = io.Copy(io.Discard, s)
+	})
+	p := w.peer(t, w.ca.Source(t, checkout), payments)
+	s, _ := open(t, p, 80)
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(s, first); err != nil {
+		t.Fatal(err)
+	}
+	s.Write(make([]byte, size))
+	s.CloseWrite()
+	w.drain()
+	eventually(t, "the client knows", func() bool { c, _ := p.has(); return c == nil })
+	if n, err := io.Copy(io.Discard, s); err != nil || n != size-1 {
+		t.Errorf("the client reads %d of %d bytes, %v", n, size-1, err)
+	}
+	s.Close() // and with it, were there no farewell, the connection
+	close(begun)
+	<-closed
+	if got != size {
+		t.Errorf("the server reads %d of %d bytes", got, size)
+	}
+}
+
+// A server that has answered everything does not close under a client that is slow to
+// read it.
+func TestASlowReaderGetsItAll(t *testing.T) {
+	const size = 200 << 10
+	served := make(chan struct{})
+	w := serve(t, func(s *Stream, _ Handshake) {
+		defer close(served)
+		defer s.Close()
 		s.Write(make([]byte, size))
 	})
 	p := w.peer(t, w.ca.Source(t, checkout), payments)
 	s, _ := open(t, p, 80)
 	defer s.Close()
-	io.WriteString(s, "a")
-	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+	if err := s.AwaitAccepted(); err != nil {
 		t.Fatal(err)
 	}
+	<-served
 	w.drain()
-	if n, err := io.Copy(io.Discard, s); err != nil || n != size-1 {
-		t.Errorf("%d of %d bytes, %v", n, size-1, err)
+	eventually(t, "the client knows", func() bool { c, _ := p.has(); return c == nil })
+	select { // a server that closes at once has done so by then
+	case <-w.drained:
+		t.Error("the server has closed what was not read")
+	case <-time.After(50 * time.Millisecond):
+	}
+	if n, err := io.Copy(io.Discard, s); err != nil || n != size {
+		t.Errorf("%d of %d bytes, %v", n, size, err)
 	}
 }

@@ -43,8 +43,8 @@ type world struct {
 	// drain stops the accepting of streams; drained is closed when the last has ended.
 	drain   func()
 	drained chan struct{}
-	mu    sync.Mutex
-	log   bytes.Buffer
+	mu      sync.Mutex
+	log     bytes.Buffer
 }
 
 func (w *world) Write(p []byte) (int, error) {

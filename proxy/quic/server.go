@@ -91,44 +91,35 @@ func (s *Server) Close() error {
 	return errors.Join(err, s.udp.Close())
 }
 
-// connection accepts the streams of one peer until ctx ends, and closes the
-// connection some time after the last of them.
+// connection accepts the streams of one peer until ctx ends or the peer says that it
+// opens no more, and closes the connection when they have ended and the peer has read
+// what there was, or base ends.
 func (s *Server) connection(ctx, base context.Context, qc *quicgo.Conn) {
-	var streams, turned sync.WaitGroup
+	accepting, stop := context.WithCancel(ctx)
+	defer stop()
+	var streams, beside sync.WaitGroup
+	done := make(chan struct{}) // the peer has what it wanted, or is gone
+	beside.Go(func() {
+		defer stop()
+		defer close(done)
+		awaitFarewell(qc) //nolint:contextcheck // it ends with the connection
+	})
 	for {
-		qs, err := qc.AcceptStream(ctx)
+		qs, err := qc.AcceptStream(accepting)
 		if err != nil {
 			break
 		}
 		streams.Go(func() { s.stream(ctx, base, qc, qs) })
 	}
-	announce(qc)
-	turned.Go(func() { turnAway(qc) }) //nolint:contextcheck // ctx has ended; this lasts as long as the connection
+	sayFarewell(qc)
+	beside.Go(func() { turnAway(qc) }) //nolint:contextcheck // as above
 	streams.Wait()
-	s.linger(base, qc)
-	_ = qc.CloseWithError(codeClosing, "") // the peer knows, or is gone
-	turned.Wait()
-}
-
-// announce tells the peer that we are shutting down: by a stream of our own, the only
-// one that we ever open. A peer that is gone, or permits none, learns it when it opens
-// another stream.
-func announce(qc *quicgo.Conn) {
-	if qs, err := qc.OpenUniStream(); err == nil {
-		_ = qs.Close()
-	}
-}
-
-// linger leaves a peer the time to get what was written last: CONNECTION_CLOSE overtakes
-// what is to be sent again.
-func (s *Server) linger(base context.Context, qc *quicgo.Conn) {
-	timer := time.NewTimer(lingering(qc, s.opts.Limits))
-	defer timer.Stop()
 	select {
-	case <-qc.Context().Done(): // the peer has it all
-	case <-timer.C:
+	case <-done:
 	case <-base.Done():
 	}
+	_ = qc.CloseWithError(codeClosing, "") // the peer knows, or is gone
+	beside.Wait()
 }
 
 // turnAway refuses the streams that are opened on a connection that is closing, so

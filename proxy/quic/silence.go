@@ -4,8 +4,6 @@ import (
 	"time"
 
 	quicgo "github.com/quic-go/quic-go"
-
-	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
 // silence measures for how long a connection has sent and heard nothing. QUIC itself
@@ -44,12 +42,4 @@ func (s *silence) look(now time.Time, stats quicgo.ConnectionStats, most time.Du
 	}
 	s.sent, s.received = stats.PacketsSent, stats.PacketsReceived
 	return total
-}
-
-// lingering is for how long a connection stays when nothing is open on it any more, so
-// that what was written last is sent again if it was lost: for three probes
-// (RFC 9002 §6.2.1) of a path like this.
-func lingering(c *quicgo.Conn, l limits.Limits) time.Duration {
-	const least = 100 * time.Millisecond // acknowledgements may be 25 ms late
-	return min(least+8*c.ConnectionStats().SmoothedRTT, l.LingerTimeout)
 }

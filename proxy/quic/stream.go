@@ -26,8 +26,11 @@ type Stream struct {
 	// awaiting: the other end's answer to our preface is still to be read. It
 	// belongs to the reader.
 	awaiting bool
-	abort    atomic.Bool // Close cuts off
-	closed   sync.Once
+	// stopped: the other end reads no more, and a write was told so. It belongs to
+	// the writer.
+	stopped bool
+	abort   atomic.Bool // Close cuts off
+	closed  sync.Once
 	// ended is called once when the stream is closed, turnedAway when the other end
 	// does not take it because it is shutting down; nil: nobody wants to know.
 	ended, turnedAway func()
@@ -88,9 +91,15 @@ func (s *Stream) AwaitAccepted() error {
 	return s.readAnswer()
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. When the other end has closed the stream in good order,
+// the first write seems to succeed, as on TCP: what is still to be read tells whether
+// there is an answer, or the end before one, after which the request may be sent again.
 func (s *Stream) Write(p []byte) (int, error) {
 	n, err := s.quic.Write(p)
+	if stopped, ok := errors.AsType[*quicgo.StreamError](err); ok && stopped.Remote && stopped.ErrorCode == codeNone && !s.stopped {
+		s.stopped = true
+		return len(p), nil
+	}
 	return n, mapError(err)
 }
 

@@ -25,10 +25,10 @@ type shared struct {
 	silence   silence
 }
 
-// heed waits until the server says that it is shutting down, which it does by opening
-// a stream of its own: then no stream is opened that it would have to turn away.
+// heed waits until the server says farewell, and opens no stream then that it would
+// have to turn away.
 func (p *Peer) heed(c *shared) {
-	if _, err := c.quic.AcceptUniStream(c.quic.Context()); err == nil {
+	if awaitFarewell(c.quic) {
 		p.retire(c)
 	}
 }
@@ -58,15 +58,18 @@ func (p *Peer) retireLocked(c *shared) {
 	p.closeIfDone(c)
 }
 
-// closeIfDone needs p.mu. What was written last may not have arrived yet, so the
-// connection is there for a little longer.
+// closeIfDone needs p.mu. It lets the server close the connection, which then has
+// nothing to do any more; a server that does not is not waited for.
 func (p *Peer) closeIfDone(c *shared) {
 	if !c.retired || c.streams > 0 || !p.forget(c) {
 		return
 	}
-	time.AfterFunc(lingering(c.quic, p.client.limits), func() {
-		_ = c.quic.CloseWithError(codeNone, "") // nothing is under way
-	})
+	end := func() { _ = c.quic.CloseWithError(codeNone, "") } // nothing is under way
+	if !sayFarewell(c.quic) {
+		end()
+		return
+	}
+	time.AfterFunc(p.client.limits.QUICIdleTimeout, end)
 }
 
 // forget needs p.mu; it is false for a connection that is not known any more.
@@ -130,12 +133,14 @@ func (p *Peer) cutOff(code quicgo.ApplicationErrorCode, end func(*shared) bool) 
 // whose other end does not answer. The owner calls it every second or so.
 func (p *Peer) Sweep(now time.Time) {
 	l := p.client.limits
-	p.cutOff(codeNone, func(c *shared) bool {
-		return c.streams == 0 && now.Sub(c.idleSince) > l.UpstreamIdleTimeout
-	})
 	p.cutOff(codeSilent, func(c *shared) bool {
 		return c.silence.look(now, c.quic.ConnectionStats(), l.QUICSilence) >= l.QUICSilence
 	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.current; c != nil && c.streams == 0 && now.Sub(c.idleSince) > l.UpstreamIdleTimeout {
+		p.retireLocked(c)
+	}
 }
 
 // Close lets the streams that are open end.
