@@ -39,7 +39,7 @@ func (t *traffic) newApps(c *config.Sidecar, in config.Inbound) *way {
 		most: effectiveLimits(c.Spec.Limits).CapturedPorts,
 		used: map[netip.AddrPort]*app{},
 		make: func(addr netip.AddrPort) *forward.Forwarder {
-			return t.newForwarder(c, flow.Inbound, in.Name, balance.Address{AddrPort: addr, Dial: capturedDialer{}})
+			return t.toOne(c, flow.Inbound, in.Name, addr, capturedDialer{})
 		},
 	}}
 }

@@ -62,7 +62,8 @@ func (t *traffic) newRoutes(c *config.Sidecar, ways map[string]*way) *routes {
 				r.networks = append(r.networks, network{m.Prefix, to})
 			}
 		}
-		for _, addr := range d.AddrPorts() {
+		for _, e := range d.AllEndpoints() {
+			addr := e.AddrPort()
 			one := to
 			one.Forward = only(to.Forward, addr)
 			r.exact[addr] = one
@@ -88,7 +89,7 @@ func (t *traffic) unknown(c *config.Sidecar) func(netip.AddrPort) outbound.Way {
 	return func(to netip.AddrPort) outbound.Way {
 		return outbound.Way{
 			Passthrough: true,
-			Forward:     t.newForwarder(c, flow.Outbound, "", balance.Address{AddrPort: to, Dial: dial}),
+			Forward:     t.toOne(c, flow.Outbound, "", to, dial),
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inbound"
+	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/outbound"
 	"github.com/outrider-mesh/outrider/proxy/quic"
 	"github.com/outrider-mesh/outrider/proxy/socket"
@@ -72,11 +73,11 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 			ways[d.Name] = w
 			continue
 		}
-		expected, err := expectedIDs(d)
+		w, err := t.toDestination(c, d)
 		if err != nil {
 			return nil, fmt.Errorf("destination %q: %w", d.Name, err)
 		}
-		ways[d.Name] = t.toDestination(c, d, expected)
+		ways[d.Name] = w
 	}
 	for _, out := range c.Spec.Outbound {
 		if !out.Capture {
@@ -99,7 +100,7 @@ func (t *traffic) makeWays(c *config.Sidecar) (map[string]*way, error) {
 		}
 		ways[key] = &way{
 			spec: in, limits: c.Spec.Limits,
-			forwarder: t.newForwarder(c, flow.Inbound, in.Name, balance.Address{AddrPort: addr, Dial: new(appDialer)}),
+			forwarder: t.toOne(c, flow.Inbound, in.Name, addr, new(appDialer)),
 		}
 	}
 	return ways, nil
@@ -112,9 +113,9 @@ func (t *traffic) unchanged(key string, spec any, c *config.Sidecar) *way {
 	return nil
 }
 
-func expectedIDs(d config.Destination) (mtls.Expected, error) {
-	ids := make([]spiffeid.ID, 0, len(d.SPIFFEIDs))
-	for _, text := range d.SPIFFEIDs {
+func expectedIDs(list []string) (mtls.Expected, error) {
+	ids := make([]spiffeid.ID, 0, len(list))
+	for _, text := range list {
 		id, err := spiffeid.FromString(text)
 		if err != nil {
 			return mtls.Expected{}, fmt.Errorf("spiffe ID %q: %w", text, err)
@@ -125,32 +126,65 @@ func expectedIDs(d config.Destination) (mtls.Expected, error) {
 }
 
 // toDestination is a new way to a destination.
-func (t *traffic) toDestination(c *config.Sidecar, d config.Destination, expected mtls.Expected) *way {
+func (t *traffic) toDestination(c *config.Sidecar, d config.Destination) (*way, error) {
 	w := &way{spec: d, limits: c.Spec.Limits}
-	tcp := outbound.NewDialer(t.s.source, expected, markOf(c))
-	endpoints := make([]balance.Address, 0, len(d.Addresses))
-	for _, addr := range d.AddrPorts() {
-		e := balance.Address{AddrPort: addr, Dial: tcp}
-		if d.QUIC != config.QUICOff {
-			peer := t.s.quicClient.NewPeer(netip.AddrPortFrom(addr.Addr(), d.QUICPort), t.s.source, expected)
-			w.quic = append(w.quic, peer)
-			e.Dial = outbound.NewQUICDialer(peer, tcp, t.path(d))
+	l := effectiveLimits(c.Spec.Limits)
+	override(&l.UpstreamConnectTimeout, d.ConnectTimeout)
+	override(&l.UpstreamResponseTimeout, d.ResponseTimeout)
+	to := balance.Options{Name: d.Name, Zone: c.Metadata.Labels[zoneLabel], MaxPending: d.MaxPending}
+	for _, e := range d.AllEndpoints() {
+		expected, err := expectedIDs(e.SPIFFEIDs)
+		if err != nil {
+			return nil, err
 		}
-		endpoints = append(endpoints, e)
+		to.Endpoints = append(to.Endpoints, balance.Address{
+			AddrPort: e.AddrPort(), Zone: e.Zone, Dial: t.dialer(c, w, d, e.AddrPort(), expected),
+		})
 	}
-	w.forwarder = t.newForwarder(c, flow.Outbound, d.Name, endpoints...)
-	return w
+	w.forwarder = t.newForwarder(flow.Outbound, l, to)
+	w.forwarder.Retry = retryOf(d.Retry, l)
+	return w, nil
 }
 
-func (t *traffic) newForwarder(c *config.Sidecar, dir flow.Direction, name string, endpoints ...balance.Address) *forward.Forwarder {
-	l := effectiveLimits(c.Spec.Limits)
+// zoneLabel is the label of a workload that says in which zone it is, as of nodes in
+// Kubernetes.
+const zoneLabel = "topology.kubernetes.io/zone"
+
+// dialer reaches an endpoint over TCP, QUIC, or whichever of the two works.
+func (t *traffic) dialer(c *config.Sidecar, w *way, d config.Destination, addr netip.AddrPort, expected mtls.Expected) balance.Dialer {
+	tcp := outbound.NewDialer(t.s.source, expected, markOf(c))
+	if d.QUIC == config.QUICOff {
+		return tcp
+	}
+	peer := t.s.quicClient.NewPeer(netip.AddrPortFrom(addr.Addr(), d.QUICPort), t.s.source, expected)
+	w.quic = append(w.quic, peer)
+	return outbound.NewQUICDialer(peer, tcp, t.path(d))
+}
+
+// retryOf is nil where nothing is to be sent again.
+func retryOf(r *config.Retry, l limits.Limits) *forward.Retry {
+	if r == nil {
+		return nil
+	}
+	return &forward.Retry{
+		Attempts: r.Attempts, Statuses: r.Statuses, Methods: r.Methods, BodyBytes: l.RetryBodyBytes,
+		Budget: forward.NewBudget(r.BudgetPercent),
+	}
+}
+
+// toOne is a way to one address.
+func (t *traffic) toOne(c *config.Sidecar, dir flow.Direction, name string, addr netip.AddrPort, dial balance.Dialer) *forward.Forwarder {
+	return t.newForwarder(dir, effectiveLimits(c.Spec.Limits), balance.Options{
+		Name: name, Endpoints: []balance.Address{{AddrPort: addr, Dial: dial}},
+	})
+}
+
+func (t *traffic) newForwarder(dir flow.Direction, l limits.Limits, to balance.Options) *forward.Forwarder {
+	to.HTTP1 = http1.ClientOptions{Limits: l, Buffers: &t.s.http1Buffers}
+	to.HTTP2 = http2.ClientOptions{Limits: l, Buffers: &t.s.http2Buffers}
 	return &forward.Forwarder{
-		Destination: balance.New(balance.Options{
-			Name: name, Endpoints: endpoints,
-			HTTP1: http1.ClientOptions{Limits: l, Buffers: &t.s.http1Buffers},
-			HTTP2: http2.ClientOptions{Limits: l, Buffers: &t.s.http2Buffers},
-		}),
-		Direction: dir, Metrics: t.s.metrics, TCPIdleTimeout: l.TCPIdleTimeout, ConnectTimeout: l.UpstreamConnectTimeout,
+		Destination: balance.New(to),
+		Direction:   dir, Metrics: t.s.metrics, TCPIdleTimeout: l.TCPIdleTimeout, ConnectTimeout: l.UpstreamConnectTimeout,
 	}
 }
 

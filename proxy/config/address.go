@@ -76,16 +76,23 @@ func (a address) reaches(b address) bool {
 // ForwardAddr is Forward parsed; the zero value when it is not valid.
 func (i Inbound) ForwardAddr() netip.AddrPort { return addrPort(i.Forward) }
 
-// AddrPorts are Addresses parsed, without those that are not valid.
-func (d Destination) AddrPorts() []netip.AddrPort {
-	all := make([]netip.AddrPort, 0, len(d.Addresses))
+// AllEndpoints are Addresses and Endpoints, each with the identities it may have.
+func (d Destination) AllEndpoints() []DestinationEndpoint {
+	all := make([]DestinationEndpoint, 0, len(d.Addresses)+len(d.Endpoints))
 	for _, s := range d.Addresses {
-		if a := addrPort(s); a.IsValid() {
-			all = append(all, a)
+		all = append(all, DestinationEndpoint{Address: s, SPIFFEIDs: d.SPIFFEIDs})
+	}
+	for _, e := range d.Endpoints {
+		if len(e.SPIFFEIDs) == 0 {
+			e.SPIFFEIDs = d.SPIFFEIDs
 		}
+		all = append(all, e)
 	}
 	return all
 }
+
+// AddrPort is Address parsed; not valid if that is not.
+func (e DestinationEndpoint) AddrPort() netip.AddrPort { return addrPort(e.Address) }
 
 func addrPort(s string) netip.AddrPort {
 	a, err := netip.ParseAddrPort(s)

@@ -150,9 +150,9 @@ func (c *checker) matches(s Spec, captured bool) {
 		if !captured {
 			continue
 		}
-		for j, text := range d.Addresses {
-			if m, ok := parseMatch(text); ok {
-				c.claim(taken, strict.Index(at+".addresses", j), text, m)
+		for j, e := range d.AllEndpoints() {
+			if m, ok := parseMatch(e.Address); ok {
+				c.claim(taken, d.addressField(at, j), e.Address, m)
 			}
 		}
 	}

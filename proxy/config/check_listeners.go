@@ -152,9 +152,9 @@ func (c *checker) loops(s Spec, sockets []socket) {
 		c.loop(strict.Index("spec.inbound", i)+".forward", in.Forward, sockets, func(s socket) bool { return s.inbound })
 	}
 	for i, d := range s.Destinations {
-		for j, text := range d.Addresses {
-			field := strict.Index(strict.Index("spec.destinations", i)+".addresses", j)
-			c.loop(field, text, sockets, func(s socket) bool { return s.outbound })
+		for j, e := range d.AllEndpoints() {
+			field := d.addressField(strict.Index("spec.destinations", i), j)
+			c.loop(field, e.Address, sockets, func(s socket) bool { return s.outbound })
 		}
 	}
 }

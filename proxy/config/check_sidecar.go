@@ -100,8 +100,8 @@ func (c *checker) destinations(s Spec) {
 				c.warn(at, fmt.Sprintf("no outbound listener uses the destination %q", d.Name), "")
 			}
 		}
-		c.addresses(at+".addresses", d.Addresses)
-		c.spiffeIDs(at+".spiffeIDs", d.SPIFFEIDs)
+		c.destinationEndpoints(at, d)
+		c.resilience(at, d)
 	}
 }
 
@@ -130,23 +130,7 @@ func (c *checker) unique(first map[string]int, field, name string, i int, place 
 	first[name] = i
 }
 
-func (c *checker) addresses(field string, list []string) {
-	if len(list) == 0 {
-		c.bad(field, "is missing or empty", "name at least one ip:port")
-	}
-	for i, s := range list {
-		at := strict.Index(field, i)
-		c.target(at, s)
-		if slices.Contains(list[:i], s) {
-			c.bad(at, fmt.Sprintf("%q is repeated", clipped(s)), "keep one of them")
-		}
-	}
-}
-
 func (c *checker) spiffeIDs(field string, list []string) {
-	if len(list) == 0 {
-		c.bad(field, "is missing or empty", "name at least one identity the server must have")
-	}
 	for i, s := range list {
 		if _, err := spiffeid.FromString(s); err != nil {
 			c.bad(strict.Index(field, i), fmt.Sprintf("%q is not a SPIFFE ID: %v", clipped(s), err),

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 	// defaultDrain fits into the 30 s Kubernetes gives a pod by default only
 	// because the application ends at the same time.
 	defaultDrain = 30 * time.Second
+	// defaultBudget keeps a destination that is overloaded below 1.2 times its
+	// load.
+	defaultBudget = 20
 	// defaultProcessors is what a sidecar gets by on, and what costs least per
 	// request: see docs/adr/0007-one-processor.md.
 	defaultProcessors = 1
@@ -60,6 +64,12 @@ func (s *Sidecar) SetDefaults() {
 		d.Protocol, d.QUIC = or(d.Protocol, Detect), or(d.QUIC, QUICOff)
 		if d.QUIC != QUICOff {
 			d.QUICPort = or(d.QUICPort, DefaultQUICPort)
+		}
+		if r := d.Retry; r != nil {
+			r.Attempts, r.BudgetPercent = or(r.Attempts, 1), or(r.BudgetPercent, defaultBudget)
+			if len(r.Statuses) == 0 {
+				r.Statuses = []int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+			}
 		}
 	}
 	if q := spec.QUIC; q != nil {

@@ -135,10 +135,13 @@ type Outbound struct {
 // A Destination is a service: where it is and who it must prove to be.
 type Destination struct {
 	Name string `yaml:"name"`
-	// Addresses are "ip:port"; at least one.
-	Addresses []string `yaml:"addresses"`
-	// SPIFFEIDs are the identities the server may have; at least one.
-	SPIFFEIDs []string `yaml:"spiffeIDs"`
+	// Addresses are "ip:port"; at least one, or one of Endpoints.
+	Addresses []string `yaml:"addresses,omitempty"`
+	// Endpoints are addresses of which more is known.
+	Endpoints []DestinationEndpoint `yaml:"endpoints,omitempty"`
+	// SPIFFEIDs are the identities the server may have; at least one, unless
+	// every endpoint has its own.
+	SPIFFEIDs []string `yaml:"spiffeIDs,omitempty"`
 	// Match are virtual addresses, "ip:port" or networks: a captured call to
 	// one of them goes to one of Addresses. A call to one of Addresses goes to
 	// that one.
@@ -149,6 +152,42 @@ type Destination struct {
 	QUIC QUICMode `yaml:"quic,omitempty"`
 	// QUICPort is the UDP port of its sidecars; 0 means 15008.
 	QUICPort uint16 `yaml:"quicPort,omitempty"`
+	// ConnectTimeout and ResponseTimeout take the place of
+	// Limits.UpstreamConnectTimeout and Limits.UpstreamResponseTimeout; 0 leaves
+	// them.
+	ConnectTimeout  time.Duration `yaml:"connectTimeout,omitempty"`
+	ResponseTimeout time.Duration `yaml:"responseTimeout,omitempty"`
+	// MaxPending bounds the requests and opaque connections under way; what is
+	// beyond is refused at once. 0: no bound of its own.
+	MaxPending int `yaml:"maxPending,omitempty"`
+	// Retry sends requests again that failed; nil: only those that met a stale
+	// connection.
+	Retry *Retry `yaml:"retry,omitempty"`
+}
+
+// A DestinationEndpoint is one address of a destination.
+type DestinationEndpoint struct {
+	// Address is "ip:port".
+	Address string `yaml:"address"`
+	// Zone is where it is. Endpoints in the zone of this sidecar, which is its
+	// label topology.kubernetes.io/zone, are preferred.
+	Zone string `yaml:"zone,omitempty"`
+	// SPIFFEIDs take the place of the destination's.
+	SPIFFEIDs []string `yaml:"spiffeIDs,omitempty"`
+}
+
+// A Retry says which requests are sent again, to another endpoint if there is one,
+// although the first may have acted upon them.
+type Retry struct {
+	// Attempts is how often a request is sent again at most; 0 means once.
+	Attempts int `yaml:"attempts,omitempty"`
+	// Statuses are those of answers that are tried again; empty means 502, 503
+	// and 504. What ends or times out before an answer is tried again anyway.
+	Statuses []int `yaml:"statuses,omitempty"`
+	// Methods are tried again though they are not idempotent.
+	Methods []string `yaml:"methods,omitempty"`
+	// BudgetPercent bounds retries to a share of all requests; 0 means 20.
+	BudgetPercent int `yaml:"budgetPercent,omitempty"`
 }
 
 // QUIC says where hops of the mesh are taken over UDP. They name the port of an

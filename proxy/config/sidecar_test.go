@@ -175,7 +175,8 @@ func TestAddressesParsed(t *testing.T) {
 		t.Errorf("forward %s", got)
 	}
 	d := s.Spec.Destination("ledger")
-	if d == nil || len(d.AddrPorts()) != 2 || d.AddrPorts()[1].String() != "[2001:db8::2]:8443" {
+	if d == nil || len(d.AllEndpoints()) != 3 || d.AllEndpoints()[1].AddrPort().String() != "[2001:db8::2]:8443" ||
+		d.AllEndpoints()[2].SPIFFEIDs[0] != "spiffe://example.org/ns/shop/sa/ledger-standby" {
 		t.Errorf("destination %+v", d)
 	}
 	if s.Spec.Destination("nobody") != nil {

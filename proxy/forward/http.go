@@ -29,6 +29,8 @@ type Forwarder struct {
 	Metrics     *telemetry.Metrics
 	// TCPIdleTimeout is how long a tunnel may stand still.
 	TCPIdleTimeout time.Duration
+	// Retry is nil where nothing is sent again that may have been acted upon.
+	Retry *Retry
 	// ConnectTimeout bounds the making of a connection for opaque bytes.
 	ConnectTimeout time.Duration
 }
@@ -41,6 +43,11 @@ func (f *Forwarder) HTTP1(ctx context.Context, x *http1.Exchange, q *flow.Reques
 		return TooMany()
 	}
 	defer f.Destination.Leave()
+	retry := f.retriesOf(q)
+	if retry != nil {
+		keep(&x.Body, x.Request.ContentLength(), f.Retry.BodyBytes)
+		x.Decline = retry.declines
+	}
 	up, endpoint, refusal := connect(ctx, f, q, http1Pool)
 	if up == nil {
 		return refusal
@@ -49,6 +56,13 @@ func (f *Forwarder) HTTP1(ctx context.Context, x *http1.Exchange, q *flow.Reques
 	if failure != nil && x.Retryable(failure) {
 		x.Rewind()
 		if up, endpoint, refusal = again(ctx, f, q, endpoint, http1Pool); up == nil {
+			return refusal
+		}
+		upgraded, failure = exchange1(x, endpoint, up, e)
+	}
+	for failure != nil && retry.again(failure, x.Replayable(failure)) {
+		x.Rewind()
+		if up, endpoint, refusal = another(ctx, f, q, endpoint, http1Pool); up == nil {
 			return refusal
 		}
 		upgraded, failure = exchange1(x, endpoint, up, e)
@@ -65,6 +79,19 @@ func (f *Forwarder) HTTP1(ctx context.Context, x *http1.Exchange, q *flow.Reques
 	return flow.Refusal{}
 }
 
+// A peeker is a body that can be read ahead of its sending.
+type peeker interface {
+	Peek(n int64) (prefix []byte, complete bool, err error)
+}
+
+// keep reads a body that is known to be small, so that it can be sent again. An error
+// of the client shows itself when the body is sent.
+func keep(b peeker, length, most int64) {
+	if length > 0 && length <= most {
+		_, _, _ = b.Peek(length)
+	}
+}
+
 func exchange1(x *http1.Exchange, to *balance.Endpoint, up *http1.ClientConn, e *message.Edits) (bool, *message.Failure) {
 	to.Begin()
 	defer to.Done()
@@ -79,6 +106,11 @@ func (f *Forwarder) HTTP2(ctx context.Context, x *http2.Exchange, q *flow.Reques
 		return TooMany()
 	}
 	defer f.Destination.Leave()
+	retry := f.retriesOf(q)
+	if retry != nil {
+		keep(&x.Body, x.Request.ContentLength(), f.Retry.BodyBytes)
+		x.Decline = retry.declines
+	}
 	up, endpoint, refusal := connect(ctx, f, q, http2Pool)
 	if up == nil {
 		return refusal
@@ -87,6 +119,13 @@ func (f *Forwarder) HTTP2(ctx context.Context, x *http2.Exchange, q *flow.Reques
 	if failure != nil && x.Retryable(failure) {
 		x.Rewind()
 		if up, endpoint, refusal = again(ctx, f, q, endpoint, http2Pool); up == nil {
+			return refusal
+		}
+		failure = exchange2(x, endpoint, up, e)
+	}
+	for failure != nil && retry.again(failure, x.Replayable(failure)) {
+		x.Rewind()
+		if up, endpoint, refusal = another(ctx, f, q, endpoint, http2Pool); up == nil {
 			return refusal
 		}
 		failure = exchange2(x, endpoint, up, e)

@@ -35,9 +35,21 @@ func http1Pool(e *balance.Endpoint) pool[*http1.ClientConn] { return e.HTTP1 }
 
 func http2Pool(e *balance.Endpoint) pool[*http2.ClientConn] { return e.HTTP2 }
 
+// another gets a link for a request that e has failed, to another endpoint if there
+// is one.
+func another[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balance.Endpoint, pools func(*balance.Endpoint) pool[L]) (up L, _ *balance.Endpoint, refusal flow.Refusal) {
+	q.Retried = true
+	return connectBut(ctx, f, q, e, pools)
+}
+
 // connect gets a link to an endpoint. As nothing was sent yet, another endpoint may
 // be tried when one cannot be reached.
 func connect[L link](ctx context.Context, f *Forwarder, q *flow.Request, pools func(*balance.Endpoint) pool[L]) (up L, e *balance.Endpoint, refusal flow.Refusal) {
+	return connectBut(ctx, f, q, nil, pools)
+}
+
+// connectBut is connect, to any endpoint but e as long as there is another.
+func connectBut[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balance.Endpoint, pools func(*balance.Endpoint) pool[L]) (up L, _ *balance.Endpoint, refusal flow.Refusal) {
 	start := time.Now()
 	refusal = flow.Refusal{Reason: flow.NoDestination}
 	for range min(maxTries, f.Destination.Len()) {

@@ -34,6 +34,11 @@ type Exchange struct {
 	// Started is when the first byte of the head was there.
 	Started time.Time
 
+	// Decline tells whether an answer with that status is not to be passed on, if
+	// the request could be sent again: Forward then fails with
+	// [message.ErrDeclined]. Nil passes every answer on.
+	Decline func(status int) bool
+
 	// Status is the status of the final answer; 0 before it was written.
 	Status int
 	// Sent counts payload bytes of the answer.
@@ -51,7 +56,7 @@ type Exchange struct {
 
 func (x *Exchange) begin(now time.Time) {
 	x.Err, x.Started, x.Status, x.Sent, x.FirstByte, x.outcome = nil, now, 0, 0, 0, aborted
-	x.continued = false
+	x.continued, x.Decline = false, nil
 	x.Request.reset()
 	x.Body.reset(&x.c.conn, &x.c.server.body, noBody, 0)
 }

@@ -86,6 +86,19 @@ func (x *Exchange) Retryable(f *message.Failure) bool {
 		(f.Unprocessed || f.Stale && message.Idempotent(x.Request.Method))
 }
 
+// Replayable tells whether the request could be sent once more after f, if it does
+// not matter that it may have been acted upon: nothing of an answer was passed on,
+// and all of the body is at hand.
+func (x *Exchange) Replayable(f *message.Failure) bool {
+	return f.Unsent && f.Side == message.UpstreamSide && x.Body.replayable()
+}
+
+// declines asks whether the answer is to be passed on. While a pump has the body, it
+// is not all at hand.
+func (x *Exchange) declines(status int) bool {
+	return x.Decline != nil && x.pump.done == nil && x.Body.replayable() && x.Decline(status)
+}
+
 // Rewind makes a retryable request ready to be sent again.
 func (x *Exchange) Rewind() { x.Body.rewind() }
 
@@ -163,6 +176,9 @@ func (x *Exchange) answer(up *ClientConn) (upgraded bool, f *message.Failure) {
 		if !up.resp.interim() {
 			x.pump.answer(up)
 			x.FirstByte = time.Since(sent)
+			if x.declines(up.resp.Status) {
+				return false, &message.Failure{Side: message.UpstreamSide, Unsent: true, Err: message.ErrDeclined}
+			}
 			return x.final(up)
 		}
 		if err := x.interim(up); err != nil {

@@ -23,6 +23,8 @@ type Exchange struct {
 
 	// Status is the status of the final answer; 0 before it was written.
 	Status int
+	// Decline is as in package http1.
+	Decline func(status int) bool
 	// Sent counts payload bytes of the answer.
 	Sent int64
 	// FirstByte is the time from the forwarded head to the answer's head.
@@ -61,6 +63,7 @@ func newExchange() *Exchange {
 func (x *Exchange) begin(c *ServerConn, id uint32, ended bool) {
 	x.c, x.Started = c, c.in.now
 	x.Err, x.Status, x.Sent, x.FirstByte = nil, 0, 0, 0
+	x.Decline = nil
 	x.code, x.continued, x.begun, x.settled, x.by = internalError, false, false, false, time.Time{}
 	x.Body.reset()
 	s := &x.down

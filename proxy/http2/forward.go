@@ -65,6 +65,18 @@ func (x *Exchange) Retryable(f *message.Failure) bool {
 		(f.Unprocessed || f.Stale && message.Idempotent(x.Request.Method))
 }
 
+// Replayable tells whether the request could be sent once more after f, if it does
+// not matter that it may have been acted upon: nothing of an answer was passed on,
+// and all of the body is at hand.
+func (x *Exchange) Replayable(f *message.Failure) bool {
+	return f.Unsent && f.Side == message.UpstreamSide && x.replayable()
+}
+
+// declines asks whether the answer is to be passed on.
+func (x *Exchange) declines(r *response) bool {
+	return x.Decline != nil && !r.interim() && x.replayable() && x.Decline(r.Status)
+}
+
 // replayable tells whether the body from its first byte is at hand.
 func (x *Exchange) replayable() bool {
 	c, s := x.c, &x.down

@@ -81,6 +81,9 @@ func (x *Exchange) passAnswer() (moved bool, f *message.Failure) {
 		if _, broken := part.err.(*message.ProtocolError); broken { //nolint:errorlint // streams hold it as it is
 			return moved, x.failure(message.UpstreamSide, part.err) // nobody shall have any of it
 		}
+		if part.head != nil && x.declines(part.head) {
+			return moved, &message.Failure{Side: message.UpstreamSide, Unsent: true, Err: message.ErrDeclined}
+		}
 		n, sent, err := x.sendPart(&part)
 		if err != nil {
 			return moved, x.failure(message.ClientSide, err)

@@ -88,7 +88,7 @@ func (x *Exchange) complete() bool {
 
 // due is until when to wait, and for whom.
 func (x *Exchange) due() (by time.Time, side message.Side) {
-	r, l := &x.relay, x.c.limits
+	r, l, next := &x.relay, x.c.limits, x.relay.up.limits
 	waiting, unread := x.backlog()
 	if x.Request.IsGRPC() || x.Request.IsTunnel() {
 		last := r.asked
@@ -105,18 +105,18 @@ func (x *Exchange) due() (by time.Time, side message.Side) {
 	switch {
 	case r.requested:
 	case waiting: // the next hop takes no more
-		earliest(r.asked.Add(l.WriteTimeout), message.UpstreamSide)
+		earliest(r.asked.Add(next.WriteTimeout), message.UpstreamSide)
 	default:
 		earliest(r.asked.Add(l.BodyTimeout), message.ClientSide)
 	}
 	switch {
 	case !r.answered && r.requested:
-		earliest(r.asked.Add(l.UpstreamResponseTimeout), message.UpstreamSide)
+		earliest(r.asked.Add(next.UpstreamResponseTimeout), message.UpstreamSide)
 	case !r.answered:
 	case unread: // the client takes no more
 		earliest(r.answeredAt.Add(l.WriteTimeout), message.ClientSide)
 	default:
-		earliest(r.answeredAt.Add(l.BodyTimeout), message.UpstreamSide)
+		earliest(r.answeredAt.Add(next.BodyTimeout), message.UpstreamSide)
 	}
 	return by, side
 }

@@ -117,6 +117,9 @@ type Limits struct {
 	// UpstreamResponseTimeout is from the end of a request to the first byte
 	// of its answer.
 	UpstreamResponseTimeout time.Duration
+	// RetryBodyBytes is the largest request body that is kept until it is answered,
+	// where requests are sent again.
+	RetryBodyBytes int64
 	// UpstreamIdleTimeout is how long an unused connection is kept.
 	UpstreamIdleTimeout time.Duration
 	// UpstreamIdle is how many unused connections are kept per destination.
@@ -205,6 +208,7 @@ func Default() Limits {
 
 		UpstreamConnectTimeout:  5 * time.Second,
 		UpstreamResponseTimeout: 60 * time.Second,
+		RetryBodyBytes:          64 << 10,
 		// Below the keep-alive of common application servers (Node 5 s is the
 		// exception and is met by stale detection), so that we close first.
 		UpstreamIdleTimeout: 30 * time.Second,

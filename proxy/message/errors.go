@@ -91,6 +91,9 @@ func Idempotent(method string) bool {
 var (
 	// ErrUnexpectedEnd: the connection ended inside of a message.
 	ErrUnexpectedEnd = errors.New("connection closed inside of a message")
+	// ErrDeclined: the answer was not passed on, so that the request can be sent
+	// again.
+	ErrDeclined = errors.New("the answer was declined")
 	// ErrInterimLoop: more 1xx responses than the limit allows.
 	ErrInterimLoop = errors.New("too many interim responses")
 	// ErrUpstreamLimit: the destination has all its connections in use.

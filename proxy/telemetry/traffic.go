@@ -47,6 +47,21 @@ const (
 
 var captureNames = [captureCount]string{"known", "passthrough", "unknown", "not_redirected"}
 
+// A RetryResult is what became of a request that was to be sent again.
+type RetryResult uint8
+
+// The results.
+const (
+	// Retried: it was sent again.
+	Retried RetryResult = iota
+	// RetryOverBudget: the destination had no retry left.
+	RetryOverBudget
+
+	retryCount
+)
+
+var retryNames = [retryCount]string{"retried", "over_budget"}
+
 // Sizes of the closed sets that index arrays of counters.
 const (
 	inspectionCount  = int(flow.NotInspected) + 1
@@ -66,6 +81,7 @@ type traffic struct {
 	upstream    [directionCount][upstreamCount]prometheus.Counter
 	captured    [directionCount][captureCount]prometheus.Counter
 	fallbacks   *prometheus.CounterVec
+	retries     [retryCount]prometheus.Counter
 	inspections [directionCount]grid
 
 	peers  peers
@@ -94,6 +110,11 @@ func (t *traffic) define(c *catalogue) {
 		"direction", "outcome", "reason")
 	upstream := c.counter("outrider_upstream_connections_total",
 		"Connections to the next hop that requests asked for, by how they were had.", "direction", "result")
+	retries := c.counter("outrider_retries_total",
+		"Requests that were to be sent again because the next hop had failed, by whether they were.", "result")
+	for i, result := range retryNames {
+		t.retries[i] = retries.WithLabelValues(result)
+	}
 	t.fallbacks = c.counter("outrider_quic_fallbacks_total",
 		"Connections to destinations with quic: Auto that were made over TCP, by why.", "reason")
 	captured := c.counter("outrider_captured_connections_total",
@@ -134,6 +155,13 @@ func (m *Metrics) Upstream(d flow.Direction, r UpstreamResult) {
 func (m *Metrics) Captured(d flow.Direction, r CaptureResult) {
 	if r < captureCount {
 		m.traffic.captured[directionOf(d)][r].Inc()
+	}
+}
+
+// Retry counts one request that was to be sent again.
+func (m *Metrics) Retry(r RetryResult) {
+	if r < retryCount {
+		m.traffic.retries[r].Inc()
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 
 // patience bounds every wait for a peer. It decides only how late a failure is
 // noticed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Policies that let tests speak of something else.
 const (
@@ -68,6 +68,8 @@ type side struct {
 	server string // payments when empty
 	// listener is added to the listener, spec to the whole; YAML.
 	listener, spec string
+	// destination is added to the destination of an outbound sidecar; YAML.
+	destination string
 	// quic is a mode of the destination, quicPort that of its sidecar.
 	quic     string
 	quicPort string
@@ -104,7 +106,7 @@ func (s side) yaml() string {
 		}
 		fmt.Fprintf(&b, "  outbound: [{name: out, listen: \"127.0.0.1:0\", destination: peer%s}]\n", s.listener)
 		fmt.Fprintf(&b, "  destinations: [{name: peer, addresses: [\"%s\"], spiffeIDs: [%q]%s}]\n",
-			strings.Join(s.to, `", "`), server, s.overQUIC())
+			strings.Join(s.to, `", "`), server, s.overQUIC()+s.destination)
 	}
 	if s.directory != "" {
 		fmt.Fprintf(&b, "  policies: {directory: %q}\n", s.directory)
