@@ -108,12 +108,3 @@ func (t *traffic) path(d config.Destination) *quic.Path {
 	}
 	return &quic.Path{FellBack: func(f quic.Fallback) { t.s.metrics.QUICFallback(f.String()) }, Running: &t.attempts}
 }
-
-// eachQUIC calls f with every endpoint that is called over QUIC.
-func (t *traffic) eachQUIC(f func(*quic.Peer)) {
-	for _, w := range *t.ways.Load() {
-		for _, p := range w.quic {
-			f(p)
-		}
-	}
-}

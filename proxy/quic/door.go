@@ -33,8 +33,8 @@ func (d *door) suspects(net.Addr) bool { return d.handshakes() >= d.limits.QUICH
 
 // admit counts a connection from its first packet on until it is closed.
 func (d *door) admit(ctx context.Context, _ *quicgo.ClientInfo) (context.Context, error) {
-	if d.handshakes() >= d.limits.QUICHandshakes {
-		return nil, errTooMany
+	if d.handshakes() >= d.limits.QUICHandshakes || d.settled.Load() >= int64(d.limits.QUICConnections) {
+		return nil, errTooMany // before it costs anything
 	}
 	if d.open.Add(1) > int64(d.limits.QUICConnections+d.limits.QUICHandshakes) {
 		d.open.Add(-1)
@@ -45,7 +45,7 @@ func (d *door) admit(ctx context.Context, _ *quicgo.ClientInfo) (context.Context
 }
 
 // accepted counts a connection whose handshake is complete, and ends it if there are
-// too many.
+// too many: several came at once.
 func (d *door) accepted(qc *quicgo.Conn) {
 	n := d.settled.Add(1)
 	context.AfterFunc(qc.Context(), func() { d.settled.Add(-1) })

@@ -27,7 +27,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 func (p *Peer) has() (current *shared, all int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.current, len(p.conns)
+	return p.usable(time.Now()), len(p.conns)
 }
 
 // A server that drains says so, and finishes what is open. Nobody else is accepted,
@@ -158,5 +158,26 @@ func TestASlowReaderGetsItAll(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, s); err != nil || n != size {
 		t.Errorf("%d of %d bytes, %v", n, size, err)
+	}
+}
+
+// A request that is written to a stream which was just closed in good order learns by
+// reading that it was not begun, as on TCP; whoever goes on writing learns it so.
+func TestWritingToAStreamThatWasClosed(t *testing.T) {
+	w := serve(t, func(s *Stream, _ Handshake) { s.Close() })
+	s, _ := open(t, w.peer(t, w.ca.Source(t, checkout), payments), 80)
+	defer s.Close()
+	if err := s.AwaitAccepted(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream is closed", func() bool { return !s.Usable() })
+	if n, err := io.WriteString(s, "GET"); n != 3 || err != nil {
+		t.Errorf("the first write: %d, %v", n, err)
+	}
+	if n, err := s.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the read: %d, %v", n, err)
+	}
+	if _, err := io.WriteString(s, "GET"); err == nil {
+		t.Error("the second write succeeds")
 	}
 }

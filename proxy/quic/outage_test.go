@@ -30,7 +30,7 @@ func (w *world) through(t *testing.T) (*Peer, *udprelay.Relay) {
 func sweep(t *testing.T, p *Peer, what string, so func() bool) {
 	t.Helper()
 	eventually(t, what, func() bool {
-		p.Sweep(time.Now())
+		p.client.Sweep(time.Now())
 		return so()
 	})
 }
@@ -132,13 +132,13 @@ func TestARestartedServerIsNoticed(t *testing.T) {
 func TestKeysOfResets(t *testing.T) {
 	ca := identitytest.NewCA(t, "example.org")
 	one, other := ca.Source(t, payments).Current(), ca.Source(t, payments).Current()
-	if *resetKey(one) != *resetKey(one) {
+	if before, after := *resetKey(one), *resetKey(one); before != after {
 		t.Error("not the same after a restart")
 	}
 	if *resetKey(one) == *resetKey(other) {
 		t.Error("the same with another private key")
 	}
-	if *resetKey(nil) == *resetKey(nil) {
+	if one, other := *resetKey(nil), *resetKey(nil); one == other {
 		t.Error("without an identity, everybody's is the same")
 	}
 }
@@ -247,4 +247,53 @@ func TestAutoGoesOnOverTCPAndReturns(t *testing.T) {
 	path.until = time.Time{} // the minute has passed
 	path.mu.Unlock()
 	eventually(t, "QUIC again", func() bool { return dial() == "quic" })
+}
+
+// A client that is gone without a word does not hold up a server that drains.
+func TestDrainingWithoutAnAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.limits.QUICSilence = 300 * time.Millisecond
+	served := make(chan struct{})
+	w.serve(t, w.ca.Source(t, payments), func(s *Stream, h Handshake) {
+		defer close(served)
+		echo(s, h)
+	})
+	p, relay := w.through(t)
+	s, _ := open(t, p, 80)
+	ping(t, s)
+	s.Close()
+	<-served
+	relay.Drop(true)
+	w.drain()
+	select {
+	case <-w.drained:
+	case <-time.After(patience): // QUIC's own is 30 s
+		t.Error("the server waits")
+	}
+}
+
+// A client that is closed tells its servers so, which don't wait for it then.
+func TestAClosedClientTakesLeave(t *testing.T) {
+	ended := make(chan struct{})
+	w := serve(t, func(s *Stream, _ Handshake) {
+		defer close(ended)
+		defer s.Close()
+		io.Copy(io.Discard, s)
+		<-s.conn.Context().Done()
+	})
+	p := w.peer(t, w.ca.Source(t, checkout), payments)
+	p.client.limits.LingerTimeout = 100 * time.Millisecond // the server does not end
+	s, _ := open(t, p, 80)
+	if err := s.AwaitAccepted(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := p.client.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("the server does not know")
+	}
 }

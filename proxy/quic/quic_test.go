@@ -394,13 +394,13 @@ func TestAConnectionThatDiedIsReplaced(t *testing.T) {
 	p := w.peer(t, w.ca.Source(t, checkout), payments)
 	s, _ := open(t, p, 80)
 	s.Close()
-	p.CloseIf(func(tls.ConnectionState) bool { return false })
+	p.client.CloseIf(func(tls.ConnectionState) bool { return false })
 	again, h := open(t, p, 80)
 	again.Close()
 	if h.Took > 0 {
 		t.Error("replaced although nothing was wrong")
 	}
-	p.CloseIf(func(state tls.ConnectionState) bool { return len(state.PeerCertificates) > 0 })
+	p.client.CloseIf(func(state tls.ConnectionState) bool { return len(state.PeerCertificates) > 0 })
 	if _, err := again.Read(make([]byte, 1)); err == nil {
 		t.Error("a stream outlives its connection")
 	}
@@ -417,16 +417,16 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 	s, _ := open(t, p, 80)
 	conn := s.conn
 	later := time.Now().Add(limits.Default().UpstreamIdleTimeout + time.Second)
-	p.Sweep(later)
+	p.client.Sweep(later)
 	if conn.Context().Err() != nil {
 		t.Error("closed under its stream")
 	}
 	s.Close()
-	p.Sweep(time.Now())
+	p.client.Sweep(time.Now())
 	if conn.Context().Err() != nil {
 		t.Error("closed too early")
 	}
-	p.Sweep(later.Add(time.Minute))
+	p.client.Sweep(later.Add(time.Minute))
 	select {
 	case <-conn.Context().Done():
 	case <-time.After(patience):
@@ -443,7 +443,7 @@ func TestAConnectionRetires(t *testing.T) {
 	s, _ := open(t, p, 80)
 	old := s.conn
 	p.mu.Lock()
-	p.current.retireAt = time.Now().Add(-time.Second)
+	p.conns[0].retireAt = time.Now().Add(-time.Second)
 	p.mu.Unlock()
 	next, h := open(t, p, 80)
 	defer next.Close()

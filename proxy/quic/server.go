@@ -74,7 +74,7 @@ func (s *Server) Run(ctx, base context.Context) error {
 		qc, err := s.listener.Accept(ctx)
 		switch {
 		case err == nil:
-			s.door.accepted(qc)
+			s.door.accepted(qc) //nolint:contextcheck // it counts as long as the connection lasts
 			s.running.Go(func() { s.connection(ctx, base, qc) })
 		case ctx.Err() != nil:
 			return s.listener.Close() // who comes now learns at once that nobody is there
@@ -99,10 +99,10 @@ func (s *Server) connection(ctx, base context.Context, qc *quicgo.Conn) {
 	defer stop()
 	var streams, beside sync.WaitGroup
 	done := make(chan struct{}) // the peer has what it wanted, or is gone
-	beside.Go(func() {
+	beside.Go(func() { //nolint:contextcheck // it ends with the connection
 		defer stop()
 		defer close(done)
-		awaitFarewell(qc) //nolint:contextcheck // it ends with the connection
+		awaitFarewell(qc)
 	})
 	for {
 		qs, err := qc.AcceptStream(accepting)
@@ -114,12 +114,30 @@ func (s *Server) connection(ctx, base context.Context, qc *quicgo.Conn) {
 	sayFarewell(qc)
 	beside.Go(func() { turnAway(qc) }) //nolint:contextcheck // as above
 	streams.Wait()
-	select {
-	case <-done:
-	case <-base.Done():
-	}
+	s.awaitParting(base, qc, done)
 	_ = qc.CloseWithError(codeClosing, "") // the peer knows, or is gone
 	beside.Wait()
+}
+
+// awaitParting returns when the peer has what it wanted, or nothing is heard of it any
+// more, or base ends. It may take its time to read, but it acknowledges our farewell.
+func (s *Server) awaitParting(base context.Context, qc *quicgo.Conn, done <-chan struct{}) {
+	most := s.opts.Limits.QUICSilence
+	tick := time.NewTicker(most / 4)
+	defer tick.Stop()
+	var quiet silence
+	for {
+		select {
+		case <-done:
+			return
+		case <-base.Done():
+			return
+		case now := <-tick.C:
+			if quiet.look(now, qc.ConnectionStats(), most) >= most {
+				return
+			}
+		}
+	}
 }
 
 // turnAway refuses the streams that are opened on a connection that is closing, so

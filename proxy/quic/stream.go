@@ -34,6 +34,8 @@ type Stream struct {
 	// ended is called once when the stream is closed, turnedAway when the other end
 	// does not take it because it is shutting down; nil: nobody wants to know.
 	ended, turnedAway func()
+	// crowded tells whether another connection has more room; nil: there is none.
+	crowded func() bool
 }
 
 // Read implements net.Conn. Of a stream that we opened the first byte tells that it
@@ -51,7 +53,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 func (s *Stream) readAnswer() error {
 	var answer [1]byte
 	if _, err := io.ReadFull(s.quic, answer[:]); err != nil {
-		if broken, ok := errors.AsType[*quicgo.StreamError](err); ok && broken.Remote && broken.ErrorCode == codeClosing {
+		if notBegun(err) {
 			// As good as an end before the first byte: nothing was begun.
 			if s.turnedAway != nil {
 				s.turnedAway()
@@ -65,6 +67,16 @@ func (s *Stream) readAnswer() error {
 		return fmt.Errorf("a stream was answered with %d", answer[0])
 	}
 	return nil
+}
+
+// notBegun tells whether the other end has refused a stream without looking at it: it
+// is shutting down, or did not want the connection.
+func notBegun(err error) bool {
+	if broken, ok := errors.AsType[*quicgo.StreamError](err); ok {
+		return broken.Remote && broken.ErrorCode == codeClosing
+	}
+	gone, ok := errors.AsType[*quicgo.ApplicationError](err)
+	return ok && gone.Remote && gone.ErrorCode == codeBusy
 }
 
 // Accept tells the other end that its stream is taken: it is called once, before
@@ -136,9 +148,10 @@ func (s *Stream) Close() error {
 }
 
 // Usable tells whether the stream can carry another request: the connection is alive,
-// and the other end has not closed the stream, which tells us to stop sending.
+// and the other end has not closed the stream, which tells us to stop sending. Where
+// another connection has more room, a new stream is better.
 func (s *Stream) Usable() bool {
-	return s.conn.Context().Err() == nil && s.quic.Context().Err() == nil
+	return s.conn.Context().Err() == nil && s.quic.Context().Err() == nil && (s.crowded == nil || !s.crowded())
 }
 
 // LocalAddr implements net.Conn.

@@ -117,9 +117,9 @@ func (r *Relay) close() {
 	r.mu.Lock()
 	r.done = true
 	for _, c := range append(r.old, r.back) {
-		c.Close()
+		_ = c.Close() // nothing to lose
 	}
 	r.mu.Unlock()
-	r.front.Close()
+	_ = r.front.Close() // as above
 	r.running.Wait()
 }
