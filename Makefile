@@ -132,7 +132,7 @@ bench-peers: build ## Compare hop, latency at a rate and inspection with other p
 	@go run ./test/peers --parts hop,rate,inspection --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
 
 .PHONY: bench-loss
-bench-loss: build ## Compare the hop over TCP and QUIC where packets are lost, as root, in 15 minutes (ARGS="--markdown docs/benchmarks.md")
+bench-loss: build ## Compare the hop over TCP and QUIC where packets are lost, as root, in 8 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
 	@go run ./test/lossy --json $(DIST)/bench-loss.json $(ARGS)
 

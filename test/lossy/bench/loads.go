@@ -12,7 +12,7 @@ type Load struct {
 	Name string `json:"name"`
 	// What it is, in words.
 	What string `json:"what"`
-	// Port is the outbound listener's, by hop.
+	// listener is the application that it is for.
 	listener string
 	Protocol target.Protocol `json:"protocol"`
 	Path     string          `json:"path"`
@@ -20,6 +20,8 @@ type Load struct {
 	// Rate is in requests per second; 0 is a closed loop on a path without delay and
 	// loss, which shows what a request costs.
 	Rate float64 `json:"rate"`
+	// MostLoss is the largest loss that it is tried at; 0: any.
+	MostLoss float64 `json:"most_loss,omitempty"`
 }
 
 // loads are all, the one without losses last.
@@ -35,7 +37,7 @@ func loads() []Load {
 		},
 		{
 			Name: "bodies", What: "HTTP/1.1, answers of 256 KiB", listener: web,
-			Protocol: target.HTTP1, Path: "/262144", Callers: 32, Rate: 10,
+			Protocol: target.HTTP1, Path: "/262144", Callers: 32, Rate: 10, MostLoss: 0.01,
 		},
 		{
 			Name: "cost-http1", What: "HTTP/1.1, answers of 1 KiB, closed loop", listener: web,

@@ -26,7 +26,7 @@ type options struct {
 func defaults() options {
 	return options{
 		losses: []float64{0, 0.01, 0.02, 0.05}, roundTrip: 20 * time.Millisecond,
-		rounds: 10, block: 2500 * time.Millisecond, warmup: 500 * time.Millisecond,
+		rounds: 8, block: 1900 * time.Millisecond, warmup: 400 * time.Millisecond,
 		outrider: "bin/outrider",
 	}
 }

@@ -94,6 +94,9 @@ func (r *Report) measure(ctx context.Context, o options, std Streams) (err error
 			losses, roundTrip = []float64{0}, 0
 		}
 		for _, loss := range losses {
+			if l.MostLoss > 0 && loss > l.MostLoss {
+				continue
+			}
 			m.wire.Set(wire.Path{Delay: roundTrip / 2, Loss: loss})
 			c, err := m.compare(ctx, o, l)
 			if err != nil {

@@ -48,7 +48,7 @@ type packet struct {
 }
 
 func newLine(from io.Reader, to io.Writer, seed uint64) *line {
-	return &line{from: from, to: to, until: sleepUntil, chance: rand.New(rand.NewPCG(seed, 2))} //nolint:gosec // chance, not secrecy
+	return &line{from: from, to: to, until: sleepUntil, chance: rand.New(rand.NewPCG(seed, 2))}
 }
 
 // set changes what happens to the packets to come.

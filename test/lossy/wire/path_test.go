@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,7 +101,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 }
 
 // broken takes nothing.
-type broken struct{ once sync.Once }
+type broken struct{}
 
 var errBroken = errors.New("broken")
 
