@@ -118,8 +118,8 @@ func (p *Peer) connection(ctx context.Context) (c *shared, fresh bool, err error
 
 // dial makes a connection on which so many streams are counted. The caller has set
 // p.dialing.
-func (p *Peer) dial(ctx context.Context, streams int) (c *shared, err error) { //nolint:contextcheck // who attends to it lasts as long as the connection
-	defer func() {
+func (p *Peer) dial(ctx context.Context, streams int) (c *shared, err error) {
+	defer func() { //nolint:contextcheck // who attends to the connection lasts as long as it does
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if c != nil {

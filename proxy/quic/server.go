@@ -99,7 +99,7 @@ func (s *Server) connection(ctx, base context.Context, qc *quicgo.Conn) {
 	defer stop()
 	var streams, beside sync.WaitGroup
 	done := make(chan struct{}) // the peer has what it wanted, or is gone
-	beside.Go(func() { //nolint:contextcheck // it ends with the connection
+	beside.Go(func() {          //nolint:contextcheck // it ends with the connection
 		defer stop()
 		defer close(done)
 		awaitFarewell(qc)
