@@ -43,19 +43,20 @@ func overQUICFrom(t *testing.T, mode string) (*slowApp, *pair, *udprelay.Relay) 
 	return nil, nil, nil
 }
 
-// Where UDP is dropped in the middle of a connection, the call that is under way fails
-// in time for its caller to do something about it, and Auto goes on over TCP.
+// Where UDP is dropped in the middle of a connection, the call that is under way and may
+// not be repeated fails in time for its caller to do something about it, and Auto goes on
+// over TCP.
 func TestUDPIsDroppedInTheMiddleOfAConnection(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"Auto", "On"} {
 		app, p, relay := overQUICFrom(t, mode)
 		busy := dial(t, p.out.Address(t, "out"))
-		busy.send(slow)
+		busy.send("POST /slow HTTP/1.1\r\nHost: payments\r\nContent-Length: 0\r\n\r\n") // which nobody repeats
 		<-app.asked
 		relay.Drop(true)
 		a := busy.answer() // within the patience of a test: QUIC's own is 30 s
 		if a.StatusCode == 200 {
-			t.Errorf("%s: it was answered, so it went over TCP", mode)
+			t.Errorf("%s: it was answered", mode)
 		}
 		status := dial(t, p.out.Address(t, "out")).get("/").StatusCode
 		switch {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/outrider-mesh/outrider/loadtest/target"
@@ -48,6 +49,14 @@ func loads() []Load {
 			Protocol: target.GRPC, Path: "/bench.Echo/Call", Callers: 32,
 		},
 	}
+}
+
+// losses are those that the load is tried at.
+func (l Load) losses(o options) []float64 {
+	if l.Rate == 0 {
+		return []float64{0}
+	}
+	return slices.DeleteFunc(slices.Clone(o.losses), func(loss float64) bool { return l.MostLoss > 0 && loss > l.MostLoss })
 }
 
 // messageBytes is the length of a gRPC message, each way.

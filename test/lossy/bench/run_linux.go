@@ -89,14 +89,11 @@ func (r *Report) measure(ctx context.Context, o options, std Streams) (err error
 		if o.only != "" && o.only != l.Name {
 			continue
 		}
-		losses, roundTrip := o.losses, o.roundTrip
+		roundTrip := o.roundTrip
 		if l.Rate == 0 {
-			losses, roundTrip = []float64{0}, 0
+			roundTrip = 0
 		}
-		for _, loss := range losses {
-			if l.MostLoss > 0 && loss > l.MostLoss {
-				continue
-			}
+		for _, loss := range l.losses(o) {
 			m.wire.Set(wire.Path{Delay: roundTrip / 2, Loss: loss})
 			c, err := m.compare(ctx, o, l)
 			if err != nil {
