@@ -203,7 +203,7 @@ func Default() Limits {
 		// Measured with 256 KiB answers at 1 % loss, 20 ms and 21 Mbit/s, p99: with one
 		// connection 4.6 s, 8 streams on each 1.7 s, with two 0.8 s; each more costs
 		// processor time for every packet that could have been shared.
-		QUICSpread: 4, QUICSpreadConnections: 8,
+		QUICSpread: 2, QUICSpreadConnections: 8,
 		// Before it is accepted a handshake costs us a signature and holds some
 		// 30 KiB, for a few seconds.
 		QUICHandshakes: 256,

@@ -20,6 +20,7 @@ type shared struct {
 
 	// Guarded by the peer's mutex.
 	streams   int  // open
+	moving    int  // of them, told to move to another connection
 	retired   bool // gets no more streams, and is left with its last
 	left      bool // we have said farewell
 	idleSince time.Time
@@ -47,10 +48,13 @@ func (p *Peer) forgetLocked(c *shared) {
 }
 
 // leave counts a stream that has ended.
-func (p *Peer) leave(c *shared) {
+func (p *Peer) leave(c *shared, moved bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.streams--
+	if moved {
+		c.moving--
+	}
 	c.idleSince = time.Now()
 	p.partIfDone(c)
 }

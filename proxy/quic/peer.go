@@ -73,13 +73,14 @@ func (p *Peer) Open(ctx context.Context, protocol flow.Protocol, port uint16) (*
 func (p *Peer) stream(ctx context.Context, c *shared, protocol flow.Protocol, port uint16) (*Stream, error) {
 	qs, err := c.quic.OpenStreamSync(ctx)
 	if err != nil {
-		p.leave(c)
+		p.leave(c, false)
 		return nil, fmt.Errorf("open a stream: %w", err)
 	}
 	s := &Stream{
 		quic: qs, conn: c.quic, Protocol: protocol, Port: port, awaiting: true,
-		ended: func() { p.leave(c) }, turnedAway: func() { p.retire(c) }, crowded: func() bool { return p.crowded(c) },
+		turnedAway: func() { p.retire(c) }, crowded: func() bool { return p.crowded(c) },
 	}
+	s.ended = func() { p.leave(c, s.moved.Load()) }
 	head := newPreface(protocol, port)
 	if _, err := qs.Write(head[:]); err != nil {
 		_ = s.Close() // the write's error is the one to report

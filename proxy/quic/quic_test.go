@@ -361,7 +361,7 @@ func TestPrefacesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p.leave(c)
+	p.leave(c, false)
 }
 
 func TestAPanicCutsItsStreamOffAndNoOther(t *testing.T) {

@@ -58,15 +58,18 @@ func (p *Peer) growLocked(ctx context.Context, c *shared) {
 }
 
 // crowded tells whether a stream would fare better on another connection: pools keep
-// the streams that they opened when there was only one.
+// the streams that they opened when there was only one. Who is told so closes it, and
+// until then it is counted as one that moves, or all would.
 func (p *Peer) crowded(c *shared) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.streams <= p.client.limits.QUICSpread {
+	staying := c.streams - c.moving
+	if staying <= p.client.limits.QUICSpread {
 		return false
 	}
 	for _, other := range p.conns {
-		if !other.retired && 2*other.streams < c.streams {
+		if !other.retired && 2*(other.streams-other.moving) < staying {
+			c.moving++
 			return true
 		}
 	}

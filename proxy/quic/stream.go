@@ -34,8 +34,10 @@ type Stream struct {
 	// ended is called once when the stream is closed, turnedAway when the other end
 	// does not take it because it is shutting down; nil: nobody wants to know.
 	ended, turnedAway func()
-	// crowded tells whether another connection has more room; nil: there is none.
+	// crowded tells whether another connection has more room; nil: there is none. It
+	// is asked until it says so, and then moved is true.
 	crowded func() bool
+	moved   atomic.Bool
 }
 
 // Read implements net.Conn. Of a stream that we opened the first byte tells that it
@@ -149,9 +151,17 @@ func (s *Stream) Close() error {
 
 // Usable tells whether the stream can carry another request: the connection is alive,
 // and the other end has not closed the stream, which tells us to stop sending. Where
-// another connection has more room, a new stream is better.
+// another connection has more room, a new stream is better. Who is told that it is not
+// usable closes it. It is one goroutine at a time that asks.
 func (s *Stream) Usable() bool {
-	return s.conn.Context().Err() == nil && s.quic.Context().Err() == nil && (s.crowded == nil || !s.crowded())
+	if s.conn.Context().Err() != nil || s.quic.Context().Err() != nil || s.moved.Load() {
+		return false
+	}
+	if s.crowded != nil && s.crowded() {
+		s.moved.Store(true)
+		return false
+	}
+	return true
 }
 
 // LocalAddr implements net.Conn.
