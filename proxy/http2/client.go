@@ -27,7 +27,7 @@ type ClientConn struct {
 	conn
 	pool   *Pool
 	dialed Dialed
-	below  usable // what carries it alone; nil if it can't tell anything
+	below  usable        // what carries it alone; nil if it can't tell anything
 	done   chan struct{} // closed when the reader has ended
 
 	closeOnce sync.Once
