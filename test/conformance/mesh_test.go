@@ -2,11 +2,14 @@ package conformance_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -70,14 +73,48 @@ type meshOptions struct {
 	Protocol string
 	// Policies are added to the rule that checkout may do anything.
 	Policies string
-	// Calling is added to the spec of the outbound sidecar.
-	Calling string
+	// Calling is added to the spec of the outbound sidecar, Serving to that of the
+	// inbound one.
+	Calling, Serving string
+	// Carrier is what the hop between the two goes over; TCP when zero.
+	Carrier carrier
+}
+
+// A carrier is what can carry the hop: its name, and what it takes in YAML. Tests
+// that must hold over each of them run once for every one.
+type carrier struct {
+	name string
+	// destination are fields of the destination, once the inbound sidecar runs; none
+	// when nil.
+	destination func(m *mesh) string
+	// calling and serving are added to the specs of the two sidecars.
+	calling, serving string
+}
+
+func carriers() []carrier { return []carrier{{name: "TCP"}, overQUIC()} }
+
+// overQUIC carries each hop as a stream.
+func overQUIC() carrier {
+	return carrier{
+		name: "QUIC", serving: "  quic: {listen: \"127.0.0.1:0\"}\n",
+		destination: func(m *mesh) string {
+			return fmt.Sprintf(`, quic: "On", quicPort: %d`, netip.MustParseAddrPort(m.In.QUICAddress()).Port())
+		},
+	}
+}
+
+// orQUIC is the carrier that a test has chosen, or else that of all tests.
+func (c carrier) orQUIC() carrier {
+	if c.name == "" && testkit.OverQUIC() {
+		return overQUIC()
+	}
+	return c
 }
 
 func startMesh(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
 	m := startInbound(t, opts)
-	m.Out = m.outbound(t, m.Port, opts.Protocol, opts.Calling)
+	m.Out = m.outboundOver(t, opts.Carrier, m.Port, opts.Protocol, opts.Calling)
 	m.Front = m.Out.Address(t, "front")
 	return m
 }
@@ -90,46 +127,52 @@ func newCA(t *testing.T) *identitytest.CA {
 // startInbound starts the receiving half of a mesh only.
 func startInbound(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
+	opts.Carrier = opts.Carrier.orQUIC()
 	m := &mesh{CA: newCA(t)}
 	m.Server = m.CA.Source(t, payments)
 	testkit.NoteQUIC(t, func() *testkit.Sidecar { return m.In })
+	if opts.Carrier.serving != "" {
+		t.Cleanup(func() { m.wasCarriedBy(t, opts.Carrier) })
+	}
 	m.In = testkit.Start(t, testkit.Options{
 		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.Server,
 		Policies: allowCheckout + opts.Policies,
-		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + `}]` + m.takesQUIC(),
+		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + "}]\n" + opts.Serving + opts.Carrier.serving,
 	})
 	m.Port = m.In.Address(t, "port")
 	return m
 }
 
-// takesQUIC is what the inbound sidecar has besides, and overQUIC how it is called.
-func (m *mesh) takesQUIC() string {
-	if !testkit.OverQUIC() {
-		return ""
-	}
-	return "\n  quic: {listen: \"127.0.0.1:0\"}"
-}
-
-func (m *mesh) overQUIC(t *testing.T, destination string) string {
+// wasCarriedBy fails a test whose calls have all gone another way than it says.
+func (m *mesh) wasCarriedBy(t *testing.T, over carrier) {
 	t.Helper()
-	if m.In == nil || m.In.QUICAddress() == "" || destination != m.Port {
-		return "" // somebody else, who speaks TLS over TCP
+	if m.In == nil {
+		return
 	}
-	_, port, err := net.SplitHostPort(m.In.QUICAddress())
-	if err != nil {
-		t.Fatal(err)
+	records := m.In.Log.Records(t)
+	if len(records) > 0 && !slices.ContainsFunc(records, func(r map[string]any) bool { return r["quic"] == true }) {
+		t.Errorf("none of %d calls went over %s", len(records), over.name)
 	}
-	return `, quic: "On", quicPort: ` + port
 }
 
 // outbound starts a calling sidecar with the identity of checkout. The
 // destination must prove that it is payments.
 func (m *mesh) outbound(t *testing.T, destination, protocol, spec string) *testkit.Sidecar {
 	t.Helper()
+	return m.outboundOver(t, carrier{}, destination, protocol, spec)
+}
+
+func (m *mesh) outboundOver(t *testing.T, over carrier, destination, protocol, spec string) *testkit.Sidecar {
+	t.Helper()
+	var fields string
+	over = over.orQUIC()
+	if over.destination != nil && m.In != nil && destination == m.Port { // others speak TLS over TCP
+		fields = over.destination(m)
+	}
 	return testkit.Start(t, testkit.Options{
 		Name: "checkout", Source: m.CA.Source(t, checkout),
 		YAML: `  outbound: [{name: front, listen: "127.0.0.1:0", destination: payments` + protocolField(protocol) + `}]
-  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]` + m.overQUIC(t, destination) + "}]\n" + spec,
+  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]` + fields + "}]\n" + over.calling + spec,
 	})
 }
 
