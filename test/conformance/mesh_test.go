@@ -127,12 +127,13 @@ func newCA(t *testing.T) *identitytest.CA {
 // startInbound starts the receiving half of a mesh only.
 func startInbound(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
+	chosen := opts.Carrier
 	opts.Carrier = opts.Carrier.orQUIC()
 	m := &mesh{CA: newCA(t)}
 	m.Server = m.CA.Source(t, payments)
 	testkit.NoteQUIC(t, func() *testkit.Sidecar { return m.In })
-	if opts.Carrier.serving != "" {
-		t.Cleanup(func() { m.wasCarriedBy(t, opts.Carrier) })
+	if chosen.destination != nil {
+		t.Cleanup(func() { m.wasCarriedBy(t, chosen) })
 	}
 	m.In = testkit.Start(t, testkit.Options{
 		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.Server,
