@@ -17,7 +17,7 @@ FUZZ_MIN ?= 28
 # How many tests `make test` and `make race` must have run at least.
 TESTS_MIN ?= 3400
 # How many of those that start a mesh `make test-quic` must have run at least.
-QUIC_TESTS_MIN ?= 500
+QUIC_TESTS_MIN ?= 1700
 # How often a benchmark is repeated; benchstat wants ten.
 BENCHCOUNT ?= 1
 # Which packages `make bench` runs, and which benchmarks.
@@ -73,7 +73,7 @@ race: ## Run all tests with the race detector, in random order
 	@go test -json -race -shuffle=on -tags $(TAGS) ./... | go run -C tools ./testreport -min $(TESTS_MIN)
 
 # Calls that must have come over QUIC at least, or the tests have taken TCP.
-QUIC_CALLS_MIN ?= 10000
+QUIC_CALLS_MIN ?= 18000
 
 .PHONY: test-quic
 test-quic: ## Run the end-to-end and conformance tests once more, every hop over QUIC
