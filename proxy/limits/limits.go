@@ -106,8 +106,10 @@ type Limits struct {
 	// QUICConnections is how many QUIC connections peers may have open.
 	QUICConnections int
 	// QUICSpread is how many streams a connection to a peer gets before another one
-	// is made, of which there are QUICSpreadConnections at most.
-	QUICSpread, QUICSpreadConnections int
+	// is made.
+	QUICSpread int
+	// QUICSpreadConnections is how many connections to a peer there are at most.
+	QUICSpreadConnections int
 	// QUICHandshakes is how many QUIC handshakes of peers may be under way; from a
 	// quarter of that on they must first show that they are at their address.
 	QUICHandshakes int
