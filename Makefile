@@ -16,6 +16,8 @@ FUZZTIME ?= 20s
 FUZZ_MIN ?= 28
 # How many tests `make test` and `make race` must have run at least.
 TESTS_MIN ?= 3400
+# How many of those that start a mesh `make test-quic` must have run at least.
+QUIC_TESTS_MIN ?= 1700
 # How often a benchmark is repeated; benchstat wants ten.
 BENCHCOUNT ?= 1
 # Which packages `make bench` runs, and which benchmarks.
@@ -70,6 +72,18 @@ test: ## Run all tests, end-to-end ones included
 race: ## Run all tests with the race detector, in random order
 	@go test -json -race -shuffle=on -tags $(TAGS) ./... | go run -C tools ./testreport -min $(TESTS_MIN)
 
+# Calls that must have come over QUIC at least, or the tests have taken TCP.
+QUIC_CALLS_MIN ?= 18000
+
+.PHONY: test-quic
+test-quic: ## Run the end-to-end and conformance tests once more, every hop over QUIC
+	@mkdir -p $(DIST); rm -f $(DIST)/quic-calls.txt
+	@OUTRIDER_TEST_QUIC=$(CURDIR)/$(DIST)/quic-calls.txt go test -json -count=1 -tags $(TAGS) ./test/e2e ./test/conformance \
+	  | go run -C tools ./testreport -min $(QUIC_TESTS_MIN)
+	@awk '{ calls += $$1; meshes += $$1 > 0 } END { \
+	  printf "test-quic: %d calls came over QUIC, to %d meshes\n", calls, meshes; \
+	  if (calls < $(QUIC_CALLS_MIN)) { print "test-quic: want at least $(QUIC_CALLS_MIN) calls"; exit 1 } }' $(DIST)/quic-calls.txt
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (20s)
 	@targets=$$(go test -list '^Fuzz' ./... | \
@@ -116,6 +130,11 @@ bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy, Envoy and s
 bench-peers: build ## Compare hop, latency at a rate and inspection with other programs, in 12 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
 	@go run ./test/peers --parts hop,rate,inspection,grpc --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
+
+.PHONY: bench-loss
+bench-loss: build ## Compare the hop over TCP and QUIC where packets are lost, as root, in 8 minutes (ARGS="--markdown docs/benchmarks.md")
+	@mkdir -p $(DIST)
+	@go run ./test/lossy --json $(DIST)/bench-loss.json $(ARGS)
 
 ##@ Check
 

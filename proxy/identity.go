@@ -15,7 +15,6 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/hop"
-	"github.com/outrider-mesh/outrider/proxy/quic"
 )
 
 // openSource starts the identity source that the configuration names.
@@ -114,11 +113,9 @@ func (s *Sidecar) endMesh(keep func(identity.Peer) bool) {
 			return ok && !keep(h.Peer)
 		})
 	})
-	s.traffic.eachQUIC(func(p *quic.Peer) {
-		p.CloseIf(func(cs tls.ConnectionState) bool {
-			peer, err := mtls.PeerOf(cs)
-			return err != nil || !keep(peer)
-		})
+	s.quicClient.CloseIf(func(cs tls.ConnectionState) bool {
+		peer, err := mtls.PeerOf(cs)
+		return err != nil || !keep(peer)
 	})
 }
 

@@ -28,7 +28,7 @@ func (t *traffic) listenQUIC(c *config.Sidecar) error {
 	}
 	s, err := quic.Listen(t.base, quic.ServerOptions{
 		Listen: c.Spec.QUIC.Listen, Source: t.s.source, Limits: effectiveLimits(c.Spec.Limits),
-		Serve: t.serveStream, Ports: func(port uint16) bool { return t.inboundAt(port) != nil },
+		Find:     t.findStream,
 		Panicked: t.streamPanicked, Log: t.s.opts.Log,
 	})
 	if err != nil {
@@ -79,15 +79,20 @@ func (t *traffic) inboundAt(port uint16) *inbound.Listener {
 	return captures
 }
 
-// serveStream takes a hop to its listener.
-func (t *traffic) serveStream(st *quic.Stream, h quic.Handshake) {
-	in := t.inboundAt(st.Port)
-	made, err := hop.Over(st, st.Protocol, h.State, t.s.source, h.Before)
-	if in == nil || err != nil { // it went away, or we have no identity any more
-		socket.Abort(st)
-		return
+// findStream returns what takes a hop to the listener of a port.
+func (t *traffic) findStream(port uint16) quic.Serve {
+	in := t.inboundAt(port)
+	if in == nil {
+		return nil
 	}
-	in.ServeHop(made, netip.AddrPortFrom(httpflow.AddrPortOf(st.LocalAddr()).Addr(), st.Port))
+	return func(st *quic.Stream, h quic.Handshake) bool {
+		made, err := hop.Over(st, st.Protocol, h.State, t.s.source, h.Before)
+		if err != nil { // we have no identity any more
+			socket.Abort(st)
+			return true
+		}
+		return in.ServeHop(made, netip.AddrPortFrom(httpflow.AddrPortOf(st.LocalAddr()).Addr(), port), st.Accept)
+	}
 }
 
 func (t *traffic) streamPanicked(v any) {
@@ -102,13 +107,4 @@ func (t *traffic) path(d config.Destination) *quic.Path {
 		return nil
 	}
 	return &quic.Path{FellBack: func(f quic.Fallback) { t.s.metrics.QUICFallback(f.String()) }, Running: &t.attempts}
-}
-
-// eachQUIC calls f with every endpoint that is called over QUIC.
-func (t *traffic) eachQUIC(f func(*quic.Peer)) {
-	for _, w := range *t.ways.Load() {
-		for _, p := range w.quic {
-			f(p)
-		}
-	}
 }

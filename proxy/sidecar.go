@@ -203,7 +203,7 @@ func (s *Sidecar) sweep(ctx context.Context) error {
 			s.expireHops(now, s.drainTimeout())
 			s.tracker.Abandon()
 			s.traffic.eachPool(func(p balance.Pool) { p.Sweep(now) })
-			s.traffic.eachQUIC(func(p *quic.Peer) { p.Sweep(now) })
+			s.quicClient.Sweep(now)
 		}
 	}
 }

@@ -62,6 +62,9 @@ type Loop struct {
 	Log      *slog.Logger
 
 	wg sync.WaitGroup
+	// mu guards ended, so that nothing is begun that Wait does not wait for.
+	mu    sync.Mutex
+	ended bool
 }
 
 // Backoff between failed accepts, such as for want of file descriptors.
@@ -111,8 +114,14 @@ func (l *Loop) accept(ctx context.Context) error {
 	}
 }
 
-// Wait returns when every connection has been served. Call it after Run.
-func (l *Loop) Wait() { l.wg.Wait() }
+// Wait returns when every connection has been served, and none is taken any more.
+// Call it after Run.
+func (l *Loop) Wait() {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
+	l.wg.Wait()
+}
 
 func (l *Loop) start(nc net.Conn) {
 	if !l.Gate.enter() {
@@ -125,15 +134,31 @@ func (l *Loop) start(nc net.Conn) {
 }
 
 // Handle serves a connection that did not come from the listener, as one that is
-// accepted, on the caller's goroutine.
-func (l *Loop) Handle(nc net.Conn) {
+// accepted, on the caller's goroutine. It is false if the loop has ended: the
+// connection is still the caller's then.
+func (l *Loop) Handle(nc net.Conn) bool {
+	if !l.begin() {
+		return false
+	}
+	defer l.wg.Done()
 	if !l.Gate.enter() {
 		l.Refuse(nc)
 		_ = nc.Close() // refused
-		return
+		return true
 	}
 	l.wg.Add(1)
 	l.serve(nc)
+	return true
+}
+
+// begin counts something that Wait waits for; false after it was called.
+func (l *Loop) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.wg.Add(1)
+	}
+	return !l.ended
 }
 
 // serve contains a panic: that connection ends, the process lives.

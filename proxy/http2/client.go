@@ -27,6 +27,7 @@ type ClientConn struct {
 	conn
 	pool   *Pool
 	dialed Dialed
+	below  usable        // what carries it alone; nil if it can't tell anything
 	done   chan struct{} // closed when the reader has ended
 
 	closeOnce sync.Once
@@ -53,6 +54,9 @@ func newClientConn(d Dialed, opts *ClientOptions, pool *Pool) *ClientConn {
 	c.eager = true
 	if !d.FromSidecar {
 		c.interval = l.PlainPingInterval
+	}
+	if d.Alone {
+		c.below = usableOf(d.Conn)
 	}
 	c.out = append(c.out, wire.ClientPreface...)
 	c.out = appendSettings(c.out,
@@ -107,8 +111,29 @@ func (c *ClientConn) end(err error) {
 	c.in.release()
 }
 
+// A usable connection is a stream of another one, as of QUIC, that can tell whether it
+// should be used again.
+type usable interface{ Usable() bool }
+
+// usableOf finds it inside of nc.
+func usableOf(nc net.Conn) usable {
+	for {
+		if u, ok := nc.(usable); ok {
+			return u
+		}
+		inner, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		nc = inner.NetConn()
+	}
+}
+
 // usable tells whether another stream can be opened. It needs c.mu.
 func (c *ClientConn) usable(now time.Time) bool {
+	if c.leaving == nil && c.below != nil && len(c.streams)+c.reserved == 0 && !c.below.Usable() {
+		c.leaving = errRetired // [Pool.Sweep] closes it
+	}
 	if c.leaving == nil && c.dead == nil && !c.dialed.RetireAt.IsZero() && now.After(c.dialed.RetireAt) {
 		c.leaving = errRetired
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,4 +348,41 @@ func lateSettings(t *testing.T) func(net.Conn) {
 		p.flush()
 		rawApp(t, onRequest(answersAll))(nc)
 	}
+}
+
+// below is a connection that says whether it should be used again.
+type below struct {
+	net.Conn
+	unusable *atomic.Bool
+}
+
+func (b below) Usable() bool { return !b.unusable.Load() }
+
+// A connection whose stream below should not be used again is not, but finishes what
+// is open on it.
+func TestAStreamBelowThatIsNotUsable(t *testing.T) {
+	inBubble(t, limits.Default(), rawApp(t, onRequest(answersAll)), func(t *testing.T, r *rig) {
+		var first atomic.Bool
+		r.dialed.Alone = true
+		r.wrap = func(nc net.Conn) net.Conn {
+			if r.dials == 1 {
+				return below{nc, &first}
+			}
+			return nc
+		}
+		release(r.take(1))
+		busy := r.take(1)
+		first.Store(true)
+		r.pool.Sweep(time.Now())
+		r.stats(1, 0)
+		release(busy)
+		next := r.take(1)
+		if next[0] == busy[0] || r.dials != 2 {
+			t.Errorf("%d connections were dialed, want another one", r.dials)
+		}
+		r.pool.Sweep(time.Now())
+		r.stats(1, 0)
+		release(next)
+		r.stats(0, 1)
+	})
 }

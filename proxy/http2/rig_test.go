@@ -27,6 +27,8 @@ type rig struct {
 	app func(nc net.Conn)
 	// dialed is set on what Dial returns.
 	dialed Dialed
+	// wrap is put around the connections to the application; nil: nothing is.
+	wrap func(net.Conn) net.Conn
 	// segments bounds what one read of ours moves; nil for no bound.
 	segments func() (most func() int)
 	// handle is called for every exchange; forward if nil.
@@ -75,6 +77,9 @@ func (r *rig) dial(context.Context) (Dialed, error) {
 	})
 	d := r.dialed
 	d.Conn = ours
+	if r.wrap != nil {
+		d.Conn = r.wrap(ours)
+	}
 	return d, nil
 }
 

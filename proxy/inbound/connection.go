@@ -51,7 +51,8 @@ func (l *Listener) serve(raw net.Conn) {
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
 
-	ok := c.capture() && // where was it going?
+	ok := c.begin() && // is it still wanted?
+		c.capture() && // where was it going?
 		c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
@@ -72,6 +73,17 @@ func (l *Listener) serve(raw net.Conn) {
 func (c *conn) refuse(r flow.Reason, detail string) bool {
 	c.Flow.Refusal = flow.Refusal{Reason: r, Detail: detail}
 	return false
+}
+
+// begin tells the caller of a hop that was made elsewhere that it is served.
+func (c *conn) begin() bool {
+	if c.made == nil {
+		return true
+	}
+	if err := c.made.begin(); err != nil {
+		return c.refuse(flow.ClientClosed, err.Error())
+	}
+	return true
 }
 
 // authenticate makes the mTLS handshake; on a permissive listener, plaintext

@@ -131,13 +131,18 @@ func (l *Listener) Run(ctx context.Context) error { return l.loop.Run(ctx) }
 
 // ServeHop takes a hop that was made elsewhere, as a stream of a QUIC connection is,
 // through the stages that a connection of the listener's own goes through, and returns
-// when it has ended. To is the address that the caller named.
-func (l *Listener) ServeHop(h *hop.Conn, to netip.AddrPort) { l.loop.Handle(&made{h, to}) }
+// when it has ended. To is the address that the caller named; begin tells the caller
+// that it is served. It is false if the listener takes nothing any more: the hop is
+// still the caller's then.
+func (l *Listener) ServeHop(h *hop.Conn, to netip.AddrPort, begin func() error) bool {
+	return l.loop.Handle(&made{h, to, begin})
+}
 
 // made is a hop that was made elsewhere.
 type made struct {
 	*hop.Conn
-	to netip.AddrPort
+	to    netip.AddrPort
+	begin func() error
 }
 
 // Wait returns when every connection has ended.

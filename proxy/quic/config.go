@@ -14,6 +14,22 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
+// clientConfig is that of a caller. Its server opens no streams but the one of its
+// farewell.
+func clientConfig(l limits.Limits) *quicgo.Config {
+	c := config(l)
+	c.MaxIncomingStreams, c.MaxIncomingUniStreams = -1, 1
+	return c
+}
+
+// serverConfig is that of whoever is called; in one direction its client opens the
+// stream of its farewell only.
+func serverConfig(l limits.Limits) *quicgo.Config {
+	c := config(l)
+	c.MaxIncomingStreams, c.MaxIncomingUniStreams = int64(l.QUICStreams), 1
+	return c
+}
+
 // config is what both ends have in common. 0-RTT stays off: it can be replayed, and
 // it comes before the client has proved anything.
 func config(l limits.Limits) *quicgo.Config {
@@ -21,8 +37,6 @@ func config(l limits.Limits) *quicgo.Config {
 		HandshakeIdleTimeout:           l.HandshakeTimeout / 2, // quic-go allows twice as much
 		MaxIdleTimeout:                 l.QUICIdleTimeout,
 		KeepAlivePeriod:                l.QUICKeepAlive,
-		MaxIncomingStreams:             int64(l.QUICStreams),
-		MaxIncomingUniStreams:          -1,
 		InitialStreamReceiveWindow:     uint64(l.QUICStreamWindow) / 4,     //nolint:gosec // a bound is positive
 		MaxStreamReceiveWindow:         uint64(l.QUICStreamWindow),         //nolint:gosec // as above
 		InitialConnectionReceiveWindow: uint64(l.QUICConnectionWindow) / 4, //nolint:gosec // as above

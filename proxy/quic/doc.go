@@ -1,6 +1,7 @@
 // Package quic carries mesh hops over QUIC. Two sidecars keep one connection to each
-// other, and every hop is a stream of it: what a TCP connection with TLS is
-// elsewhere. A packet that is lost delays the hop it belongs to and no other.
+// other, or a few where many streams are open, and every hop is a stream of it: what a
+// TCP connection with TLS is elsewhere. A packet that is lost delays the hop it belongs
+// to and no other.
 //
 // The identities are the same and so is the verifier: TLS 1.3 with client
 // certificates, no session tickets, no 0-RTT. On a connection that is open already,

@@ -82,7 +82,8 @@ type Path struct {
 	mu       sync.Mutex
 	failures int       // of QUIC in a row
 	until    time.Time // not tried before
-	probing  bool      // an attempt is under way that nobody waits for
+	probing  bool      // an attempt is under way after one that failed
+	late     int       // attempts under way for longer than the head start
 }
 
 // Dial makes a connection by QUIC or, where that does not come about soon, by TCP.
@@ -103,10 +104,11 @@ func Dial[C interface {
 	attempt, giveUp := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 	result := make(chan outcome) // unbuffered: taken, or too late
 	taken := make(chan struct{})
+	this := new(progress)
 	p.Running.Go(func() {
 		defer giveUp()
 		conn, err := quic(attempt)
-		p.learn(time.Now(), err)
+		p.learn(time.Now(), this, err)
 		select {
 		case result <- outcome{conn, err}:
 		case <-taken: // TCP was faster
@@ -126,12 +128,27 @@ func Dial[C interface {
 		}
 		p.fellBack(Reason(r.err))
 	case <-timer.C:
+		p.overdue(this)
 		p.fellBack(FellBackTimeout)
 	case <-ctx.Done():
 		var none C
 		return none, context.Cause(ctx)
 	}
 	return tcp(ctx)
+}
+
+// progress is what is known of one attempt; guarded by the path's mutex.
+type progress struct{ late, over bool }
+
+// overdue notes that an attempt takes longer than anybody waits. Until its outcome is
+// known, others don't make the same experience.
+func (p *Path) overdue(a *progress) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !a.over {
+		a.late = true
+		p.late++
+	}
 }
 
 // attemptTimeout bounds an attempt that nobody waits for any more.
@@ -143,7 +160,7 @@ func (p *Path) tryQUIC(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failures == 0 {
-		return true
+		return p.late == 0
 	}
 	if now.Before(p.until) || p.probing {
 		return false
@@ -153,10 +170,14 @@ func (p *Path) tryQUIC(now time.Time) bool {
 }
 
 // learn remembers what became of an attempt.
-func (p *Path) learn(now time.Time, err error) {
+func (p *Path) learn(now time.Time, a *progress, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.probing = false
+	a.over = true
+	if a.late {
+		p.late--
+	}
 	switch {
 	case err == nil:
 		p.failures, p.until = 0, time.Time{}

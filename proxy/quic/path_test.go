@@ -138,6 +138,28 @@ func TestAFailureIsRememberedAndForgotten(t *testing.T) {
 	})
 }
 
+// While an attempt is under way that takes longer than anybody waits, as at the
+// beginning of an outage, others lose no time.
+func TestOthersDontWaitForAnAttemptThatIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Path{Running: new(sync.WaitGroup)}
+		quic, tcp := &way{name: "quic", takes: time.Second}, &way{name: "tcp"}
+		if winner, took := race(t, p, quic, tcp); winner != "tcp" || took != headStart {
+			t.Errorf("%s after %v", winner, took)
+		}
+		for range 10 {
+			if winner, took := race(t, p, quic, tcp); winner != "tcp" || took != 0 {
+				t.Errorf("%s after %v", winner, took)
+			}
+		}
+		p.Running.Wait() // it came through after all
+		quic.takes = time.Millisecond
+		if winner, _ := race(t, p, quic, tcp); winner != "quic" || quic.dialed.Load() != 2 {
+			t.Errorf("%s, QUIC was tried %d times", winner, quic.dialed.Load())
+		}
+	})
+}
+
 // wait lets fake time pass.
 func wait(d time.Duration) { <-time.After(d) }
 

@@ -80,4 +80,6 @@ const (
 	codePort    = 3 // nobody serves that port
 	codeTrust   = 4 // the peer's chain no longer verifies
 	codeClosing = 5 // this end is shutting down
+	codeSilent  = 6 // the other end does not answer
+	codeBusy    = 7 // there are too many connections
 )

@@ -38,11 +38,13 @@ const patience = 20 * time.Second
 // world is a server and whoever calls it.
 type world struct {
 	ca     *identitytest.CA
+	limits limits.Limits
 	server *Server
-	// drain stops the accepting of streams, and waits.
-	drain func()
-	mu    sync.Mutex
-	log   bytes.Buffer
+	// drain stops the accepting of streams; drained is closed when the last has ended.
+	drain   func()
+	drained chan struct{}
+	mu      sync.Mutex
+	log     bytes.Buffer
 }
 
 func (w *world) Write(p []byte) (int, error) {
@@ -57,18 +59,40 @@ func (w *world) logged() string {
 	return w.log.String()
 }
 
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return &world{ca: identitytest.NewCA(t, "example.org"), limits: limits.Default()}
+}
+
+// find has a handler at port 80, and one that comes too late at port 90.
+func (w *world) find(handle func(*Stream, Handshake)) func(uint16) Serve {
+	return func(port uint16) Serve {
+		switch port {
+		case 80:
+			return func(s *Stream, h Handshake) bool {
+				if s.Accept() == nil {
+					handle(s, h)
+				}
+				return true
+			}
+		case 90:
+			return func(*Stream, Handshake) bool { return false }
+		}
+		return nil
+	}
+}
+
 // serve starts a server on which port 80 is served by handle.
 func serve(t *testing.T, handle func(*Stream, Handshake)) *world {
 	t.Helper()
-	w := &world{ca: identitytest.NewCA(t, "example.org")}
+	w := newWorld(t)
 	return w.serve(t, w.ca.Source(t, payments), handle)
 }
 
 func (w *world) serve(t *testing.T, src identity.Source, handle func(*Stream, Handshake)) *world {
 	t.Helper()
 	server, err := Listen(t.Context(), ServerOptions{
-		Listen: "127.0.0.1:0", Source: src, Limits: limits.Default(), Serve: handle,
-		Ports:    func(port uint16) bool { return port == 80 },
+		Listen: "127.0.0.1:0", Source: src, Limits: w.limits, Find: w.find(handle),
 		Panicked: func(v any) { t.Logf("panic: %v", v) },
 		Log:      slog.New(slog.NewTextHandler(w, nil)),
 	})
@@ -77,16 +101,16 @@ func (w *world) serve(t *testing.T, src identity.Source, handle func(*Stream, Ha
 	}
 	w.server = server
 	ctx, drain := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx, t.Context()) }()
-	w.drain = sync.OnceFunc(func() {
-		drain()
-		if err := <-done; err != nil {
+	w.drain, w.drained = drain, make(chan struct{})
+	go func() {
+		defer close(w.drained)
+		if err := server.Run(ctx, t.Context()); err != nil {
 			t.Error(err)
 		}
-	})
+	}()
 	t.Cleanup(func() {
 		w.drain()
+		<-w.drained
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
@@ -275,7 +299,7 @@ func TestPlainQUICClientsAreRefused(t *testing.T) {
 
 // A stream on an old connection is judged by the bundles of now.
 func TestEveryStreamVerifiesThePeerAnew(t *testing.T) {
-	w := &world{ca: identitytest.NewCA(t, "example.org")}
+	w := newWorld(t)
 	src := w.ca.Source(t, payments)
 	w.serve(t, src, echo)
 	p := w.peer(t, w.ca.Source(t, checkout), payments)
@@ -337,7 +361,7 @@ func TestPrefacesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p.leave(c)
+	p.leave(c, false)
 }
 
 func TestAPanicCutsItsStreamOffAndNoOther(t *testing.T) {
@@ -365,50 +389,18 @@ func TestAPanicCutsItsStreamOffAndNoOther(t *testing.T) {
 	}
 }
 
-// A server that drains finishes what is open and turns away what comes: as an end
-// before the first byte, after which the request may be sent again.
-func TestDraining(t *testing.T) {
-	w := serve(t, echo)
-	p := w.peer(t, w.ca.Source(t, checkout), payments)
-	s, _ := open(t, p, 80)
-	io.WriteString(s, "a")
-	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-	w.drain()
-	late, h := open(t, p, 80)
-	if h.Took > 0 {
-		t.Error("a new connection")
-	}
-	if n, err := late.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("a stream that came late: %d, %v", n, err)
-	}
-	late.Close()
-	io.WriteString(s, "b")
-	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
-		t.Errorf("a stream that was open: %v", err)
-	}
-	p.mu.Lock()
-	current := p.current
-	p.mu.Unlock()
-	if current != nil {
-		t.Error("the connection that turned a stream away is still used")
-	}
-	s.Close()
-}
-
 func TestAConnectionThatDiedIsReplaced(t *testing.T) {
 	w := serve(t, echo)
 	p := w.peer(t, w.ca.Source(t, checkout), payments)
 	s, _ := open(t, p, 80)
 	s.Close()
-	p.CloseIf(func(tls.ConnectionState) bool { return false })
+	p.client.CloseIf(func(tls.ConnectionState) bool { return false })
 	again, h := open(t, p, 80)
 	again.Close()
 	if h.Took > 0 {
 		t.Error("replaced although nothing was wrong")
 	}
-	p.CloseIf(func(state tls.ConnectionState) bool { return len(state.PeerCertificates) > 0 })
+	p.client.CloseIf(func(state tls.ConnectionState) bool { return len(state.PeerCertificates) > 0 })
 	if _, err := again.Read(make([]byte, 1)); err == nil {
 		t.Error("a stream outlives its connection")
 	}
@@ -425,16 +417,16 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 	s, _ := open(t, p, 80)
 	conn := s.conn
 	later := time.Now().Add(limits.Default().UpstreamIdleTimeout + time.Second)
-	p.Sweep(later)
+	p.client.Sweep(later)
 	if conn.Context().Err() != nil {
 		t.Error("closed under its stream")
 	}
 	s.Close()
-	p.Sweep(time.Now())
+	p.client.Sweep(time.Now())
 	if conn.Context().Err() != nil {
 		t.Error("closed too early")
 	}
-	p.Sweep(later.Add(time.Minute))
+	p.client.Sweep(later.Add(time.Minute))
 	select {
 	case <-conn.Context().Done():
 	case <-time.After(patience):
@@ -451,7 +443,7 @@ func TestAConnectionRetires(t *testing.T) {
 	s, _ := open(t, p, 80)
 	old := s.conn
 	p.mu.Lock()
-	p.current.retireAt = time.Now().Add(-time.Second)
+	p.conns[0].retireAt = time.Now().Add(-time.Second)
 	p.mu.Unlock()
 	next, h := open(t, p, 80)
 	defer next.Close()

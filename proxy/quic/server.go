@@ -2,7 +2,6 @@ package quic
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,15 +22,18 @@ type ServerOptions struct {
 	Listen string
 	Source identity.Source
 	Limits limits.Limits
-	// Serve owns the stream and closes it. It is called on a goroutine of its
-	// own. Before is the snapshot that the peer was just verified with.
-	Serve func(*Stream, Handshake)
-	// Ports tells whether somebody serves a port.
-	Ports func(port uint16) bool
-	// Panicked is told of a panic of Serve, after its stream was cut off.
+	// Find returns what serves a port; nil: nobody does.
+	Find func(port uint16) Serve
+	// Panicked is told of a panic of what serves, after its stream was cut off.
 	Panicked func(any)
 	Log      *slog.Logger
 }
+
+// Serve takes a stream, on a goroutine of the stream's own: it calls [Stream.Accept]
+// before anything else, and closes it. It is false if it came too late for that, as it
+// is shutting down; the other end is told to use another connection then. The
+// handshake's Before is the snapshot that the peer was just verified with.
+type Serve func(*Stream, Handshake) bool
 
 // A Server takes the hops of peers.
 type Server struct {
@@ -39,6 +41,7 @@ type Server struct {
 	udp       *net.UDPConn
 	transport *quicgo.Transport
 	listener  *quicgo.Listener
+	door      *door
 	running   sync.WaitGroup
 }
 
@@ -48,12 +51,12 @@ func Listen(ctx context.Context, opts ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for QUIC: %w", err)
 	}
-	s := &Server{opts: opts, udp: udp, transport: &quicgo.Transport{Conn: udp}}
-	// With a key, a peer learns at once that we were restarted (RFC 9000 §10.3).
-	var key quicgo.StatelessResetKey
-	_, _ = rand.Read(key[:]) // never fails, see its documentation
-	s.transport.StatelessResetKey = &key
-	s.listener, err = s.transport.Listen(mtls.ServerConfig(opts.Source, mtls.ServerOptions{NextProtos: []string{ALPN}}), config(opts.Limits))
+	d := &door{limits: opts.Limits}
+	s := &Server{opts: opts, udp: udp, door: d, transport: &quicgo.Transport{
+		Conn: udp, StatelessResetKey: resetKey(opts.Source.Current()),
+		VerifySourceAddress: d.suspects, ConnContext: d.admit,
+	}}
+	s.listener, err = s.transport.Listen(mtls.ServerConfig(opts.Source, mtls.ServerOptions{NextProtos: []string{ALPN}}), serverConfig(opts.Limits))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for QUIC: %w", err), udp.Close())
 	}
@@ -63,16 +66,18 @@ func Listen(ctx context.Context, opts ServerOptions) (*Server, error) {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.udp.LocalAddr() }
 
-// Run accepts connections and their streams until ctx ends. Streams that are open
-// then go on until base ends.
+// Run accepts connections and their streams until ctx ends, and returns when the
+// streams that are open then have ended, or base has.
 func (s *Server) Run(ctx, base context.Context) error {
+	defer s.running.Wait()
 	for {
 		qc, err := s.listener.Accept(ctx)
 		switch {
 		case err == nil:
+			s.door.accepted(qc) //nolint:contextcheck // it counts as long as the connection lasts
 			s.running.Go(func() { s.connection(ctx, base, qc) })
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // Accept was woken for this
+			return s.listener.Close() // who comes now learns at once that nobody is there
 		default:
 			return fmt.Errorf("accept a QUIC connection: %w", err)
 		}
@@ -86,21 +91,53 @@ func (s *Server) Close() error {
 	return errors.Join(err, s.udp.Close())
 }
 
-// connection accepts the streams of one peer until ctx ends, and closes the
-// connection with the last of them.
+// connection accepts the streams of one peer until ctx ends or the peer says that it
+// opens no more, and closes the connection when they have ended and the peer has read
+// what there was, or base ends.
 func (s *Server) connection(ctx, base context.Context, qc *quicgo.Conn) {
-	var streams, turned sync.WaitGroup
+	accepting, stop := context.WithCancel(ctx)
+	defer stop()
+	var streams, beside sync.WaitGroup
+	done := make(chan struct{}) // the peer has what it wanted, or is gone
+	beside.Go(func() {          //nolint:contextcheck // it ends with the connection
+		defer stop()
+		defer close(done)
+		awaitFarewell(qc)
+	})
 	for {
-		qs, err := qc.AcceptStream(ctx)
+		qs, err := qc.AcceptStream(accepting)
 		if err != nil {
 			break
 		}
-		streams.Go(func() { s.stream(base, qc, qs) })
+		streams.Go(func() { s.stream(ctx, base, qc, qs) })
 	}
-	turned.Go(func() { turnAway(qc) }) //nolint:contextcheck // ctx has ended; this lasts as long as the connection
+	sayFarewell(qc)
+	beside.Go(func() { turnAway(qc) }) //nolint:contextcheck // as above
 	streams.Wait()
+	s.awaitParting(base, qc, done)
 	_ = qc.CloseWithError(codeClosing, "") // the peer knows, or is gone
-	turned.Wait()
+	beside.Wait()
+}
+
+// awaitParting returns when the peer has what it wanted, or nothing is heard of it any
+// more, or base ends. It may take its time to read, but it acknowledges our farewell.
+func (s *Server) awaitParting(base context.Context, qc *quicgo.Conn, done <-chan struct{}) {
+	most := s.opts.Limits.QUICSilence
+	tick := time.NewTicker(most / 4)
+	defer tick.Stop()
+	var quiet silence
+	for {
+		select {
+		case <-done:
+			return
+		case <-base.Done():
+			return
+		case now := <-tick.C:
+			if quiet.look(now, qc.ConnectionStats(), most) >= most {
+				return
+			}
+		}
+	}
 }
 
 // turnAway refuses the streams that are opened on a connection that is closing, so
@@ -111,47 +148,48 @@ func turnAway(qc *quicgo.Conn) {
 		if err != nil {
 			return
 		}
-		qs.CancelRead(codeClosing)
-		qs.CancelWrite(codeClosing)
+		refuse(qs, codeClosing)
 	}
 }
 
+func refuse(qs *quicgo.Stream, code quicgo.StreamErrorCode) {
+	qs.CancelRead(code)
+	qs.CancelWrite(code)
+}
+
 // stream takes one from its preface on.
-func (s *Server) stream(base context.Context, qc *quicgo.Conn, qs *quicgo.Stream) {
+func (s *Server) stream(ctx, base context.Context, qc *quicgo.Conn, qs *quicgo.Stream) {
 	st := &Stream{quic: qs, conn: qc}
-	stop := context.AfterFunc(base, func() {
-		_ = st.SetLinger(0)
-		_ = st.Close()
-	})
+	stop := context.AfterFunc(base, st.cutOff)
 	defer stop()
 	defer func() {
 		if v := recover(); v != nil {
-			_ = st.SetLinger(0)
-			_ = st.Close()
+			st.cutOff()
 			s.opts.Panicked(v)
 		}
 	}()
 	h := Handshake{State: qc.ConnectionState().TLS, Before: s.opts.Source.Current()}
-	if code, err := s.accept(st, h); err != nil {
+	serve, code, err := s.meet(ctx, st, h)
+	if err != nil {
 		s.opts.Log.Info("refused a stream", "peer", qc.RemoteAddr().String(), "err", err)
-		qs.CancelRead(code)
-		qs.CancelWrite(code)
+		refuse(qs, code)
 		return
 	}
-	s.opts.Serve(st, h)
+	if !serve(st, h) {
+		refuse(qs, codeClosing)
+	}
 }
 
-// accept reads and answers the preface.
-func (s *Server) accept(st *Stream, h Handshake) (quicgo.StreamErrorCode, error) {
-	if err := st.quic.SetDeadline(time.Now().Add(s.opts.Limits.HandshakeTimeout)); err != nil {
-		return codeAborted, err
+var errClosing = errors.New("this end is shutting down")
+
+// meet reads the preface and finds who serves the stream.
+func (s *Server) meet(ctx context.Context, st *Stream, h Handshake) (Serve, quicgo.StreamErrorCode, error) {
+	if err := st.quic.SetReadDeadline(time.Now().Add(s.opts.Limits.HandshakeTimeout)); err != nil {
+		return nil, codeAborted, err
 	}
 	var err error
 	if st.Protocol, st.Port, err = readPreface(st.quic); err != nil {
-		return codePreface, err
-	}
-	if !s.opts.Ports(st.Port) {
-		return codePort, fmt.Errorf("nobody serves port %d", st.Port)
+		return nil, codePreface, err
 	}
 	// The handshake may be long ago.
 	peer, err := mtls.PeerOf(h.State)
@@ -159,10 +197,14 @@ func (s *Server) accept(st *Stream, h Handshake) (quicgo.StreamErrorCode, error)
 		err = mtls.Verify(peer, h.Before, time.Now())
 	}
 	if err != nil {
-		return codeTrust, err
+		return nil, codeTrust, err
 	}
-	if _, err := st.quic.Write([]byte{accepted}); err != nil {
-		return codeAborted, err
+	serve := s.opts.Find(st.Port)
+	switch {
+	case ctx.Err() != nil: // and the listeners are gone, or going
+		return nil, codeClosing, errClosing
+	case serve == nil:
+		return nil, codePort, fmt.Errorf("nobody serves port %d", st.Port)
 	}
-	return codeNone, st.quic.SetDeadline(time.Time{})
+	return serve, codeNone, st.quic.SetReadDeadline(time.Time{})
 }

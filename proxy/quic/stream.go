@@ -26,11 +26,18 @@ type Stream struct {
 	// awaiting: the other end's answer to our preface is still to be read. It
 	// belongs to the reader.
 	awaiting bool
-	abort    atomic.Bool // Close cuts off
-	closed   sync.Once
+	// stopped: the other end reads no more, and a write was told so. It belongs to
+	// the writer.
+	stopped bool
+	abort   atomic.Bool // Close cuts off
+	closed  sync.Once
 	// ended is called once when the stream is closed, turnedAway when the other end
 	// does not take it because it is shutting down; nil: nobody wants to know.
 	ended, turnedAway func()
+	// crowded tells whether another connection has more room; nil: there is none. It
+	// is asked until it says so, and then moved is true.
+	crowded func() bool
+	moved   atomic.Bool
 }
 
 // Read implements net.Conn. Of a stream that we opened the first byte tells that it
@@ -48,7 +55,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 func (s *Stream) readAnswer() error {
 	var answer [1]byte
 	if _, err := io.ReadFull(s.quic, answer[:]); err != nil {
-		if broken, ok := errors.AsType[*quicgo.StreamError](err); ok && broken.Remote && broken.ErrorCode == codeClosing {
+		if notBegun(err) {
 			// As good as an end before the first byte: nothing was begun.
 			if s.turnedAway != nil {
 				s.turnedAway()
@@ -64,6 +71,32 @@ func (s *Stream) readAnswer() error {
 	return nil
 }
 
+// notBegun tells whether the other end has refused a stream without looking at it: it
+// is shutting down, or did not want the connection.
+func notBegun(err error) bool {
+	if broken, ok := errors.AsType[*quicgo.StreamError](err); ok {
+		return broken.Remote && broken.ErrorCode == codeClosing
+	}
+	gone, ok := errors.AsType[*quicgo.ApplicationError](err)
+	return ok && gone.Remote && gone.ErrorCode == codeBusy
+}
+
+// Accept tells the other end that its stream is taken: it is called once, before
+// anything is read from the stream or written to it, by who serves it. A stream that
+// is closed instead was never begun, and the other end may use another one.
+func (s *Stream) Accept() error {
+	if _, err := s.quic.Write([]byte{accepted}); err != nil {
+		return fmt.Errorf("accept a stream: %w", mapError(err))
+	}
+	return nil
+}
+
+// cutOff closes the stream as an error does.
+func (s *Stream) cutOff() {
+	_ = s.SetLinger(0)
+	_ = s.Close()
+}
+
 // AwaitAccepted returns when the other end has accepted the stream.
 func (s *Stream) AwaitAccepted() error {
 	if !s.awaiting {
@@ -72,9 +105,15 @@ func (s *Stream) AwaitAccepted() error {
 	return s.readAnswer()
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. When the other end has closed the stream in good order,
+// the first write seems to succeed, as on TCP: what is still to be read tells whether
+// there is an answer, or the end before one, after which the request may be sent again.
 func (s *Stream) Write(p []byte) (int, error) {
 	n, err := s.quic.Write(p)
+	if stopped, ok := errors.AsType[*quicgo.StreamError](err); ok && stopped.Remote && stopped.ErrorCode == codeNone && !s.stopped {
+		s.stopped = true
+		return len(p), nil
+	}
 	return n, mapError(err)
 }
 
@@ -111,9 +150,18 @@ func (s *Stream) Close() error {
 }
 
 // Usable tells whether the stream can carry another request: the connection is alive,
-// and the other end has not closed the stream, which tells us to stop sending.
+// and the other end has not closed the stream, which tells us to stop sending. Where
+// another connection has more room, a new stream is better. Who is told that it is not
+// usable closes it. It is one goroutine at a time that asks.
 func (s *Stream) Usable() bool {
-	return s.conn.Context().Err() == nil && s.quic.Context().Err() == nil
+	if s.conn.Context().Err() != nil || s.quic.Context().Err() != nil || s.moved.Load() {
+		return false
+	}
+	if s.crowded != nil && s.crowded() {
+		s.moved.Store(true)
+		return false
+	}
+	return true
 }
 
 // LocalAddr implements net.Conn.

@@ -2,11 +2,14 @@ package conformance_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,10 +91,24 @@ type carrier struct {
 	calling, serving string
 }
 
-func carriers() []carrier {
-	return []carrier{
-		{name: "TCP"},
+func carriers() []carrier { return []carrier{{name: "TCP"}, overQUIC()} }
+
+// overQUIC carries each hop as a stream.
+func overQUIC() carrier {
+	return carrier{
+		name: "QUIC", serving: "  quic: {listen: \"127.0.0.1:0\"}\n",
+		destination: func(m *mesh) string {
+			return fmt.Sprintf(`, quic: "On", quicPort: %d`, netip.MustParseAddrPort(m.In.QUICAddress()).Port())
+		},
 	}
+}
+
+// orQUIC is the carrier that a test has chosen, or else that of all tests.
+func (c carrier) orQUIC() carrier {
+	if c.name == "" && testkit.OverQUIC() {
+		return overQUIC()
+	}
+	return c
 }
 
 func startMesh(t *testing.T, opts meshOptions) *mesh {
@@ -110,8 +127,14 @@ func newCA(t *testing.T) *identitytest.CA {
 // startInbound starts the receiving half of a mesh only.
 func startInbound(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
+	chosen := opts.Carrier
+	opts.Carrier = opts.Carrier.orQUIC()
 	m := &mesh{CA: newCA(t)}
 	m.Server = m.CA.Source(t, payments)
+	testkit.NoteQUIC(t, func() *testkit.Sidecar { return m.In })
+	if chosen.destination != nil {
+		t.Cleanup(func() { m.wasCarriedBy(t, chosen) })
+	}
 	m.In = testkit.Start(t, testkit.Options{
 		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.Server,
 		Policies: allowCheckout + opts.Policies,
@@ -119,6 +142,18 @@ func startInbound(t *testing.T, opts meshOptions) *mesh {
 	})
 	m.Port = m.In.Address(t, "port")
 	return m
+}
+
+// wasCarriedBy fails a test whose calls have all gone another way than it says.
+func (m *mesh) wasCarriedBy(t *testing.T, over carrier) {
+	t.Helper()
+	if m.In == nil {
+		return
+	}
+	records := m.In.Log.Records(t)
+	if len(records) > 0 && !slices.ContainsFunc(records, func(r map[string]any) bool { return r["quic"] == true }) {
+		t.Errorf("none of %d calls went over %s", len(records), over.name)
+	}
 }
 
 // outbound starts a calling sidecar with the identity of checkout. The
@@ -131,7 +166,8 @@ func (m *mesh) outbound(t *testing.T, destination, protocol, spec string) *testk
 func (m *mesh) outboundOver(t *testing.T, over carrier, destination, protocol, spec string) *testkit.Sidecar {
 	t.Helper()
 	var fields string
-	if over.destination != nil {
+	over = over.orQUIC()
+	if over.destination != nil && m.In != nil && destination == m.Port { // others speak TLS over TCP
 		fields = over.destination(m)
 	}
 	return testkit.Start(t, testkit.Options{

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -20,8 +22,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	"github.com/outrider-mesh/outrider/identity/workload"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/quic"
 )
 
 // crowdEnv holds what the crowd is to do; it is a process of its own, so that
@@ -31,6 +39,8 @@ const crowdEnv = "OUTRIDER_E2E_CROWD"
 type crowdJob struct {
 	Address, Socket string
 	Connections     int
+	// QUIC is where connections are streams; empty: they are TCP's.
+	QUIC string
 }
 
 func TestManyIdleConnectionsAreHeldAndServed(t *testing.T) { // not parallel: it weighs the process
@@ -66,6 +76,37 @@ func TestManyIdleConnectionsAreHeldAndServed(t *testing.T) { // not parallel: it
 	const generous = 5 * 20 << 10 // bytes: the budget is 20 KiB
 	if !raceDetector && heap/int64(n) > generous {
 		t.Errorf("%d bytes for a connection that is idle", heap/int64(n))
+	}
+	c.tell("again")
+	c.says("served " + strconv.Itoa(n))
+}
+
+// A stream that waits for its next request costs about as much as a connection of TCP.
+func TestManyIdleStreamsAreHeldAndServed(t *testing.T) { // not parallel: it weighs the process
+	n := 4000
+	if raceDetector || testing.Short() {
+		n = 500
+	}
+	ca := newCA(t, "example.org")
+	inSocket, _ := workloadAPI(t, ca, payments)
+	outSocket, _ := workloadAPI(t, ca, checkout)
+	s := side{
+		forward: serveApp(t, hello), policies: allowMesh,
+		spec: identityFrom(inSocket) + fmt.Sprintf("  limits: {connections: %d, idleTimeout: 1h}\n  accessLog: {output: \"off\"}\n  quic: {listen: \"127.0.0.1:0\"}\n", n+10),
+	}.start(t)
+	before, goroutines := weigh(t), runtime.NumGoroutine()
+	c := startCrowd(t, crowdJob{Address: s.Address(t, "in"), QUIC: s.QUICAddress(), Socket: "unix://" + outSocket, Connections: n})
+	c.says("open " + strconv.Itoa(n))
+	if active := metric(t, s, "outrider_connections_active"); active != float64(n) {
+		t.Errorf("%v streams are open, want %d", active, n)
+	}
+	after := weigh(t)
+	heap, rss := after.heap-before.heap, after.rss-before.rss
+	t.Logf("%d idle streams of QUIC: %.1f KiB of live heap and stacks, %.1f KiB of resident memory and %.2f goroutines each",
+		n, float64(heap)/float64(n)/1024, float64(rss)/float64(n)/1024, float64(runtime.NumGoroutine()-goroutines)/float64(n))
+	const generous = 5 * 20 << 10 // bytes, as above
+	if !raceDetector && heap/int64(n) > generous {
+		t.Errorf("%d bytes for a stream that is idle", heap/int64(n))
 	}
 	c.tell("again")
 	c.says("served " + strconv.Itoa(n))
@@ -179,15 +220,13 @@ func crowd(stdin io.Reader, stdout io.Writer) int {
 	for snap := src.Current(); !snap.Ready(); snap = src.Current() {
 		<-snap.Superseded()
 	}
-	cfg := mtls.ClientConfig(src, mtls.ClientOptions{NextProtos: []string{h1}})
-	cfg.VerifyConnection = nil
+	dial, end := job.dialer(src)
+	defer end()
 	conns := make([]net.Conn, job.Connections)
-	report(stdout, "open", each(conns, func(i int) error {
-		c, err := net.Dial("tcp", job.Address)
-		if err != nil {
+	report(stdout, "open", each(conns, func(i int) (err error) {
+		if conns[i], err = dial(ctx); err != nil {
 			return err
 		}
-		conns[i] = tls.Client(c, cfg)
 		return ask(conns[i])
 	}))
 	lines := bufio.NewReader(stdin)
@@ -197,6 +236,35 @@ func crowd(stdin io.Reader, stdout io.Writer) int {
 	report(stdout, "served", each(conns, func(i int) error { return ask(conns[i]) }))
 	lines.ReadString('\n')
 	return 0
+}
+
+// dialer opens connections, until end.
+func (job crowdJob) dialer(src identity.Source) (dial func(context.Context) (net.Conn, error), end func()) {
+	if job.QUIC == "" {
+		cfg := mtls.ClientConfig(src, mtls.ClientOptions{NextProtos: []string{h1}})
+		cfg.VerifyConnection = nil
+		return func(context.Context) (net.Conn, error) {
+			c, err := net.Dial("tcp", job.Address)
+			if err != nil {
+				return nil, err
+			}
+			return tls.Client(c, cfg), nil
+		}, func() {}
+	}
+	client := quic.NewClient(limits.Default(), slog.New(slog.DiscardHandler))
+	expected, err := mtls.NewExpected(spiffeid.RequireFromString(payments))
+	if err != nil {
+		return func(context.Context) (net.Conn, error) { return nil, err }, func() {}
+	}
+	peer := client.NewPeer(netip.MustParseAddrPort(job.QUIC), src, expected)
+	port := netip.MustParseAddrPort(job.Address).Port()
+	return func(ctx context.Context) (net.Conn, error) {
+		s, _, err := peer.Open(ctx, flow.HTTP1, port)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}, func() { client.Close() }
 }
 
 // A result is how many connections were served, and the first error.

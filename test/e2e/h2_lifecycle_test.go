@@ -150,6 +150,10 @@ func TestASidecarIsRestartedUnderHTTP2(t *testing.T) {
 	addr := p.in.Address(t, "in")
 	c := dialH2(t, p.out.Address(t, "out"))
 	next, id := p.in, uint32(1)
+	quic := ""
+	if at := p.in.QUICAddress(); at != "" {
+		quic = "  quic: {listen: \"" + at + "\"}\n"
+	}
 	const restarts = 4
 	for range restarts {
 		isOK(t, c.grpc(id, charge))
@@ -159,7 +163,7 @@ func TestASidecarIsRestartedUnderHTTP2(t *testing.T) {
 		}
 		next = testkit.Start(t, testkit.Options{
 			Name: "payments", Source: p.inID, Policies: allowMesh,
-			YAML: "  inbound: [{name: in, listen: \"" + addr + "\", forward: \"" + app + "\"}]\n" + ports,
+			YAML: "  inbound: [{name: in, listen: \"" + addr + "\", forward: \"" + app + "\"}]\n" + quic + ports,
 		})
 		isOK(t, c.grpc(id+2, charge))
 		id += 4

@@ -134,10 +134,6 @@ type pair struct {
 	outID   *identitytest.StaticSource
 }
 
-// quicEnv is an environment variable that makes the hop of every pair a stream of
-// QUIC, if it is not empty: what is true over TCP has to be true over QUIC as well.
-const quicEnv = "OUTRIDER_TEST_QUIC"
-
 // newPair starts both, and lets the caller in unless in has policies.
 func newPair(t testing.TB, in, out side) *pair {
 	t.Helper()
@@ -147,12 +143,13 @@ func newPair(t testing.TB, in, out side) *pair {
 	if in.policies == "" && in.directory == "" {
 		in.policies = allowMesh
 	}
-	if out.quic == "" && os.Getenv(quicEnv) != "" {
+	if out.quic == "" && testkit.OverQUIC() {
 		out.quic = "On"
 	}
 	if out.quic != "" && out.quicPort == "" {
 		in.spec += "\n  quic: {listen: \"127.0.0.1:0\"}\n"
 	}
+	testkit.NoteQUIC(t, func() *testkit.Sidecar { return p.in })
 	p.in = in.start(t)
 	if out.quic != "" && out.quicPort == "" {
 		_, out.quicPort, _ = net.SplitHostPort(p.in.QUICAddress())

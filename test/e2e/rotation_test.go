@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
@@ -63,11 +65,32 @@ func generation(t testing.TB, s *testkit.Sidecar) float64 {
 
 func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 	t.Parallel()
+	for _, quic := range []string{"Off", "On"} {
+		t.Run("QUIC is "+quic, func(t *testing.T) { rotateUnderLoad(t, quic == "On") })
+	}
+}
+
+// inAndOut starts both ends with identities of their own making.
+func inAndOut(t *testing.T, in, out side, quic bool) (*testkit.Sidecar, *testkit.Sidecar) {
+	t.Helper()
+	if quic {
+		in.spec += "  quic: {listen: \"127.0.0.1:0\"}\n"
+	}
+	i := in.start(t)
+	if quic {
+		out.quic = "On"
+		_, out.quicPort, _ = net.SplitHostPort(i.QUICAddress())
+	}
+	out.to = []string{i.Address(t, "in")}
+	return i, out.start(t)
+}
+
+func rotateUnderLoad(t *testing.T, quic bool) {
 	ca := newCA(t, "example.org")
 	inSocket, _ := workloadAPI(t, ca, payments)
 	outSocket, _ := workloadAPI(t, ca, checkout)
-	in := side{forward: serveApp(t, hello), policies: allowMesh, spec: identityFrom(inSocket)}.start(t)
-	out := side{to: []string{in.Address(t, "in")}, spec: identityFrom(outSocket)}.start(t)
+	in, out := inAndOut(t, side{forward: serveApp(t, hello), policies: allowMesh, spec: identityFrom(inSocket)},
+		side{spec: identityFrom(outSocket)}, quic)
 
 	const (
 		callers   = 4
@@ -75,8 +98,8 @@ func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 		between   = 100 // requests at least
 		least     = rotations * between
 	)
-	opaque := side{forward: serveTCP(t, echo), policies: allowMesh, spec: identityFrom(inSocket)}.start(t)
-	tunnels := side{to: []string{opaque.Address(t, "in")}, listener: ", protocol: TCP", spec: identityFrom(outSocket)}.start(t)
+	_, tunnels := inAndOut(t, side{forward: serveTCP(t, echo), policies: allowMesh, spec: identityFrom(inSocket)},
+		side{listener: ", protocol: TCP", spec: identityFrom(outSocket)}, quic)
 	held := dial(t, tunnels.Address(t, "out"))
 	l := startLoad(t, out.Address(t, "out"), callers)
 
@@ -95,6 +118,7 @@ func TestIdentitiesAreRotatedUnderLoadWithoutAFailedRequest(t *testing.T) {
 		testkit.Eventually(t, "both have a new SVID and some more requests were served", func() bool {
 			return generation(t, in) > wasIn && generation(t, out) > wasOut && l.reached(was+between)
 		})
+		held.SetDeadline(time.Now().Add(patience))
 		held.send("still there?")
 		held.reads("still there?")
 	}

@@ -50,6 +50,8 @@ type options struct {
 	inbound string
 	// policies replace those of payments.
 	policies string
+	// quic: calls go over QUIC.
+	quic bool
 }
 
 // usualPolicies let checkout call what payments serves, and payments call itself
@@ -87,7 +89,14 @@ func newMesh(t *testing.T, o options) *mesh {
 		for _, port := range ports {
 			list = append(list, fmt.Sprintf("%q, %q", fmt.Sprintf("%s:%d", paymentsPod.ip, port), fmt.Sprintf("[%s]:%d", paymentsPod.v6, port)))
 		}
-		return "  - {name: " + name + ", addresses: [" + strings.Join(list, ", ") + "], spiffeIDs: [\"" + payments + "\"]"
+		way := ""
+		if o.quic {
+			way = `, quic: "On"`
+		}
+		return "  - {name: " + name + ", addresses: [" + strings.Join(list, ", ") + "], spiffeIDs: [\"" + payments + "\"]" + way
+	}
+	if o.quic {
+		o.called += "  quic: {}\n"
 	}
 	destinations := "  destinations:\n" + both("web", 8080) + `, match: ["10.96.0.7:80"]}` + "\n" +
 		both("other", 3306, 5432, 6379, 6380, 7000, 8443, 9999, 15000, 15020) + "}\n"

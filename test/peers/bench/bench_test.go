@@ -62,7 +62,7 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := t.TempDir()
 	file, page := filepath.Join(dir, "report.json"), filepath.Join(dir, "page.md")
-	if err := os.WriteFile(page, []byte("Mine.\n"+report.BeginMarker+"\n"+report.EndMarker+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(page, []byte("Mine.\n"+report.Page().Begin+"\n"+report.Page().End+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out, log bytes.Buffer

@@ -83,7 +83,7 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 		}
 	}
 	if b.options.markdown != "" {
-		return report.CheckPage(b.options.markdown)
+		return report.Page().Check(b.options.markdown)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (b *benchmark) measureOpen(ctx context.Context, s *session, t trial) (*repo
 func (b *benchmark) write(out io.Writer) error {
 	wrong := failed(b.report.All())
 	if wrong == nil && b.options.markdown != "" {
-		wrong = b.report.WritePage(b.options.markdown)
+		wrong = report.Page().Write(b.options.markdown, b.report.Markdown())
 	}
 	return errors.Join(b.report.WriteTable(out), writeJSON(b.options.json, b.report), wrong)
 }

@@ -5,7 +5,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/outrider-mesh/outrider/test/page"
 )
+
+// Page is the part of a page that Markdown is for.
+func Page() page.Part {
+	return page.Part{
+		Begin: "<!-- bench-peers: begin. Written by make bench-peers; do not edit. -->",
+		End:   "<!-- bench-peers: end -->",
+	}
+}
 
 // Markdown is the report as part of a page: where it was measured and how, then
 // each part with its table.

@@ -234,3 +234,9 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s differs (-update rewrites it):\n%s", path, diff)
 	}
 }
+
+func TestTheRepositorysOwnPageHasItsMarkers(t *testing.T) {
+	if err := Page().Check(filepath.Join("..", "..", "..", "docs", "benchmarks.md")); err != nil {
+		t.Error(err)
+	}
+}

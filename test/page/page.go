@@ -1,4 +1,6 @@
-package report
+// Package page writes what was measured into a page that people have written: each
+// benchmark has a part of it between two marker lines, and nothing else is touched.
+package page
 
 import (
 	"errors"
@@ -9,21 +11,18 @@ import (
 	"strings"
 )
 
-// The lines between which a page holds the figures. Everything else of the page
-// is written by people.
-const (
-	BeginMarker = "<!-- bench-peers: begin. Written by make bench-peers; do not edit. -->"
-	EndMarker   = "<!-- bench-peers: end -->"
-)
+// A Part is what stands between two lines of a page. Each of them must be there
+// once, alone on its line.
+type Part struct{ Begin, End string }
 
 // maxPage bounds a page, in bytes: the one in docs has some 20 KiB.
 const maxPage = 1 << 20
 
-// CheckPage tells whether WritePage will find its place.
-func CheckPage(path string) error {
+// Check tells whether Write will find its place.
+func (p Part) Check(path string) error {
 	text, err := readPage(path)
 	if err == nil {
-		_, _, err = around(text)
+		_, _, err = p.around(text)
 	}
 	if err != nil {
 		return fmt.Errorf("page %s: %w", path, err)
@@ -31,15 +30,14 @@ func CheckPage(path string) error {
 	return nil
 }
 
-// WritePage replaces what stands between the two markers of a page by the report.
-// The page is replaced as a whole or not at all.
-func (r *Report) WritePage(path string) error {
-	text, err := readPage(path)
+// Write replaces the part by a text. The page is replaced as a whole or not at all.
+func (p Part) Write(path, text string) error {
+	page, err := readPage(path)
 	if err == nil {
-		text, err = splice(text, r.Markdown())
+		page, err = p.splice(page, text)
 	}
 	if err == nil {
-		err = replaceFile(path, text)
+		err = replaceFile(path, page)
 	}
 	if err != nil {
 		return fmt.Errorf("page %s: %w", path, err)
@@ -61,8 +59,8 @@ func readPage(path string) (string, error) {
 }
 
 // splice puts text between the markers of a page.
-func splice(page, text string) (string, error) {
-	before, after, err := around(page)
+func (p Part) splice(page, text string) (string, error) {
+	before, after, err := p.around(page)
 	if err != nil {
 		return "", err
 	}
@@ -70,26 +68,26 @@ func splice(page, text string) (string, error) {
 		text += "\n"
 	}
 	whole := before + text + after
-	if b, a, err := around(whole); err != nil || b != before || a != after {
+	if b, a, err := p.around(whole); err != nil || b != before || a != after {
 		return "", errors.New("the figures would hold a marker themselves")
 	}
 	return whole, nil
 }
 
 // around cuts a page in two: up to and with the line of the first marker, and from
-// the line of the second. Each must be there once, alone on its line.
-func around(page string) (before, after string, err error) {
+// the line of the second.
+func (p Part) around(page string) (before, after string, err error) {
 	begin, end, at := -1, -1, 0
 	for line := range strings.Lines(page) {
 		switch strings.TrimRight(line, "\r\n") {
-		case BeginMarker:
+		case p.Begin:
 			if begin >= 0 {
-				return "", "", fmt.Errorf("the line %q is there twice", BeginMarker)
+				return "", "", fmt.Errorf("the line %q is there twice", p.Begin)
 			}
 			begin = at + len(line)
-		case EndMarker:
+		case p.End:
 			if end >= 0 {
-				return "", "", fmt.Errorf("the line %q is there twice", EndMarker)
+				return "", "", fmt.Errorf("the line %q is there twice", p.End)
 			}
 			end = at
 		}
@@ -97,11 +95,11 @@ func around(page string) (before, after string, err error) {
 	}
 	switch {
 	case begin < 0:
-		return "", "", fmt.Errorf("the line %q is missing", BeginMarker)
+		return "", "", fmt.Errorf("the line %q is missing", p.Begin)
 	case end < 0:
-		return "", "", fmt.Errorf("the line %q is missing", EndMarker)
+		return "", "", fmt.Errorf("the line %q is missing", p.End)
 	case end < begin:
-		return "", "", fmt.Errorf("the line %q stands before the other marker", EndMarker)
+		return "", "", fmt.Errorf("the line %q stands before the other marker", p.End)
 	}
 	return page[:begin], page[end:], nil
 }
