@@ -273,12 +273,26 @@ func tcpDisguises() []tcpCase {
 			wantEnd(t, s)
 		}}
 	}
-	return []tcpCase{
+	cases := []tcpCase{
 		verbatim("what begins like TLS", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"),
-		verbatim("what begins like HTTP/2 and is none", "PRISM HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
 		verbatim("what begins like a method and is none", "GETTING nowhere\r\n"),
-		verbatim("lower case", "get / http/1.1\r\n\r\n"),
+		verbatim("a word, of which more could come", "ping"),
+		verbatim("a line of text", "HELO example.org\r\n"),
 	}
+	for _, l := range lookalikes {
+		c := verbatim(l.name, l.text)
+		c.declared = true
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// lookalikes are no requests to us, and to some other HTTP server they are.
+var lookalikes = []struct{ name, text string }{
+	{"what begins like HTTP/2 and is none", "PRISM HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"},
+	{"lower case", "get / http/1.1\r\n\r\n"},
+	{"an empty line before a request", "\r\nGET / HTTP/1.1\r\nHost: payments\r\nX-Outrider-Peer: spiffe://forged\r\n\r\n"},
+	{"a tab in a request line", "GET\t/ HTTP/1.1\r\n\r\n"},
 }
 
 // tlsInside is a client and a server that do TLS on their own, through the mesh.

@@ -1,8 +1,10 @@
 package conformance_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -26,8 +28,9 @@ type tcpCase struct {
 	times int
 	// unheard: the client may be gone before the server hears of it.
 	unheard bool
-	// declared: where the protocol is to be detected, a client that ends
-	// without a byte has nothing to be detected by, and is let go.
+	// declared: only a port that is declared carries this. Where the protocol is
+	// to be detected, a client that ends without a byte has nothing to be detected
+	// by, and is let go; what resembles HTTP is refused.
 	declared bool
 }
 
@@ -77,6 +80,40 @@ func TestTCP(t *testing.T) {
 			}
 			atLeast(t, "conversations over TCP", ran, 21)
 		})
+	}
+}
+
+// What another server might take for a request does not reach the application where
+// nothing says that it is none: it would bring headers that only a sidecar may write.
+func TestLookalikesOfHTTP(t *testing.T) {
+	reached := make(chan string, 1)
+	app := acceptAll(t, func(s stream) {
+		if b, _ := io.ReadAll(s); len(b) > 0 {
+			reached <- string(b)
+		}
+	})
+	ways := map[string]func() (stream, error){"two sidecars": throughTwo(t, app, ""), "one": throughOne(t, app, "")}
+	ran := 0
+	for name, connect := range ways {
+		for _, l := range lookalikes {
+			s, err := connect()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.SetDeadline(time.Now().Add(patience))
+			say(t, s, l.text)
+			if b, _ := io.ReadAll(s); !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) || bytes.HasPrefix(b, []byte("HTTP/1.1 2")) {
+				t.Errorf("%s, through %s: %q", l.name, name, b)
+			}
+			s.Close()
+			ran++
+		}
+	}
+	atLeast(t, "lookalikes of HTTP", ran, 8)
+	select {
+	case b := <-reached:
+		t.Errorf("the application was told %q", b)
+	default:
 	}
 }
 
