@@ -127,7 +127,7 @@ func suspicious(i *flow.Inspection) bool {
 // Connection logs a connection that has ended. It does not keep conn. An HTTP
 // connection that was not refused is left out: its requests have records.
 func (w *Writer) Connection(conn *flow.Connection) {
-	if conn.Refusal.Reason == flow.None && (conn.Protocol == flow.HTTP1 ||
+	if conn.Refusal.Reason == flow.None && (conn.Protocol.IsHTTP() ||
 		w.options.RefusalsOnly && !w.sampled(conn.Decision, conn.Shadow, conn.Opened)) {
 		return
 	}
