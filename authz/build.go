@@ -60,11 +60,7 @@ func (b *builder) from(g From, namespace string) {
 	both(b, check{field: serviceAccounts, anyDomain: anyDomain}, g.ServiceAccounts, g.NotServiceAccounts,
 		patterns(accountParser(namespace)))
 	b.ownDomain = b.ownDomain || !anyDomain && len(b.checks) > before
-	both(b, check{field: ipBlocks}, g.IPBlocks, g.NotIPBlocks, func(c *check, value string) *flaw {
-		p, bad := parseBlock(value)
-		c.prefixes = append(c.prefixes, p)
-		return bad
-	})
+	both(b, check{field: ipBlocks}, g.IPBlocks, g.NotIPBlocks, blocks)
 }
 
 func (b *builder) to(g To) {
@@ -78,7 +74,15 @@ func (b *builder) to(g To) {
 	both(b, check{field: paths}, g.Paths, g.NotPaths, patterns(parsePath))
 }
 
-func (b *builder) condition(c Condition) {
+func (b *builder) condition(i int, c Condition) {
+	if c.Header != "" && c.Connection != "" {
+		b.report(b.at, "", wrong("has a header and a connection", "make two conditions of it"))
+		return
+	}
+	if c.Connection != "" {
+		b.connection(i, c)
+		return
+	}
 	name := strings.ToLower(c.Header)
 	switch {
 	case !token(name):
@@ -86,7 +90,37 @@ func (b *builder) condition(c Condition) {
 	case name == "host":
 		b.report(b.at+".header", c.Header, wrong("is not for conditions", "use hosts in to"))
 	}
-	both(b, check{field: headers, header: name}, c.Values, c.NotValues, patterns(parsePattern))
+	both(b, check{field: headers, header: name, condition: i}, c.Values, c.NotValues, patterns(parsePattern))
+}
+
+// connection reads a condition about the connection.
+func (b *builder) connection(i int, c Condition) {
+	known := check{header: string(c.Connection), condition: i}
+	parse := parsePattern
+	switch c.Connection {
+	case ServerName:
+		known.field, parse = serverNames, parseServerName
+	case Listener:
+		known.field = listeners
+	case Transport:
+		known.field, parse = transports, parseTransport
+	case DestinationIP:
+		known.field = destinations
+		both(b, known, c.Values, c.NotValues, blocks)
+		return
+	default:
+		b.report(b.at+".connection", string(c.Connection),
+			wrong("is not a fact of a connection", "write serverName, destinationIP, listener or transport"))
+		return
+	}
+	both(b, known, c.Values, c.NotValues, patterns(parse))
+}
+
+// blocks stores an address or a prefix.
+func blocks(c *check, value string) *flaw {
+	p, bad := parseBlock(value)
+	c.prefixes = append(c.prefixes, p)
+	return bad
 }
 
 // group runs fill for one element and refuses one that says nothing, for an
@@ -103,7 +137,7 @@ func (b *builder) group(at string, fill func()) []check {
 
 func (b *builder) rule(where string, p *Policy, index int) rule {
 	doc := p.Spec.Rules[index]
-	r := rule{policy: p.Metadata.id(), index: index}
+	r := rule{policy: p.Metadata.id(), index: index, limit: doc.Limit}
 	notEmpty(b.reporter, where+".from", doc.From)
 	for i, g := range doc.From {
 		r.from = append(r.from, b.group(at(where+".from", i), func() { b.from(g, p.Metadata.Namespace) }))
@@ -114,13 +148,13 @@ func (b *builder) rule(where string, p *Policy, index int) rule {
 	}
 	notEmpty(b.reporter, where+".when", doc.When)
 	for i, c := range doc.When {
-		r.when = append(r.when, b.group(at(where+".when", i), func() { b.condition(c) })...)
+		r.when = append(r.when, b.group(at(where+".when", i), func() { b.condition(i, c) })...)
 	}
 	if doc.Limit != nil {
-		b.report(where+".limit", "", wrong("is not supported yet", "remove it; nothing would enforce it"))
+		doc.Limit.check(b.reporter, where+".limit")
 	}
 	if p.Spec.Action == Allow && len(doc.From)+len(doc.To)+len(doc.When) == 0 {
-		b.report(where, "", suspicious("allows everything to everyone, unauthenticated callers too", "name callers in from"))
+		b.report(where, "", suspicious(AllowsEveryone, "allows everything to everyone, unauthenticated callers too", "name callers in from"))
 	}
 	return r
 }
@@ -133,8 +167,8 @@ type built struct {
 	ownDomain bool
 }
 
-// build compiles all policies and reports all that is wrong with them.
-func build(policies []Policy) (all []built, problems []Problem) {
+// build compiles all policies and reports all that is wrong with each.
+func build(policies []Policy) (all []built, reporters []*reporter) {
 	seen := make(map[string]int, len(policies))
 	for i := range policies {
 		p := &policies[i]
@@ -154,9 +188,9 @@ func build(policies []Policy) (all []built, problems []Problem) {
 			rules[j] = b.rule(at("spec.rules", j), p, j)
 		}
 		all = append(all, built{policy: p, rules: rules, ownDomain: b.ownDomain})
-		problems = append(problems, r.problems...)
+		reporters = append(reporters, r)
 	}
-	return all, problems
+	return all, reporters
 }
 
 // header checks all but the rules.
@@ -174,7 +208,7 @@ func (r *reporter) header(p *Policy) {
 		r.report("spec.mode", string(p.Spec.Mode), wrong("is not a mode", "write Enforce or DryRun"))
 	}
 	if p.Spec.Action == Deny && len(p.Spec.Rules) == 0 {
-		r.report("spec.rules", "", suspicious("is empty, so the policy never matches", "add a rule; {} denies everything"))
+		r.report("spec.rules", "", suspicious(DenyWithoutRules, "is empty, so the policy never matches", "add a rule; {} denies everything"))
 	}
 }
 
@@ -187,7 +221,27 @@ func validName(s string, longest int, extra string) bool {
 
 // Validate returns everything that is wrong with the policies, in their order;
 // nil when nothing is. Policies whose problems are all warnings may be compiled.
-func Validate(policies []Policy) []Problem {
-	_, problems := build(policies)
+func Validate(policies []Policy) (problems []Problem) {
+	all, reporters := build(policies)
+	if len(fatal(reporters)) == 0 {
+		l := linter{all, reporters}
+		l.lintRules()
+		l.lintPairs()
+	}
+	for _, r := range reporters {
+		problems = append(problems, r.problems...)
+	}
 	return problems
+}
+
+// fatal are the problems that keep policies from being used, as errors.
+func fatal(reporters []*reporter) (errs []error) {
+	for _, r := range reporters {
+		for _, p := range r.problems {
+			if !p.Warning {
+				errs = append(errs, p)
+			}
+		}
+	}
+	return errs
 }

@@ -1,8 +1,6 @@
 package authz_test
 
 import (
-	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,12 +11,15 @@ import (
 )
 
 // A reference decides by reading the documents again for every request, with
-// regular expressions for patterns. It shares no code with the engine.
+// regular expressions for patterns (refpattern_test.go). It shares no code with the
+// engine.
 type reference struct {
 	policies []authz.Policy // in the order of their names
 	opts     authz.Options
 	// connection decides about an HTTP connection and not about a request.
 	connection bool
+	// spent are the rules whose limit is used up.
+	spent map[string]bool
 }
 
 type outcome struct {
@@ -40,12 +41,16 @@ func (ref reference) decide(r *authz.Request) outcome {
 	return outcome{ok, by}
 }
 
+// first names the first rule that matches, preferring those without a limit. One
+// whose limit is used up allows nothing; any other limit denies nothing.
 func (ref reference) first(r *authz.Request, action authz.Action) (by string, ok bool) {
-	for _, p := range ref.policies {
-		if p.Spec.Action == action && ref.applies(p) {
+	for _, limited := range []bool{false, true} {
+		for _, p := range ref.policies {
 			for i, rule := range p.Spec.Rules {
-				if ref.ruleMatches(rule, p, r) {
-					return name(p) + "#" + strconv.Itoa(i), true
+				by := name(p) + "#" + strconv.Itoa(i)
+				counts := !limited || ref.spent[by] == (action == authz.Deny)
+				if p.Spec.Action == action && ref.applies(p) && limited == (rule.Limit != nil) && counts && ref.ruleMatches(rule, p, r) {
+					return by, true
 				}
 			}
 		}
@@ -95,7 +100,11 @@ func (ref reference) ruleMatches(rule authz.Rule, p authz.Policy, r *authz.Reque
 			field(g.Paths, g.NotPaths, r.Path, path, known, assumed)
 	}
 	for _, c := range rule.When {
-		when = when && (known && header(c, r, deny) || !known && assumed)
+		if c.Connection != "" {
+			when = when && connection(c, r, deny)
+		} else {
+			when = when && (known && header(c, r, deny) || !known && assumed)
+		}
 	}
 	return from && to && when
 }
@@ -123,53 +132,15 @@ func header(c authz.Condition, r *authz.Request, deny bool) bool {
 	return (len(c.Values) == 0 || len(in) > 0 && enough(in)) && (len(c.NotValues) == 0 || len(out) == 0 || enough(out))
 }
 
-// glob matches a star at either end of a value, or anywhere for that matter.
-func glob(value, s string) bool {
-	expr := strings.ReplaceAll(regexp.QuoteMeta(value), `\*`, `.*`)
-	return s != "" && regexp.MustCompile(`^(?s:`+expr+`)$`).MatchString(s)
-}
-
-func principal(value, id string) bool {
-	if rest, ok := strings.CutPrefix(value, "*"); ok && rest != "" {
-		i := strings.Index(strings.TrimPrefix(id, "spiffe://"), "/")
-		return i >= 0 && strings.HasSuffix(id[len("spiffe://")+i:], rest)
+func connection(c authz.Condition, r *authz.Request, deny bool) bool {
+	switch c.Connection {
+	case authz.DestinationIP:
+		return field(c.Values, c.NotValues, r.Destination.Unmap(), block, r.Destination.IsValid(), deny)
+	case authz.ServerName:
+		return field(c.Values, c.NotValues, strings.ToLower(r.ServerName), glob, true, deny)
+	case authz.Listener:
+		return field(c.Values, c.NotValues, r.Listener, glob, r.Listener != "", deny)
+	default:
+		return field(c.Values, c.NotValues, r.Transport, glob, r.Transport != "", deny)
 	}
-	return glob(value, id)
-}
-
-func block(value string, addr netip.Addr) bool {
-	if !strings.Contains(value, "/") {
-		return value == addr.String()
-	}
-	return netip.MustParsePrefix(value).Contains(addr)
-}
-
-var portPart = regexp.MustCompile(`^([\w.*-]*|\[.*\])(?::(\d*))?$`)
-
-func host(value, s string) bool {
-	v, h := portPart.FindStringSubmatch(strings.ToLower(value)), portPart.FindStringSubmatch(strings.ToLower(s))
-	return (v[2] == "" || v[2] == h[2]) && glob(v[1], strings.TrimSuffix(h[1], "."))
-}
-
-// path compares what the escapes stand for.
-func path(value, s string) bool {
-	expr := regexp.QuoteMeta(unescaped(value))
-	if strings.Contains(value, "{") {
-		expr = strings.NewReplacer(`/\{\*\*\}`, `/.*`, `\{\*\}`, `[^/]+`).Replace(expr)
-	} else if i := strings.Index(value, "*"); i == 0 { // an escaped star is not one
-		expr = ".*" + strings.TrimPrefix(expr, `\*`)
-	} else if i > 0 {
-		expr = strings.TrimSuffix(expr, `\*`) + ".*"
-	}
-	return s != "" && regexp.MustCompile(`^(?s:`+expr+`)$`).MatchString(unescaped(s))
-}
-
-// unescaped makes a character of each byte, for regexp wants UTF-8.
-func unescaped(s string) string {
-	s, _ = url.PathUnescape(s)
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		b.WriteRune(rune(c))
-	}
-	return b.String()
 }

@@ -28,7 +28,7 @@ func TestNoSetDenies(t *testing.T) {
 	if got := s.AuthorizeConnection(r); got != want {
 		t.Errorf("AuthorizeConnection: %+v", got)
 	}
-	if _, ok := s.Nearest(r); ok || s.HasL7(80) || s.Policies() != nil || s.DryRun() != nil {
+	if _, ok := s.Nearest(r); ok || s.HasL7(80) || s.Policies() != nil || s.DryRun() != nil || s.Quotas() != nil || s.Shadow() != nil {
 		t.Error("a nil set knows something")
 	}
 }
@@ -93,6 +93,49 @@ func TestNearestIsBounded(t *testing.T) {
 	got, _ = s.Nearest(authztest.Request(t, "", "/\"\n"))
 	if want := `a rule 0: path "/\"\n" not in [/a]`; got.String() != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestNearestAmongMany: the rules of the caller are found wherever they stand.
+func TestNearestAmongMany(t *testing.T) {
+	const n = 2000
+	s := authztest.Set(t, manyRules(n))
+	r := authztest.Request(t, authztest.Account("shop", fmt.Sprintf("caller-%d", n-1)), "/v2")
+	got, ok := s.Nearest(r)
+	if want := (authz.Nearest{
+		Policy: "many", Rule: n - 1, Field: "paths", Problem: `path "/v2" not in [/v1/charges /v1/charges/{*}]`,
+	}); !ok || got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	r.Port = 9
+	if got, _ := s.Nearest(authztest.Request(t, checkout, "/v1/charges")); got.Rule != 0 {
+		t.Errorf("of a stranger, all are as near as the first: %+v", got)
+	}
+	// Those without a key of their own may be as near.
+	rest := manyRules(n)
+	rest.Spec.Rules = append(rest.Spec.Rules, authz.Rule{
+		From: []authz.From{{Principals: []string{"*"}}}, To: []authz.To{{Paths: []string{"/v2"}}, {Paths: []string{"/v3"}, Ports: []int{8080}}},
+	})
+	if got, _ := authztest.Set(t, rest).Nearest(authztest.Request(t, checkout, "/v4")); got.Rule != n {
+		t.Errorf("%+v, want rule %d", got, n)
+	}
+	// Rules that no index divides.
+	many := make([]authz.Rule, n)
+	for i := range many {
+		many[i] = from(authz.From{NotPrincipals: []string{"*"}})
+	}
+	s = authztest.Set(t, authztest.Allow("many", many...))
+	if got, ok := s.Nearest(r); !ok || got.Rule != 0 {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	// Rules by a fact that is not known.
+	for i := range many {
+		many[i] = to(authz.To{Ports: []int{i + 1}})
+	}
+	s = authztest.Set(t, authztest.Allow("many", many...))
+	r.Port = 0
+	if got, ok := s.Nearest(r); !ok || got.Rule != 0 {
+		t.Errorf("%+v, %v", got, ok)
 	}
 }
 
@@ -206,7 +249,7 @@ func TestCompileRefuses(t *testing.T) {
 
 func TestDecisionExplainsItself(t *testing.T) {
 	var lines []string
-	for b := range authz.PerRequest + 2 {
+	for b := range authz.ByLimit + 2 {
 		d := authz.Decision{Allowed: b > authz.ByDeny, Basis: b, Policy: "ns/p", Rule: 2}
 		lines = append(lines, b.String()+" | "+d.String())
 	}
@@ -217,6 +260,7 @@ func TestDecisionExplainsItself(t *testing.T) {
 		"no_allow_matched | allowed: allow policies select the workload and none matched",
 		"default | allowed by default access: no allow policy selects the workload",
 		"per_request | allowed: each request of the connection is decided by itself",
+		"limit | allowed: the limit of ns/p rule 2 is used up",
 		"- | allowed: nothing was evaluated",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {

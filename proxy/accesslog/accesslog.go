@@ -43,7 +43,8 @@ type Options struct {
 	Output io.Writer
 	// RefusalsOnly leaves out the records of requests and connections that
 	// were served. Those that were refused, cut short, found to attack, or not
-	// inspected although a policy asks for it are written always.
+	// inspected although a policy asks for it are written always, and ten a
+	// second of those that policies in trial would refuse.
 	RefusalsOnly bool
 	// Query adds the query of the request target. It often holds secrets.
 	Query bool
@@ -64,6 +65,7 @@ type Writer struct {
 	options  Options
 	recorder recorder
 	scratch  sync.Pool // of *[]byte, for records being made
+	samples  sampler
 
 	mu      sync.Mutex // for what follows
 	sealed  [][]byte   // full pieces of whole records, oldest first
@@ -107,7 +109,8 @@ func New(options Options) *Writer {
 
 // Request logs a finished request. It does not keep req.
 func (w *Writer) Request(req *flow.Request) {
-	if w.options.RefusalsOnly && req.Refusal.Reason == flow.None && !suspicious(&req.Inspection) {
+	if w.options.RefusalsOnly && req.Refusal.Reason == flow.None && !suspicious(&req.Inspection) &&
+		!w.sampled(req.Decision, req.Shadow, req.Started) {
 		return
 	}
 	buf := w.scratch.Get().(*[]byte)
@@ -124,7 +127,8 @@ func suspicious(i *flow.Inspection) bool {
 // Connection logs a connection that has ended. It does not keep conn. An HTTP
 // connection that was not refused is left out: its requests have records.
 func (w *Writer) Connection(conn *flow.Connection) {
-	if conn.Refusal.Reason == flow.None && (w.options.RefusalsOnly || conn.Protocol.IsHTTP()) {
+	if conn.Refusal.Reason == flow.None && (conn.Protocol.IsHTTP() ||
+		w.options.RefusalsOnly && !w.sampled(conn.Decision, conn.Shadow, conn.Opened)) {
 		return
 	}
 	buf := w.scratch.Get().(*[]byte)
