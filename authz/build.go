@@ -78,7 +78,7 @@ func (b *builder) to(g To) {
 	both(b, check{field: paths}, g.Paths, g.NotPaths, patterns(parsePath))
 }
 
-func (b *builder) condition(c Condition) {
+func (b *builder) condition(i int, c Condition) {
 	name := strings.ToLower(c.Header)
 	switch {
 	case !token(name):
@@ -86,7 +86,7 @@ func (b *builder) condition(c Condition) {
 	case name == "host":
 		b.report(b.at+".header", c.Header, wrong("is not for conditions", "use hosts in to"))
 	}
-	both(b, check{field: headers, header: name}, c.Values, c.NotValues, patterns(parsePattern))
+	both(b, check{field: headers, header: name, condition: i}, c.Values, c.NotValues, patterns(parsePattern))
 }
 
 // group runs fill for one element and refuses one that says nothing, for an
@@ -114,7 +114,7 @@ func (b *builder) rule(where string, p *Policy, index int) rule {
 	}
 	notEmpty(b.reporter, where+".when", doc.When)
 	for i, c := range doc.When {
-		r.when = append(r.when, b.group(at(where+".when", i), func() { b.condition(c) })...)
+		r.when = append(r.when, b.group(at(where+".when", i), func() { b.condition(i, c) })...)
 	}
 	if doc.Limit != nil {
 		b.report(where+".limit", "", wrong("is not supported yet", "remove it; nothing would enforce it"))

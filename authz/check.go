@@ -52,8 +52,10 @@ type check struct {
 	anyDomain bool
 	// want are the values as the document has them.
 	want []string
-	// header is the lower-case name of the header to check.
-	header string
+	// header is the lower-case name of the header to check, condition which one
+	// of when asks for it.
+	header    string
+	condition int
 
 	values   values
 	prefixes []netip.Prefix

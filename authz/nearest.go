@@ -44,16 +44,21 @@ func (s *Set) Nearest(r *Request) (Nearest, bool) {
 		known = l7Later
 	}
 	f := s.facts(r, known)
-	best := s.allow.rules[0].misses(&f)
-	for i := range s.allow.rules[1:] {
-		if m := s.allow.rules[i+1].misses(&f); m.closerThan(best) {
-			best = m
-		}
-	}
+	best := s.allow.closest(&f)
 	if best.count == 0 {
 		return Nearest{}, false
 	}
 	return best.nearest(&f), true
+}
+
+// closest finds the rule that misses least; none if there is no rule.
+func (t *table) closest(f *facts) (best misses) {
+	for i := range t.rules {
+		if m := t.rules[i].misses(f); best.rule == nil || m.closerThan(best) {
+			best = m
+		}
+	}
+	return best
 }
 
 // misses are what kept a rule from matching.
@@ -87,59 +92,86 @@ func (r *rule) misses(f *facts) misses {
 // fewest, and the first of them.
 func nearestGroup(groups [][]check, f *facts) (count int, first *check) {
 	for i, group := range groups {
-		n, failed := 0, (*check)(nil)
-		for j := range group {
-			if group[j].holds(f, false) {
-				continue
-			}
-			if n++; failed == nil {
-				failed = &group[j]
-			}
-		}
-		if i == 0 || n < count {
+		if n, failed := missedIn(group, f); i == 0 || n < count {
 			count, first = n, failed
 		}
 	}
 	return count, first
 }
 
+// missedIn returns how many checks of a group failed, and the first of them.
+func missedIn(group []check, f *facts) (count int, first *check) {
+	for i := range group {
+		if group[i].holds(f, false) {
+			continue
+		}
+		if count++; first == nil {
+			first = &group[i]
+		}
+	}
+	return count, first
+}
+
 func (m misses) nearest(f *facts) Nearest {
-	c := m.first
-	names := fieldNames[c.field]
-	n := Nearest{Policy: m.rule.policy, Rule: m.rule.index, Field: names[rank(c.not)]}
-	relation := " not in "
-	if c.not {
-		relation = " in " + names[1] + " "
-	}
+	return Nearest{Policy: m.rule.policy, Rule: m.rule.index, Field: m.first.name(), Problem: m.first.line(f)}
+}
+
+// name is how documents spell the field; for a condition it is the header's.
+func (c *check) name() string {
 	if c.field == headers {
-		n.Field = c.header
+		return c.header
 	}
-	n.Problem = c.got(f) + relation + list(c.want)
-	return n
+	return fieldNames[c.field][rank(c.not)]
+}
+
+// line says what was found and what was wanted.
+func (c *check) line(f *facts) string {
+	relation := " not in "
+	if c.holds(f, false) != c.not {
+		relation = " in "
+	}
+	if c.not {
+		relation += fieldNames[c.field][1] + " "
+	}
+	return c.got(f) + relation + list(c.want)
 }
 
 // got describes what the check found. Headers may hold secrets and stay unsaid.
 func (c *check) got(f *facts) string {
 	name := fieldNames[c.field][2]
-	if c.field.l7() && f.l7 != l7Known {
+	switch value, known := c.value(f); {
+	case c.field.l7() && f.l7 != l7Known:
 		return "connection is not HTTP: " + name
+	case c.field == headers:
+		return name + " " + c.header
+	case !known:
+		return "no " + name + ","
+	case c.field == ports:
+		return name + " " + value
+	default:
+		return fmt.Sprintf("%s %.*q", name, longestValue, value)
 	}
-	var value string
+}
+
+// value is what the request has for the field, and whether it has any. That of
+// a header stays unsaid.
+func (c *check) value(f *facts) (value string, known bool) {
+	if c.field.l7() && f.l7 != l7Known {
+		return "", false
+	}
 	switch c.field {
-	case principals:
+	case principals, serviceAccounts:
 		value = f.id
 	case trustDomains:
 		value = f.domain
 	case namespaces:
 		value = f.namespace
-	case serviceAccounts:
-		value = f.id
 	case ipBlocks:
 		if f.source.IsValid() {
 			value = f.source.String()
 		}
 	case ports:
-		return name + " " + strconv.Itoa(int(f.req.Port))
+		value = strconv.Itoa(int(f.req.Port))
 	case hosts:
 		value = f.req.Host
 	case methods:
@@ -147,12 +179,9 @@ func (c *check) got(f *facts) string {
 	case paths:
 		value = f.req.Path
 	case headers:
-		return name + " " + c.header
+		return "", f.req.Header != nil
 	}
-	if value == "" {
-		return "no " + name + ","
-	}
-	return fmt.Sprintf("%s %.*q", name, longestValue, value)
+	return value, value != ""
 }
 
 // What is shown of foreign values and of long lists.

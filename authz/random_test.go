@@ -195,6 +195,7 @@ func differences(t testing.TB, m maker, n int) (decisions, allowed int) {
 		if found && (d.Basis == authz.ByAllow || near.Problem == "") {
 			t.Fatalf("Nearest: %v for %v\nrequest %+v\npolicies %+v", near, d, r, policies)
 		}
+		checkExplanation(t, s, r, d)
 		if r.HTTP && d.Allowed && !c.Allowed {
 			t.Fatalf("the connection of an allowed request is refused\nrequest %+v\npolicies %+v", r, policies)
 		}
@@ -204,6 +205,26 @@ func differences(t testing.TB, m maker, n int) (decisions, allowed int) {
 		}
 	}
 	return decisions, allowed
+}
+
+// checkExplanation checks that an explanation fits the decision it is about.
+func checkExplanation(t testing.TB, s *authz.Set, r *authz.Request, d authz.Decision) {
+	e := s.Explain(r)
+	near, found := s.Nearest(r)
+	failed := 0
+	if e.Nearest != nil {
+		failed = len(e.Nearest.Failed())
+	}
+	switch {
+	case e.Decision != d,
+		(len(e.Denies) > 0) != (d.Basis == authz.ByDeny),
+		len(e.Denies) > 0 && e.Denies[0] != (authz.RuleName{Policy: d.Policy, Rule: d.Rule}),
+		d.Basis == authz.ByAllow && e.Allows[0] != (authz.RuleName{Policy: d.Policy, Rule: d.Rule}),
+		d.Basis == authz.NoAllowMatched && len(e.Allows) > 0,
+		(e.Nearest != nil) != found, (failed > 0) != found,
+		found && (e.Nearest.Policy != near.Policy || e.Nearest.Rule != near.Rule || e.Nearest.Failed()[0].Text != near.Problem):
+		t.Fatalf("explanation %+v of %v, nearest %v\nrequest %+v", e, d, near, r)
+	}
 }
 
 // TestEngineAgreesWithTheReference compares random decisions from a fixed seed.
