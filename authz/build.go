@@ -60,11 +60,7 @@ func (b *builder) from(g From, namespace string) {
 	both(b, check{field: serviceAccounts, anyDomain: anyDomain}, g.ServiceAccounts, g.NotServiceAccounts,
 		patterns(accountParser(namespace)))
 	b.ownDomain = b.ownDomain || !anyDomain && len(b.checks) > before
-	both(b, check{field: ipBlocks}, g.IPBlocks, g.NotIPBlocks, func(c *check, value string) *flaw {
-		p, bad := parseBlock(value)
-		c.prefixes = append(c.prefixes, p)
-		return bad
-	})
+	both(b, check{field: ipBlocks}, g.IPBlocks, g.NotIPBlocks, blocks)
 }
 
 func (b *builder) to(g To) {
@@ -79,6 +75,14 @@ func (b *builder) to(g To) {
 }
 
 func (b *builder) condition(i int, c Condition) {
+	if c.Header != "" && c.Connection != "" {
+		b.report(b.at, "", wrong("has a header and a connection", "make two conditions of it"))
+		return
+	}
+	if c.Connection != "" {
+		b.connection(i, c)
+		return
+	}
 	name := strings.ToLower(c.Header)
 	switch {
 	case !token(name):
@@ -87,6 +91,36 @@ func (b *builder) condition(i int, c Condition) {
 		b.report(b.at+".header", c.Header, wrong("is not for conditions", "use hosts in to"))
 	}
 	both(b, check{field: headers, header: name, condition: i}, c.Values, c.NotValues, patterns(parsePattern))
+}
+
+// connection reads a condition about the connection.
+func (b *builder) connection(i int, c Condition) {
+	known := check{header: string(c.Connection), condition: i}
+	parse := parsePattern
+	switch c.Connection {
+	case ServerName:
+		known.field, parse = serverNames, parseServerName
+	case Listener:
+		known.field = listeners
+	case Transport:
+		known.field, parse = transports, parseTransport
+	case DestinationIP:
+		known.field = destinations
+		both(b, known, c.Values, c.NotValues, blocks)
+		return
+	default:
+		b.report(b.at+".connection", string(c.Connection),
+			wrong("is not a fact of a connection", "write serverName, destinationIP, listener or transport"))
+		return
+	}
+	both(b, known, c.Values, c.NotValues, patterns(parse))
+}
+
+// blocks stores an address or a prefix.
+func blocks(c *check, value string) *flaw {
+	p, bad := parseBlock(value)
+	c.prefixes = append(c.prefixes, p)
+	return bad
 }
 
 // group runs fill for one element and refuses one that says nothing, for an
@@ -103,7 +137,7 @@ func (b *builder) group(at string, fill func()) []check {
 
 func (b *builder) rule(where string, p *Policy, index int) rule {
 	doc := p.Spec.Rules[index]
-	r := rule{policy: p.Metadata.id(), index: index}
+	r := rule{policy: p.Metadata.id(), index: index, limit: doc.Limit}
 	notEmpty(b.reporter, where+".from", doc.From)
 	for i, g := range doc.From {
 		r.from = append(r.from, b.group(at(where+".from", i), func() { b.from(g, p.Metadata.Namespace) }))
@@ -117,7 +151,7 @@ func (b *builder) rule(where string, p *Policy, index int) rule {
 		r.when = append(r.when, b.group(at(where+".when", i), func() { b.condition(i, c) })...)
 	}
 	if doc.Limit != nil {
-		b.report(where+".limit", "", wrong("is not supported yet", "remove it; nothing would enforce it"))
+		doc.Limit.check(b.reporter, where+".limit")
 	}
 	if p.Spec.Action == Allow && len(doc.From)+len(doc.To)+len(doc.When) == 0 {
 		b.report(where, "", suspicious("allows everything to everyone, unauthenticated callers too", "name callers in from"))

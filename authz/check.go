@@ -18,6 +18,10 @@ const (
 	serviceAccounts
 	ipBlocks
 	ports
+	serverNames
+	destinations
+	listeners
+	transports
 	hosts
 	methods
 	paths
@@ -32,6 +36,10 @@ var fieldNames = [...][3]string{
 	serviceAccounts: {"serviceAccounts", "notServiceAccounts", "service account"},
 	ipBlocks:        {"ipBlocks", "notIPBlocks", "address"},
 	ports:           {"ports", "notPorts", "port"},
+	serverNames:     {"values", "notValues", "server name"},
+	destinations:    {"values", "notValues", "destination"},
+	listeners:       {"values", "notValues", "listener"},
+	transports:      {"values", "notValues", "transport"},
 	hosts:           {"hosts", "notHosts", "host"},
 	methods:         {"methods", "notMethods", "method"},
 	paths:           {"paths", "notPaths", "path"},
@@ -76,6 +84,15 @@ func (c *check) holds(f *facts, deny bool) bool {
 			return deny
 		}
 		return c.not != c.inPrefixes(f.source)
+	case destinations:
+		if !f.destination.IsValid() {
+			return deny
+		}
+		return c.not != c.inPrefixes(f.destination)
+	case listeners, transports:
+		if c.text(f) == "" {
+			return deny
+		}
 	case ports:
 		if f.req.Port == 0 {
 			return deny
@@ -100,19 +117,40 @@ func (c *check) matchesValue(f *facts) bool {
 	switch c.field {
 	case principals:
 		return c.values.match(f.id, f.path)
-	case trustDomains:
-		return c.values.match(f.domain, f.domain)
-	case namespaces:
-		return (c.anyDomain || f.ownDomain) && c.values.match(f.namespace, f.namespace)
-	case serviceAccounts:
-		return (c.anyDomain || f.ownDomain) && c.values.match(f.path, f.path)
+	case namespaces, serviceAccounts:
+		if !c.anyDomain && !f.ownDomain {
+			return false
+		}
 	case hosts:
 		return c.values.matchHost(f.host, f.hostPort)
-	case methods:
-		return c.values.match(f.req.Method, f.req.Method)
-	default: // paths; the others have no text to match
+	case serverNames:
+		return c.values.matchHost(f.req.ServerName, "")
+	case paths:
+		return c.values.matchPath(f.req.Path, f.escaped)
+	default: // compared as it is
 	}
-	return c.values.matchPath(f.req.Path, f.escaped)
+	text := c.text(f)
+	return c.values.match(text, text)
+}
+
+// text is the fact that the check is about, where it is a text compared as it is.
+func (c *check) text(f *facts) string {
+	switch c.field {
+	case trustDomains:
+		return f.domain
+	case namespaces:
+		return f.namespace
+	case serviceAccounts:
+		return f.path
+	case serverNames:
+		return f.req.ServerName
+	case listeners:
+		return f.req.Listener
+	case transports:
+		return f.req.Transport
+	default: // methods
+	}
+	return f.req.Method
 }
 
 func (c *check) inPrefixes(a netip.Addr) bool {
@@ -178,7 +216,14 @@ type rule struct {
 	index    int
 	from, to [][]check
 	when     []check
+	// limit is nil without one; quota is its index in Set.Quotas.
+	limit *Limit
+	quota int
 }
+
+func (r *rule) limited() bool { return r.limit != nil }
+
+func (r *rule) name() RuleName { return RuleName{Policy: r.policy, Rule: r.index} }
 
 func (r *rule) matches(f *facts, deny bool) bool {
 	return anyGroup(r.from, f, deny) && anyGroup(r.to, f, deny) && allHold(r.when, f, deny)

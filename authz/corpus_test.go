@@ -22,8 +22,8 @@ import (
 
 // What the corpus must at least hold, so that a test that reads none of it fails.
 const (
-	leastCases    = 300
-	leastProblems = 60
+	leastCases    = 380
+	leastProblems = 100
 )
 
 // TestCorpus decides the cases of testdata/*.txt. Each section "policies: title"
@@ -107,17 +107,21 @@ func decideCase(t *testing.T, set *authz.Set, at, line string) {
 	if len(words) < 3 {
 		t.Fatalf("%s: a case needs a verdict, a caller and what is called", at)
 	}
-	r := &authz.Request{Peer: caller(t, words[1]), Source: netip.MustParseAddr("10.0.0.9"), Port: 8080}
-	decide := set.Authorize
+	r := &authz.Request{
+		Peer: caller(t, words[1]), Source: netip.MustParseAddr("10.0.0.9"), Port: 8080,
+		Destination: netip.MustParseAddr("10.0.0.1"), Listener: "http", Transport: "tcp",
+	}
+	m := meter{set.Quotas(), make(map[string]bool)}
+	decide := func(r *authz.Request) authz.Decision { return set.Admit(r, m) }
 	switch rest := words[2:]; rest[0] {
 	case "tcp":
-		readFacts(t, r, rest[1:])
+		readFacts(t, r, m, rest[1:])
 	case "connection":
 		r.HTTP, decide = true, set.AuthorizeConnection
-		readFacts(t, r, rest[1:])
+		readFacts(t, r, m, rest[1:])
 	default:
 		r.HTTP, r.Host, r.Method, r.Path = true, "payments", rest[0], rest[1]
-		readFacts(t, r, rest[2:])
+		readFacts(t, r, m, rest[2:])
 	}
 	d := decide(r)
 	if want := words[0] == "allow"; d.Allowed != want || !want && words[0] != "deny" {
@@ -158,7 +162,7 @@ func caller(t *testing.T, word string) spiffeid.ID {
 	return id
 }
 
-func readFacts(t *testing.T, r *authz.Request, words []string) {
+func readFacts(t *testing.T, r *authz.Request, m meter, words []string) {
 	header := authztest.Header{}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
@@ -173,6 +177,16 @@ func readFacts(t *testing.T, r *authz.Request, words []string) {
 			r.Source, _ = netip.ParseAddr(value)
 		case "host":
 			r.Host = value
+		case "destination":
+			r.Destination, _ = netip.ParseAddr(value)
+		case "sni":
+			r.ServerName = value
+		case "listener":
+			r.Listener = value
+		case "transport":
+			r.Transport = value
+		case "spent":
+			m.spent[value] = true
 		default:
 			header = append(header, [2]string{key, value})
 		}

@@ -1,6 +1,9 @@
 package authz
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // A Basis says which step of the evaluation decided.
 type Basis uint8
@@ -18,6 +21,9 @@ const (
 	// PerRequest: nothing refuses the HTTP connection as a whole, each of its
 	// requests is decided by itself. Only [Set.AuthorizeConnection] says so.
 	PerRequest
+	// ByLimit: a limit is used up, and nothing else allows the call or only a
+	// Deny with that limit is in its way. Only [Set.Admit] says so.
+	ByLimit
 )
 
 // String returns the stable snake_case name used in logs and metrics; "-" for
@@ -34,6 +40,8 @@ func (b Basis) String() string {
 		return "default"
 	case PerRequest:
 		return "per_request"
+	case ByLimit:
+		return "limit"
 	}
 	return "-"
 }
@@ -50,6 +58,9 @@ type Decision struct {
 	Policy string
 	// Rule is the index of the deciding rule in its policy, from 0; -1 when none did.
 	Rule int
+	// RetryAfter is in how long the limit will have room again; 0 unless the
+	// basis is ByLimit.
+	RetryAfter time.Duration
 }
 
 // String explains the decision in one line for our own log. It names policies,
@@ -68,6 +79,8 @@ func (d Decision) String() string {
 		return verdict + " by default access: no allow policy selects the workload"
 	case PerRequest:
 		return verdict + ": each request of the connection is decided by itself"
+	case ByLimit:
+		return verdict + ": the limit of " + d.Policy + " rule " + strconv.Itoa(d.Rule) + " is used up"
 	}
 	return verdict + ": nothing was evaluated"
 }

@@ -14,6 +14,9 @@ type Explanation struct {
 	// in which they are tried. Whoever is denied by a Deny is let in without it
 	// only if an Allow matches too, or the default allows.
 	Denies, Allows []RuleName
+	// Limits are the rules whose limit the call would count against; those among
+	// Allows only as far as no rule without a limit allows it.
+	Limits []RuleName
 	// Nearest is the Allow rule that came closest to matching; nil where one
 	// matches and where there is none.
 	Nearest *NearestRule
@@ -88,17 +91,30 @@ func (s *Set) Explain(r *Request) Explanation {
 	}
 	f := s.facts(r, known)
 	e.Denies, e.Allows = s.deny.matching(&f, true), s.allow.matching(&f, false)
+	e.Limits = s.limits(&f)
 	if best := s.allow.closest(&f); len(e.Allows) == 0 && best.rule != nil {
 		e.Nearest = best.rule.explain(&f)
 	}
 	return e
 }
 
+// limits names the rules with a limit that match.
+func (s *Set) limits(f *facts) (all []RuleName) {
+	if m, _ := s.allow.find(f, wish{after: none}); m == nil {
+		for i := range s.allow.rules {
+			if r := &s.allow.rules[i]; r.limited() && r.matches(f, false) {
+				all = append(all, r.name())
+			}
+		}
+	}
+	return append(all, s.caps.matching(f, true)...)
+}
+
 // matching names all rules that match.
 func (t *table) matching(f *facts, deny bool) (all []RuleName) {
 	for i := range t.rules {
 		if r := &t.rules[i]; r.matches(f, deny) {
-			all = append(all, RuleName{Policy: r.policy, Rule: r.index})
+			all = append(all, r.name())
 		}
 	}
 	return all
@@ -106,7 +122,7 @@ func (t *table) matching(f *facts, deny bool) (all []RuleName) {
 
 // explain lays a rule beside the facts.
 func (r *rule) explain(f *facts) *NearestRule {
-	n := &NearestRule{RuleName: RuleName{Policy: r.policy, Rule: r.index}}
+	n := &NearestRule{RuleName: r.name()}
 	rule := at("spec.rules", r.index)
 	n.Fields = append(n.Fields, explainGroup(rule+".from", r.from, f)...)
 	n.Fields = append(n.Fields, explainGroup(rule+".to", r.to, f)...)

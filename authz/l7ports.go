@@ -22,16 +22,23 @@ func (l *l7Ports) has(port uint16) bool {
 	return l.all && !excepted
 }
 
-// add takes in a rule. A condition makes every group of the rule one of HTTP.
+// add takes in a rule. A condition about a header makes every group of the rule
+// one of HTTP.
 func (l *l7Ports) add(r *rule) {
-	if len(r.to) == 0 && len(r.when) > 0 {
+	asks := asksHTTP(r.when)
+	if len(r.to) == 0 && asks {
 		l.addGroup(nil)
 	}
 	for _, group := range r.to {
-		if len(r.when) > 0 || slices.ContainsFunc(group, func(c check) bool { return c.field.l7() }) {
+		if asks || asksHTTP(group) {
 			l.addGroup(group)
 		}
 	}
+}
+
+// asksHTTP tells whether one of the checks is about HTTP.
+func asksHTTP(checks []check) bool {
+	return slices.ContainsFunc(checks, func(c check) bool { return c.field.l7() })
 }
 
 func (l *l7Ports) addGroup(group []check) {

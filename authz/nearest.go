@@ -118,7 +118,7 @@ func (m misses) nearest(f *facts) Nearest {
 
 // name is how documents spell the field; for a condition it is the header's.
 func (c *check) name() string {
-	if c.field == headers {
+	if c.header != "" {
 		return c.header
 	}
 	return fieldNames[c.field][rank(c.not)]
@@ -162,10 +162,10 @@ func (c *check) value(f *facts) (value string, known bool) {
 	switch c.field {
 	case principals, serviceAccounts:
 		value = f.id
-	case trustDomains:
-		value = f.domain
-	case namespaces:
-		value = f.namespace
+	case destinations:
+		if f.destination.IsValid() {
+			value = f.destination.String()
+		}
 	case ipBlocks:
 		if f.source.IsValid() {
 			value = f.source.String()
@@ -174,12 +174,12 @@ func (c *check) value(f *facts) (value string, known bool) {
 		value = strconv.Itoa(int(f.req.Port))
 	case hosts:
 		value = f.req.Host
-	case methods:
-		value = f.req.Method
 	case paths:
 		value = f.req.Path
 	case headers:
 		return "", f.req.Header != nil
+	default:
+		value = c.text(f)
 	}
 	return value, value != ""
 }

@@ -182,10 +182,15 @@ func (v *values) matchPath(path string, escaped bool) bool {
 	if !escaped {
 		return v.match(path, path)
 	}
+	return v.position(path, escaped) >= 0
+}
+
+// position is the index of the first value that matches a path; -1 if none does.
+func (v *values) position(path string, escaped bool) int {
 	for i := range v.list {
-		if v.list[i].matchPath(path) {
-			return true
+		if escaped && v.list[i].matchPath(path) || !escaped && v.list[i].match(path, path) {
+			return i
 		}
 	}
-	return false
+	return -1
 }

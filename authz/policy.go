@@ -55,7 +55,7 @@ type Mode string
 const (
 	// Enforce is the mode of a policy that names none.
 	Enforce Mode = "Enforce"
-	// DryRun keeps a policy out of every decision; see [Set.DryRun].
+	// DryRun keeps a policy out of every decision; see [Set.Shadow].
 	DryRun Mode = "DryRun"
 )
 
@@ -65,7 +65,8 @@ type Rule struct {
 	From []From      `json:"from,omitempty" yaml:"from,omitempty"`
 	To   []To        `json:"to,omitempty" yaml:"to,omitempty"`
 	When []Condition `json:"when,omitempty" yaml:"when,omitempty"`
-	// Limit is refused by [Validate] until rate limits exist.
+	// Limit makes a rule of an Allow policy allow so many calls and no more, and
+	// a rule of a Deny policy deny no calls but those beyond; see [Limit].
 	Limit *Limit `json:"limit,omitempty" yaml:"limit,omitempty"`
 }
 
@@ -113,27 +114,34 @@ type To struct {
 	NotPaths []string `json:"notPaths,omitempty" yaml:"notPaths,omitempty"`
 }
 
-// A Condition is about one request header. Where the field is repeated, an
-// Allow needs every occurrence to match and a Deny needs one.
+// A Condition is about one request header, or about one fact of the connection.
+// Where a header is repeated, an Allow needs every occurrence to match and a
+// Deny needs one.
 type Condition struct {
 	// Header is the field's name, in any case.
-	Header    string   `json:"header" yaml:"header"`
-	Values    []string `json:"values,omitempty" yaml:"values,omitempty"`
-	NotValues []string `json:"notValues,omitempty" yaml:"notValues,omitempty"`
+	Header string `json:"header,omitempty" yaml:"header,omitempty"`
+	// Connection is what else is known of the connection. Exactly one of the two
+	// is given.
+	Connection Fact     `json:"connection,omitempty" yaml:"connection,omitempty"`
+	Values     []string `json:"values,omitempty" yaml:"values,omitempty"`
+	NotValues  []string `json:"notValues,omitempty" yaml:"notValues,omitempty"`
 }
 
-// A Limit is a rate limit. It is decoded so that a document which has one is
-// refused by name and never silently unlimited.
-type Limit struct {
-	// Rate is how many requests Per interval.
-	Rate int `json:"rate" yaml:"rate"`
-	// Per is Second, Minute or Hour.
-	Per string `json:"per" yaml:"per"`
-	// Burst is how many may come at once.
-	Burst int `json:"burst,omitempty" yaml:"burst,omitempty"`
-	// Key says who shares a limit.
-	Key string `json:"key,omitempty" yaml:"key,omitempty"`
-}
+// A Fact is one that a connection has, whatever it carries.
+type Fact string
+
+// The facts of connections.
+const (
+	// ServerName is the name that the caller asked for in its TLS handshake
+	// (SNI), whose case does not matter; plaintext has none, nor do all callers.
+	ServerName Fact = "serverName"
+	// DestinationIP is the workload's address that was called.
+	DestinationIP Fact = "destinationIP"
+	// Listener is the name of the listener that took the connection.
+	Listener Fact = "listener"
+	// Transport is "tcp" or "quic".
+	Transport Fact = "transport"
+)
 
 // A Workload is whom the policies protect.
 type Workload struct {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
@@ -45,6 +46,10 @@ var (
 	headerNames  = []string{"x-a", "X-A", "x-b"}
 	headerFacts  = []string{"", "1", "12", "2"}
 	headerValues = []string{"1", "1*", "*2", "*"}
+	connections  = map[authz.Fact][]string{
+		authz.ServerName: {"a.example", "*.example", "a*", "*"}, authz.Listener: {"in", "i*", "out"},
+		authz.Transport: {"tcp", "quic"}, authz.DestinationIP: {"10.0.0.0/8", "192.0.2.1", "2001:db8::/32"},
+	}
 )
 
 func pick[T any](m maker, list []T) T { return list[m.IntN(len(list))] }
@@ -99,6 +104,15 @@ func (m maker) rule() (r authz.Rule) {
 			Header: pick(m, headerNames), Values: some(m, headerValues, 2), NotValues: some(m, headerValues, 2),
 		})
 	}
+	if m.IntN(6) == 0 {
+		fact := pick(m, []authz.Fact{authz.ServerName, authz.Listener, authz.Transport, authz.DestinationIP})
+		r.When = append(r.When, authz.Condition{
+			Connection: fact, Values: some(m, connections[fact], 2), NotValues: some(m, connections[fact], 2),
+		})
+	}
+	if m.IntN(6) == 0 {
+		r.Limit = &authz.Limit{Rate: 1, Per: authz.Second, Key: pick(m, []authz.Key{"", authz.Caller, authz.Route, authz.Total})}
+	}
 	return r
 }
 
@@ -122,7 +136,11 @@ func (m maker) policy(n int) authz.Policy {
 // policies returns some that Validate accepts; a group without a field is made
 // now and then and drops its policy.
 func (m maker) policies() (all []authz.Policy) {
-	for n := range m.IntN(6) {
+	count := m.IntN(6)
+	if m.IntN(4) == 0 { // more than an index leaves together
+		count = 10 + m.IntN(40)
+	}
+	for n := range count {
 		if p := m.policy(n); valid(p) {
 			all = append(all, p)
 		}
@@ -142,6 +160,11 @@ func (m maker) request() *authz.Request {
 	if s := pick(m, sources); s != "" {
 		r.Source = netip.MustParseAddr(s)
 	}
+	if s := pick(m, sources); s != "" {
+		r.Destination = netip.MustParseAddr(s)
+	}
+	r.ServerName, r.Listener = pick(m, []string{"", "A.example", "b"}), pick(m, []string{"", "in", "out"})
+	r.Transport = pick(m, []string{"", "tcp", "quic"})
 	if r.HTTP = m.IntN(4) > 0; r.HTTP {
 		r.Method, r.Host, r.Path = pick(m, methodFacts), pick(m, hostFacts), pick(m, pathFacts)
 		h := authztest.Header{}
@@ -188,9 +211,10 @@ func differences(t testing.TB, m maker, n int) (decisions, allowed int) {
 			t.Fatalf("Authorize: %v, the reference says %v\nrequest %+v\npolicies %+v", d, want, r, policies)
 		}
 		c := s.AuthorizeConnection(r)
-		if want := (reference{policies, opts, true}).decide(r); c.Allowed != want.allowed {
+		if want := (reference{policies: policies, opts: opts, connection: true}).decide(r); c.Allowed != want.allowed {
 			t.Fatalf("AuthorizeConnection: %v, the reference says %v\nrequest %+v\npolicies %+v", c, want, r, policies)
 		}
+		m.compareLimits(t, s, r, reference{policies: policies, opts: opts})
 		near, found := s.Nearest(r)
 		if found && (d.Basis == authz.ByAllow || near.Problem == "") {
 			t.Fatalf("Nearest: %v for %v\nrequest %+v\npolicies %+v", near, d, r, policies)
@@ -199,12 +223,36 @@ func differences(t testing.TB, m maker, n int) (decisions, allowed int) {
 		if r.HTTP && d.Allowed && !c.Allowed {
 			t.Fatalf("the connection of an allowed request is refused\nrequest %+v\npolicies %+v", r, policies)
 		}
-		decisions += 2
+		decisions += 3
 		if d.Allowed {
 			allowed++
 		}
 	}
 	return decisions, allowed
+}
+
+// A meter has nothing left of some quotas.
+type meter struct {
+	quotas []authz.Quota
+	spent  map[string]bool // by rule
+}
+
+func (m meter) Take(quota int, _ authz.Share) (time.Duration, bool) {
+	q := m.quotas[quota]
+	return time.Second, !m.spent[fmt.Sprintf("%s#%d", q.Policy, q.Rule)]
+}
+
+// compareLimits compares a decision under limits of which some are used up.
+func (m maker) compareLimits(t testing.TB, s *authz.Set, r *authz.Request, ref reference) {
+	meter := meter{s.Quotas(), make(map[string]bool)}
+	for _, q := range meter.quotas {
+		meter.spent[fmt.Sprintf("%s#%d", q.Policy, q.Rule)] = m.IntN(2) == 0
+	}
+	ref.spent = meter.spent
+	before, d, want := s.Authorize(r), s.Admit(r, meter), ref.decide(r)
+	if d.Allowed != want.allowed || !before.Allowed && d != before || (d.Basis == authz.ByLimit) != (before.Allowed && !d.Allowed) {
+		t.Fatalf("Admit: %v, without limits %v, the reference says %v\nrequest %+v\npolicies %+v", d, before, want, r, ref.policies)
+	}
 }
 
 // checkExplanation checks that an explanation fits the decision it is about.
@@ -219,7 +267,7 @@ func checkExplanation(t testing.TB, s *authz.Set, r *authz.Request, d authz.Deci
 	case e.Decision != d,
 		(len(e.Denies) > 0) != (d.Basis == authz.ByDeny),
 		len(e.Denies) > 0 && e.Denies[0] != (authz.RuleName{Policy: d.Policy, Rule: d.Rule}),
-		d.Basis == authz.ByAllow && e.Allows[0] != (authz.RuleName{Policy: d.Policy, Rule: d.Rule}),
+		d.Basis == authz.ByAllow && !slices.Contains(e.Allows, authz.RuleName{Policy: d.Policy, Rule: d.Rule}),
 		d.Basis == authz.NoAllowMatched && len(e.Allows) > 0,
 		(e.Nearest != nil) != found, (failed > 0) != found,
 		found && (e.Nearest.Policy != near.Policy || e.Nearest.Rule != near.Rule || e.Nearest.Failed()[0].Text != near.Problem):

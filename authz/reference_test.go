@@ -19,6 +19,8 @@ type reference struct {
 	opts     authz.Options
 	// connection decides about an HTTP connection and not about a request.
 	connection bool
+	// spent are the rules whose limit is used up.
+	spent map[string]bool
 }
 
 type outcome struct {
@@ -40,12 +42,16 @@ func (ref reference) decide(r *authz.Request) outcome {
 	return outcome{ok, by}
 }
 
+// first names the first rule that matches, preferring those without a limit. One
+// whose limit is used up allows nothing; any other limit denies nothing.
 func (ref reference) first(r *authz.Request, action authz.Action) (by string, ok bool) {
-	for _, p := range ref.policies {
-		if p.Spec.Action == action && ref.applies(p) {
+	for _, limited := range []bool{false, true} {
+		for _, p := range ref.policies {
 			for i, rule := range p.Spec.Rules {
-				if ref.ruleMatches(rule, p, r) {
-					return name(p) + "#" + strconv.Itoa(i), true
+				by := name(p) + "#" + strconv.Itoa(i)
+				counts := !limited || ref.spent[by] == (action == authz.Deny)
+				if p.Spec.Action == action && ref.applies(p) && limited == (rule.Limit != nil) && counts && ref.ruleMatches(rule, p, r) {
+					return by, true
 				}
 			}
 		}
@@ -95,7 +101,11 @@ func (ref reference) ruleMatches(rule authz.Rule, p authz.Policy, r *authz.Reque
 			field(g.Paths, g.NotPaths, r.Path, path, known, assumed)
 	}
 	for _, c := range rule.When {
-		when = when && (known && header(c, r, deny) || !known && assumed)
+		if c.Connection != "" {
+			when = when && connection(c, r, deny)
+		} else {
+			when = when && (known && header(c, r, deny) || !known && assumed)
+		}
 	}
 	return from && to && when
 }
@@ -121,6 +131,19 @@ func header(c authz.Condition, r *authz.Request, deny bool) bool {
 	}
 	enough := func(holds []bool) bool { return slices.Contains(holds, deny) == deny }
 	return (len(c.Values) == 0 || len(in) > 0 && enough(in)) && (len(c.NotValues) == 0 || len(out) == 0 || enough(out))
+}
+
+func connection(c authz.Condition, r *authz.Request, deny bool) bool {
+	switch c.Connection {
+	case authz.DestinationIP:
+		return field(c.Values, c.NotValues, r.Destination.Unmap(), block, r.Destination.IsValid(), deny)
+	case authz.ServerName:
+		return field(c.Values, c.NotValues, strings.ToLower(r.ServerName), glob, true, deny)
+	case authz.Listener:
+		return field(c.Values, c.NotValues, r.Listener, glob, r.Listener != "", deny)
+	default:
+		return field(c.Values, c.NotValues, r.Transport, glob, r.Transport != "", deny)
+	}
 }
 
 // glob matches a star at either end of a value, or anywhere for that matter.

@@ -17,8 +17,8 @@ type Header interface {
 
 // A Request is the facts that one decision rests on. What is left zero is not
 // known, and what is not known counts against the caller: an Allow that asks
-// for it does not match, a Deny that asks for it does. The one exception is
-// Peer, whose absence is itself a fact.
+// for it does not match, a Deny that asks for it does. The exceptions are Peer and
+// ServerName, whose absence is itself a fact.
 type Request struct {
 	// Peer is the verified SPIFFE ID of the caller; zero when it has none.
 	Peer spiffeid.ID
@@ -26,6 +26,14 @@ type Request struct {
 	Source netip.Addr
 	// Port is the workload's own port that is called.
 	Port uint16
+	// Destination is the workload's own address that is called.
+	Destination netip.Addr
+	// ServerName is the SNI of the caller's handshake; empty when it sent none.
+	ServerName string
+	// Listener is the name of the listener that took the connection.
+	Listener string
+	// Transport is "tcp" or "quic".
+	Transport string
 
 	// HTTP tells that the fields below are known. It is false for a connection
 	// that carries opaque bytes.
@@ -63,7 +71,8 @@ type facts struct {
 	namespace string
 	// ownDomain tells that the peer is of the workload's own trust domain.
 	ownDomain bool
-	source    netip.Addr
+	// source and destination are without zone, and IPv4 where they can be.
+	source, destination netip.Addr
 	// host is without port and final dot, hostPort the port alone. hostKnown is
 	// false when the request's host is no host at all.
 	host, hostPort string
@@ -74,7 +83,7 @@ type facts struct {
 }
 
 func (s *Set) facts(r *Request, known l7) facts {
-	f := facts{req: r, l7: known, probes: s.probes, source: r.Source.Unmap().WithZone("")}
+	f := facts{req: r, l7: known, probes: s.probes, source: r.Source.Unmap().WithZone(""), destination: r.Destination.Unmap().WithZone("")}
 	if !r.Peer.IsZero() {
 		f.id, f.domain, f.path = r.Peer.String(), r.Peer.TrustDomain().Name(), r.Peer.Path()
 		f.namespace = namespaceOf(f.path)

@@ -28,6 +28,9 @@ type Options struct {
 	Workload Workload
 	// Default is DenyAll when empty.
 	Default Access
+	// Trial makes policies in mode DryRun count like the others: for a set that is
+	// to be tried and not to be enforced.
+	Trial bool
 }
 
 // A Set is all the policies of one workload, compiled. It is immutable and safe
@@ -35,6 +38,10 @@ type Options struct {
 // everything.
 type Set struct {
 	allow, deny table
+	// caps are the Deny rules with a limit. Those whose limit fewer callers share
+	// come first, so that a call beyond its own limit takes nothing from others.
+	caps   table
+	quotas []Quota
 	// restricted tells that an Allow policy selects the workload, be it one
 	// without rules.
 	restricted  bool
@@ -42,6 +49,7 @@ type Set struct {
 	trustDomain string
 	names       []string
 	dryRun      []Policy
+	shadow      *Set
 	l7          l7Ports
 	probes      *sync.Pool
 }
@@ -65,11 +73,23 @@ func Compile(policies []Policy, opts Options) (*Set, error) {
 	if len(errs) > 0 {
 		return nil, compileError(errs)
 	}
-	s := &Set{access: opts.Default, trustDomain: opts.Workload.TrustDomain, probes: newProbes()}
 	slices.SortStableFunc(all, func(a, b built) int { return cmp.Compare(a.policy.Metadata.id(), b.policy.Metadata.id()) })
+	s, err := assemble(all, opts)
+	if err != nil || len(s.dryRun) == 0 {
+		return s, err
+	}
+	opts.Trial = true
+	s.shadow, err = assemble(all, opts) // what could be wrong was found the first time
+	return s, err
+}
+
+// assemble makes a Set of policies that are built and in order.
+func assemble(all []built, opts Options) (*Set, error) {
+	s := &Set{access: opts.Default, trustDomain: opts.Workload.TrustDomain, probes: newProbes()}
+	var errs []error
 	for i := range all {
 		if opts.Workload.selectedBy(all[i].policy) {
-			if err := s.add(&all[i]); err != nil {
+			if err := s.add(&all[i], opts.Trial); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -77,6 +97,7 @@ func Compile(policies []Policy, opts Options) (*Set, error) {
 	if len(errs) > 0 {
 		return nil, compileError(errs)
 	}
+	s.finish()
 	return s, nil
 }
 
@@ -84,25 +105,45 @@ func compileError(errs []error) error {
 	return fmt.Errorf("compile access policies: %w", errors.Join(errs...))
 }
 
-func (s *Set) add(b *built) error {
+func (s *Set) add(b *built, trial bool) error {
 	id := b.policy.Metadata.id()
 	if b.ownDomain && s.trustDomain == "" {
 		return fmt.Errorf("%s: speaks of namespaces or service accounts, and the workload's trust domain is not known", id)
 	}
-	if b.policy.Spec.Mode == DryRun {
+	if b.policy.Spec.Mode == DryRun && !trial {
 		s.dryRun = append(s.dryRun, *b.policy)
 		return nil
 	}
 	s.names = append(s.names, id)
-	t := &s.deny
-	if b.policy.Spec.Action == Allow {
-		t, s.restricted = &s.allow, true
-	}
+	allow := b.policy.Spec.Action == Allow
+	s.restricted = s.restricted || allow
 	for _, r := range b.rules {
-		t.add(r)
 		s.l7.add(&r)
+		switch {
+		case allow:
+			s.allow.add(r)
+		case r.limited():
+			s.caps.add(r)
+		default:
+			s.deny.add(r)
+		}
 	}
 	return nil
+}
+
+// finish prepares the tables once all rules are in them.
+func (s *Set) finish() {
+	order := map[Key]int{"": 0, Caller: 0, Route: 1, Total: 2}
+	slices.SortStableFunc(s.caps.rules, func(a, b rule) int { return cmp.Compare(order[a.limit.Key], order[b.limit.Key]) })
+	for _, t := range []*table{&s.allow, &s.deny, &s.caps} {
+		t.index()
+		for i := range t.rules {
+			if r := &t.rules[i]; r.limited() {
+				r.quota = len(s.quotas)
+				s.quotas = append(s.quotas, r.limit.quota(r.name()))
+			}
+		}
+	}
 }
 
 // Policies returns the names of the enforced policies that select the workload,
@@ -115,7 +156,8 @@ func (s *Set) Policies() []string {
 }
 
 // DryRun returns the policies that select the workload and are not enforced, in
-// the order of their names. No decision takes them into account.
+// the order of their names. No decision of this Set takes them into account;
+// those of [Set.Shadow] do.
 func (s *Set) DryRun() []Policy {
 	if s == nil {
 		return nil
@@ -123,48 +165,14 @@ func (s *Set) DryRun() []Policy {
 	return slices.Clone(s.dryRun)
 }
 
-// Authorize decides about an HTTP request, or about a connection that carries
-// opaque bytes (r.HTTP false).
-func (s *Set) Authorize(r *Request) Decision {
+// Shadow returns what would be in force if the policies in mode DryRun were; nil
+// if there are none. Limits are not part of what it tells: nothing is counted
+// against those of a Set that is only tried.
+func (s *Set) Shadow() *Set {
 	if s == nil {
-		return Decision{Rule: -1}
+		return nil
 	}
-	return s.decide(r, r.decided())
-}
-
-// AuthorizeConnection decides about a connection that carries HTTP before its
-// first request is read; what r says of HTTP is ignored. It denies only when
-// every request on the connection would be denied: when a Deny matches that
-// asks for nothing of HTTP, or when no Allow matches as far as the connection is
-// concerned. Otherwise the requests are decided one by one, with Authorize, and
-// the basis is [PerRequest].
-func (s *Set) AuthorizeConnection(r *Request) Decision {
-	if s == nil {
-		return Decision{Rule: -1}
-	}
-	d := s.decide(r, l7Later)
-	if d.Allowed {
-		return Decision{Allowed: true, Basis: PerRequest, Rule: -1}
-	}
-	return d
-}
-
-func (s *Set) decide(r *Request, known l7) Decision {
-	f := s.facts(r, known)
-	if m := s.deny.find(&f, true); m != nil {
-		return Decision{Basis: ByDeny, Policy: m.policy, Rule: m.index}
-	}
-	if !s.restricted {
-		return Decision{Allowed: s.byDefault(&f), Basis: ByDefault, Rule: -1}
-	}
-	if m := s.allow.find(&f, false); m != nil {
-		return Decision{Allowed: true, Basis: ByAllow, Policy: m.policy, Rule: m.index}
-	}
-	return Decision{Basis: NoAllowMatched, Rule: -1}
-}
-
-func (s *Set) byDefault(f *facts) bool {
-	return s.access == AllowAll || s.access == AllowAuthenticated && f.id != ""
+	return s.shadow
 }
 
 // HasL7 tells whether an enforced policy asks for facts of HTTP on the port.

@@ -28,7 +28,7 @@ func TestNoSetDenies(t *testing.T) {
 	if got := s.AuthorizeConnection(r); got != want {
 		t.Errorf("AuthorizeConnection: %+v", got)
 	}
-	if _, ok := s.Nearest(r); ok || s.HasL7(80) || s.Policies() != nil || s.DryRun() != nil {
+	if _, ok := s.Nearest(r); ok || s.HasL7(80) || s.Policies() != nil || s.DryRun() != nil || s.Quotas() != nil || s.Shadow() != nil {
 		t.Error("a nil set knows something")
 	}
 }
@@ -206,7 +206,7 @@ func TestCompileRefuses(t *testing.T) {
 
 func TestDecisionExplainsItself(t *testing.T) {
 	var lines []string
-	for b := range authz.PerRequest + 2 {
+	for b := range authz.ByLimit + 2 {
 		d := authz.Decision{Allowed: b > authz.ByDeny, Basis: b, Policy: "ns/p", Rule: 2}
 		lines = append(lines, b.String()+" | "+d.String())
 	}
@@ -217,6 +217,7 @@ func TestDecisionExplainsItself(t *testing.T) {
 		"no_allow_matched | allowed: allow policies select the workload and none matched",
 		"default | allowed by default access: no allow policy selects the workload",
 		"per_request | allowed: each request of the connection is decided by itself",
+		"limit | allowed: the limit of ns/p rule 2 is used up",
 		"- | allowed: nothing was evaluated",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {

@@ -1,63 +1,154 @@
 package authz
 
 // A table holds the rules of one action in the order in which they are tried,
-// and finds those that may concern a caller without looking at the others.
+// and finds those that match without looking at most of the others.
 type table struct {
 	rules []rule
-	// byPrincipal holds, by SPIFFE ID, the rules that match exact principals
-	// only; scan those that have to be tried for everyone. Both are positions
-	// in rules, ascending.
-	byPrincipal map[string][]int
-	scan        []int
+	// limited is how many of them have a limit.
+	limited int
+	root    *node // nil without rules
 }
 
+// add appends a rule; index must follow.
 func (t *table) add(r rule) {
-	n := len(t.rules)
 	t.rules = append(t.rules, r)
-	ids := indexable(&r)
-	if ids == nil {
-		t.scan = append(t.scan, n)
+	if r.limited() {
+		t.limited++
+	}
+}
+
+// index prepares the table for find.
+func (t *table) index() {
+	if len(t.rules) == 0 {
 		return
 	}
-	if t.byPrincipal == nil {
-		t.byPrincipal = make(map[string][]int)
+	all := make([]int32, len(t.rules))
+	for i := range all {
+		all[i] = int32(i) //nolint:gosec // documents are bounded far below 2^31 rules
 	}
-	for _, id := range ids {
-		if list := t.byPrincipal[id]; len(list) == 0 || list[len(list)-1] != n {
-			t.byPrincipal[id] = append(list, n)
+	t.root = indexer{t.rules}.node(all, []dimension{byIdentity, byPort, byPath, byMethod})
+}
+
+// A wish is which rules are sought.
+type wish struct {
+	// deny tells how facts count that are not known.
+	deny bool
+	// limited asks for rules with a limit, and otherwise for those without.
+	limited bool
+	// after is the position of the last rule found before.
+	after int32
+}
+
+// none comes before every position.
+const none = -1
+
+// find returns the first rule that matches and its position, or nil.
+func (t *table) find(f *facts, w wish) (*rule, int32) {
+	past := int32(len(t.rules)) //nolint:gosec // see index
+	s := search{wish: w, rules: t.rules, facts: f, best: past}
+	s.visit(t.root)
+	if s.best == past {
+		return nil, past
+	}
+	return &t.rules[s.best], s.best
+}
+
+// A search is one walk through an index.
+type search struct {
+	wish
+	rules []rule
+	facts *facts
+	best  int32 // the first position that matches so far
+}
+
+func (s *search) visit(n *node) {
+	switch {
+	case n == nil || n.rules[0] >= s.best:
+	case n.split == nil:
+		s.try(n.rules)
+	case s.known(n.split.dim):
+		s.descend(n.split)
+		s.visit(n.split.rest)
+	case s.assumed(n.split.dim):
+		s.try(n.rules)
+	default: // what asks for the fact does not match
+		s.visit(n.split.rest)
+	}
+}
+
+// try looks for a match that comes before the best one.
+func (s *search) try(positions []int32) {
+	for _, n := range positions {
+		if n >= s.best {
+			return
+		}
+		if r := &s.rules[n]; n > s.after && r.limited() == s.limited && r.matches(s.facts, s.deny) {
+			s.best = n
+			return
 		}
 	}
 }
 
-// indexable returns the principals outside of whom the rule cannot match, and
-// nil when that is no list of exact ones.
-func indexable(r *rule) (ids []string) {
-	for _, group := range r.from {
-		// Where a group has principals at all, they are its first check.
-		first := &group[0]
-		if first.field != principals || first.not || first.values.globs > 0 {
-			return nil
-		}
-		for _, p := range first.values.list {
-			ids = append(ids, p.text)
-		}
+// known tells whether the request has the fact that a split is about. That
+// there is no identity is a fact.
+func (s *search) known(d dimension) bool {
+	switch d {
+	case byIdentity:
+		return true
+	case byPort:
+		return s.facts.req.Port != 0
+	default: // HTTP
 	}
-	return ids
+	return s.facts.l7 == l7Known
 }
 
-// find returns the first rule that matches, or nil.
-func (t *table) find(f *facts, deny bool) *rule {
-	own, rest := t.byPrincipal[f.id], t.scan
-	for len(own)+len(rest) > 0 {
-		var n int
-		if len(rest) == 0 || len(own) > 0 && own[0] < rest[0] {
-			n, own = own[0], own[1:]
-		} else {
-			n, rest = rest[0], rest[1:]
-		}
-		if r := &t.rules[n]; r.matches(f, deny) {
-			return r
-		}
+// assumed tells how a check counts whose fact is not known, as check.holds does.
+func (s *search) assumed(d dimension) bool {
+	if d == byPort {
+		return s.deny
 	}
-	return nil
+	return s.deny == (s.facts.l7 == l7Never)
+}
+
+// descend visits the children that the request has keys of.
+func (s *search) descend(by *split) {
+	f := s.facts
+	switch by.dim {
+	case byIdentity:
+		s.child(by, key{kind: keyID, text: f.id})
+		s.child(by, key{kind: keyAccount, text: f.path})
+		s.child(by, key{kind: keyNamespace, text: f.namespace})
+		s.child(by, key{kind: keyDomain, text: f.domain})
+		if by.has(keyIDPrefix) && f.id != "" {
+			var h hashes
+			h.read(f.id[len(scheme):], false)
+			s.starts(by, keyIDPrefix, &h)
+		}
+	case byPort:
+		s.child(by, key{kind: keyPort, hash: uint64(f.req.Port)})
+	case byPath:
+		var h hashes
+		h.read(f.req.Path, f.escaped)
+		s.child(by, key{kind: keyPath, hash: h.whole})
+		s.starts(by, keyPathPrefix, &h)
+	default:
+		s.child(by, key{kind: keyMethod, text: f.req.Method})
+	}
+}
+
+func (by *split) has(k kind) bool { return by.kinds>>k&1 == 1 }
+
+func (s *search) child(by *split, k key) {
+	if by.has(k.kind) {
+		s.visit(by.children[k])
+	}
+}
+
+func (s *search) starts(by *split, k kind, h *hashes) {
+	if !by.has(k) {
+		return
+	}
+	for _, sum := range h.starts[:h.slashes] {
+		s.child(by, key{kind: k, hash: sum})
+	}
 }

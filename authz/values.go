@@ -117,6 +117,22 @@ func parseHost(value string) (pattern, *flaw) {
 	return p, nil
 }
 
+// parseServerName reads a name of a TLS handshake or a pattern of one.
+func parseServerName(value string) (pattern, *flaw) {
+	p, bad := parsePattern(value)
+	if bad == nil && !made(p.text, lowerDigits+"-._") {
+		bad = wrong("is not a server name", "write it in lower case, without a port")
+	}
+	return p, bad
+}
+
+func parseTransport(value string) (pattern, *flaw) {
+	if value != "tcp" && value != "quic" {
+		return pattern{}, wrong("is not a transport", "write tcp or quic")
+	}
+	return pattern{text: value}, nil
+}
+
 func parseMethod(value string) (pattern, *flaw) {
 	p, bad := parsePattern(value)
 	if bad != nil {
