@@ -94,6 +94,11 @@ func TestSmallest(t *testing.T) {
 		},
 		{"a header that was not sent", []authz.Policy{tenants}, get(checkout, "/a"), "or a rule in tenants"},
 		{
+			"another listener",
+			[]authz.Policy{authztest.Allow("partners", authz.Rule{When: []authz.Condition{{Connection: authz.Listener, Values: []string{"partners"}}}})},
+			get(checkout, "/a"), "or a rule in partners",
+		},
+		{
 			"a header with another value",
 			[]authz.Policy{tenants},
 			with(get(checkout, "/a"), func(r *authz.Request) { r.Header = authztest.Header{{"X-Tenant", "us-1"}, {"x-tenant", "us-1"}} }),

@@ -12,6 +12,13 @@ import (
 func (s *search) conditions(c *candidate) (edits []edit, ok bool) {
 	for i := range c.rule.When {
 		w := &c.rule.When[i]
+		if w.Connection != "" {
+			// Where a call comes in is not up to its caller.
+			if !s.matches(c.policy.Metadata.Namespace, authz.Allow, authz.Rule{When: []authz.Condition{*w}}) {
+				return nil, false
+			}
+			continue
+		}
 		at := groupAt(ruleAt(c.index), "when", i)
 		sent := s.sent(w.Header)
 		if len(w.Values) > 0 && len(sent) == 0 {

@@ -6,23 +6,14 @@ import (
 	"strings"
 
 	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/authz/probe"
 )
 
 // matches tells whether a rule by itself matches the request; the facts that are
 // not known are taken as for a policy of that action.
 func (s *search) matches(namespace string, action authz.Action, r authz.Rule) bool {
-	fallback := authz.DenyAll
-	if action == authz.Deny {
-		fallback = authz.AllowAll
-	}
-	set, err := authz.Compile([]authz.Policy{{
-		Metadata: authz.Metadata{Name: "rule", Namespace: namespace},
-		Spec:     authz.PolicySpec{Action: action, Rules: []authz.Rule{r}},
-	}}, authz.Options{Workload: authz.Workload{Namespace: namespace, TrustDomain: s.opts.Workload.TrustDomain}, Default: fallback})
-	if err != nil {
-		return false
-	}
-	return set.Authorize(s.request).Allowed == (action == authz.Allow)
+	p, err := probe.New(action, namespace, s.opts.Workload.TrustDomain, r)
+	return err == nil && p.Matches(s.request)
 }
 
 // exempt excepts the caller from every Deny rule that matches. A caller without
