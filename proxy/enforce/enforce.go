@@ -31,7 +31,7 @@ func (e *Enforcer) NeedsHTTP(port uint16) bool { return e.set.Load().HasL7(port)
 // connection may go on.
 func (e *Enforcer) Connection(c *flow.Connection) bool {
 	set, r := e.set.Load(), requestOf(c)
-	if c.Protocol == flow.HTTP1 {
+	if isHTTP(c.Protocol) {
 		c.Decision = set.AuthorizeConnection(&r)
 	} else {
 		c.Decision = set.Authorize(&r)
@@ -68,11 +68,13 @@ func (e *Enforcer) Request(q *flow.Request) bool {
 	return q.Decision.Allowed
 }
 
+func isHTTP(p flow.Protocol) bool { return p == flow.HTTP1 || p == flow.HTTP2 }
+
 // requestOf is what a policy may know of a connection. That it carries HTTP
 // matters to the explanation: its requests would have brought more.
 func requestOf(c *flow.Connection) authz.Request {
 	return authz.Request{
-		Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port(), HTTP: c.Protocol == flow.HTTP1,
+		Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port(), HTTP: isHTTP(c.Protocol),
 	}
 }
 
