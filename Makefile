@@ -13,9 +13,9 @@ DIST := dist
 # How long `make fuzz` spends on each target, and how many targets there must
 # be at least: a discovery that finds nothing must not look like a success.
 FUZZTIME ?= 20s
-FUZZ_MIN ?= 15
+FUZZ_MIN ?= 28
 # How many tests `make test` and `make race` must have run at least.
-TESTS_MIN ?= 1000
+TESTS_MIN ?= 3400
 # How often a benchmark is repeated; benchstat wants ten.
 BENCHCOUNT ?= 1
 # Which packages `make bench` runs, and which benchmarks.
@@ -182,7 +182,7 @@ tools-test: ## Test the small programs that this Makefile uses
 .PHONY: image-layout
 image-layout: ## Prove the Dockerfile's steps without a container engine: build, layout, user, size
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs
-	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load -max-bytes $$((28 << 20))
+	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load -user 65532:65532 -max-bytes $$((28 << 20))
 
 .PHONY: clean
 clean: ## Remove what the other targets made

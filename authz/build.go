@@ -154,7 +154,7 @@ func (b *builder) rule(where string, p *Policy, index int) rule {
 		doc.Limit.check(b.reporter, where+".limit")
 	}
 	if p.Spec.Action == Allow && len(doc.From)+len(doc.To)+len(doc.When) == 0 {
-		b.report(where, "", suspicious("allows everything to everyone, unauthenticated callers too", "name callers in from"))
+		b.report(where, "", suspicious(AllowsEveryone, "allows everything to everyone, unauthenticated callers too", "name callers in from"))
 	}
 	return r
 }
@@ -167,8 +167,8 @@ type built struct {
 	ownDomain bool
 }
 
-// build compiles all policies and reports all that is wrong with them.
-func build(policies []Policy) (all []built, problems []Problem) {
+// build compiles all policies and reports all that is wrong with each.
+func build(policies []Policy) (all []built, reporters []*reporter) {
 	seen := make(map[string]int, len(policies))
 	for i := range policies {
 		p := &policies[i]
@@ -188,9 +188,9 @@ func build(policies []Policy) (all []built, problems []Problem) {
 			rules[j] = b.rule(at("spec.rules", j), p, j)
 		}
 		all = append(all, built{policy: p, rules: rules, ownDomain: b.ownDomain})
-		problems = append(problems, r.problems...)
+		reporters = append(reporters, r)
 	}
-	return all, problems
+	return all, reporters
 }
 
 // header checks all but the rules.
@@ -208,7 +208,7 @@ func (r *reporter) header(p *Policy) {
 		r.report("spec.mode", string(p.Spec.Mode), wrong("is not a mode", "write Enforce or DryRun"))
 	}
 	if p.Spec.Action == Deny && len(p.Spec.Rules) == 0 {
-		r.report("spec.rules", "", suspicious("is empty, so the policy never matches", "add a rule; {} denies everything"))
+		r.report("spec.rules", "", suspicious(DenyWithoutRules, "is empty, so the policy never matches", "add a rule; {} denies everything"))
 	}
 }
 
@@ -221,7 +221,27 @@ func validName(s string, longest int, extra string) bool {
 
 // Validate returns everything that is wrong with the policies, in their order;
 // nil when nothing is. Policies whose problems are all warnings may be compiled.
-func Validate(policies []Policy) []Problem {
-	_, problems := build(policies)
+func Validate(policies []Policy) (problems []Problem) {
+	all, reporters := build(policies)
+	if len(fatal(reporters)) == 0 {
+		l := linter{all, reporters}
+		l.lintRules()
+		l.lintPairs()
+	}
+	for _, r := range reporters {
+		problems = append(problems, r.problems...)
+	}
 	return problems
+}
+
+// fatal are the problems that keep policies from being used, as errors.
+func fatal(reporters []*reporter) (errs []error) {
+	for _, r := range reporters {
+		for _, p := range r.problems {
+			if !p.Warning {
+				errs = append(errs, p)
+			}
+		}
+	}
+	return errs
 }

@@ -63,6 +63,9 @@ type Decision struct {
 	RetryAfter time.Duration
 }
 
+// Granted tells whether policies allow the call, whether or not a limit is used up.
+func (d Decision) Granted() bool { return d.Allowed || d.Basis == ByLimit }
+
 // String explains the decision in one line for our own log. It names policies,
 // so it must not be sent to the caller.
 func (d Decision) String() string {

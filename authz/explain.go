@@ -92,8 +92,8 @@ func (s *Set) Explain(r *Request) Explanation {
 	f := s.facts(r, known)
 	e.Denies, e.Allows = s.deny.matching(&f, true), s.allow.matching(&f, false)
 	e.Limits = s.limits(&f)
-	if best := s.allow.closest(&f); len(e.Allows) == 0 && best.rule != nil {
-		e.Nearest = best.rule.explain(&f)
+	if len(e.Allows) == 0 && len(s.allow.rules) > 0 {
+		e.Nearest = s.allow.closest(&f, s.allow.root.rules).rule.explain(&f)
 	}
 	return e
 }

@@ -87,13 +87,23 @@ func (p *pattern) key(f field) (k key, ok bool) {
 		return p.pathKey()
 	case f == principals && p.form == prefix:
 		return prefixKey(keyIDPrefix, strings.TrimPrefix(p.text, scheme))
-	case p.form != exact:
-		return key{}, false
 	}
-	kinds := map[field]kind{
-		principals: keyID, serviceAccounts: keyAccount, namespaces: keyNamespace, trustDomains: keyDomain, methods: keyMethod,
+	return key{kind: kindOf(f), text: p.text}, p.form == exact
+}
+
+func kindOf(f field) kind {
+	switch f {
+	case principals:
+		return keyID
+	case serviceAccounts:
+		return keyAccount
+	case namespaces:
+		return keyNamespace
+	case trustDomains:
+		return keyDomain
+	default: // the others have keys of their own
 	}
-	return key{kind: kinds[f], text: p.text}, true
+	return keyMethod
 }
 
 // pathKey is the whole path or its literal start. A start that is a slash alone
@@ -101,14 +111,7 @@ func (p *pattern) key(f field) (k key, ok bool) {
 func (p *pattern) pathKey() (k key, ok bool) {
 	switch {
 	case p.path != nil:
-		literal := "/"
-		for _, segment := range p.path.segments {
-			if segment == oneSegment {
-				break
-			}
-			literal += segment + "/"
-		}
-		return prefixKey(keyPathPrefix, literal)
+		return prefixKey(keyPathPrefix, p.path.literal())
 	case p.form == exact:
 		return key{kind: keyPath, hash: hashText(p.text)}, true
 	case p.form == prefix:

@@ -58,7 +58,7 @@ func (l *ledger) Take(quota int, of authz.Share) (time.Duration, bool) {
 
 func TestShares(t *testing.T) {
 	paths := []authz.To{
-		{Ports: []int{9}, Paths: []string{"/a"}},
+		{Ports: []int{9}, Paths: []string{"/b"}},
 		{NotPaths: []string{"/x"}, Paths: []string{"/a/{*}", "/b", "/c:d"}},
 		{Methods: []string{"PUT"}},
 	}
@@ -99,7 +99,7 @@ func TestWhatIsTaken(t *testing.T) {
 		authztest.Deny("never", to(authz.To{Paths: []string{"/never"}})),
 	)
 	const (
-		own, any, cap1, capAll = 0, 1, 2, 3
+		own, open, cap1, capAll = 0, 1, 2, 3
 	)
 	none := map[int]time.Duration{}
 	for _, c := range []struct {
@@ -112,9 +112,9 @@ func TestWhatIsTaken(t *testing.T) {
 		{"allowed by nobody", "", "/", none, nil, 0},
 		{"allowed without a limit", authztest.Account("shop", "free"), "/", none, []int{cap1, capAll}, 0},
 		{"allowed by the first", checkout, "/", none, []int{own, cap1, capAll}, 0},
-		{"allowed by the second", checkout, "/", map[int]time.Duration{own: 5}, []int{own, any, cap1, capAll}, 0},
-		{"beyond both", checkout, "/", map[int]time.Duration{own: 5, any: 3}, []int{own, any}, 3},
-		{"beyond both, the other way round", checkout, "/", map[int]time.Duration{own: 2, any: 3}, []int{own, any}, 2},
+		{"allowed by the second", checkout, "/", map[int]time.Duration{own: 5}, []int{own, open, cap1, capAll}, 0},
+		{"beyond both", checkout, "/", map[int]time.Duration{own: 5, open: 3}, []int{own, open}, 3},
+		{"beyond both, the other way round", checkout, "/", map[int]time.Duration{own: 2, open: 3}, []int{own, open}, 2},
 		{"beyond its own cap", checkout, "/", map[int]time.Duration{cap1: 7}, []int{own, cap1}, 7},
 		{"beyond everybody's cap", checkout, "/", map[int]time.Duration{capAll: 9}, []int{own, cap1, capAll}, 9},
 	} {

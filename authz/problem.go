@@ -19,6 +19,8 @@ type Problem struct {
 	Value string
 	// Reason is what is wrong with it, Remedy what to do.
 	Reason, Remedy string
+	// Code names the kind of a warning; empty for what is no warning.
+	Code Code
 	// Warning marks what is suspicious but has a meaning: the policy is accepted.
 	Warning bool
 }
@@ -37,6 +39,9 @@ func (p Problem) String() string {
 	if p.Remedy != "" {
 		b.WriteString("; " + p.Remedy)
 	}
+	if p.Code != "" {
+		b.WriteString(" (" + string(p.Code) + ")")
+	}
 	return b.String()
 }
 
@@ -46,14 +51,14 @@ func (p Problem) Error() string { return p.String() }
 // A flaw is what a value by itself has wrong.
 type flaw struct {
 	reason, remedy string
-	// warning marks a flaw that leaves the value usable.
-	warning bool
+	// code marks a flaw that leaves the value usable.
+	code Code
 }
 
 func wrong(reason, remedy string) *flaw { return &flaw{reason: reason, remedy: remedy} }
 
-func suspicious(reason, remedy string) *flaw {
-	return &flaw{reason: reason, remedy: remedy, warning: true}
+func suspicious(code Code, reason, remedy string) *flaw {
+	return &flaw{reason: reason, remedy: remedy, code: code}
 }
 
 // A reporter collects the problems of one policy.
@@ -66,7 +71,7 @@ type reporter struct {
 func (r *reporter) report(field, value string, bad *flaw) {
 	r.problems = append(r.problems, Problem{
 		Index: r.index, Document: r.document, Field: field, Value: value,
-		Reason: bad.reason, Remedy: bad.remedy, Warning: bad.warning,
+		Reason: bad.reason, Remedy: bad.remedy, Code: bad.code, Warning: bad.code != "",
 	})
 }
 

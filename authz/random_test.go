@@ -250,7 +250,7 @@ func (m maker) compareLimits(t testing.TB, s *authz.Set, r *authz.Request, ref r
 	}
 	ref.spent = meter.spent
 	before, d, want := s.Authorize(r), s.Admit(r, meter), ref.decide(r)
-	if d.Allowed != want.allowed || !before.Allowed && d != before || (d.Basis == authz.ByLimit) != (before.Allowed && !d.Allowed) {
+	if d.Allowed != want.allowed || d.Granted() != before.Allowed || !before.Allowed && d != before || (d.Basis == authz.ByLimit) != (before.Allowed && !d.Allowed) {
 		t.Fatalf("Admit: %v, without limits %v, the reference says %v\nrequest %+v\npolicies %+v", d, before, want, r, ref.policies)
 	}
 }

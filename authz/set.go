@@ -60,13 +60,8 @@ type Set struct {
 // the order of their names, so the order of the documents decides nothing. The
 // policies must not be changed afterwards.
 func Compile(policies []Policy, opts Options) (*Set, error) {
-	all, problems := build(policies)
-	var errs []error
-	for _, p := range problems {
-		if !p.Warning {
-			errs = append(errs, p)
-		}
-	}
+	all, reporters := build(policies)
+	errs := fatal(reporters)
 	if !slices.Contains([]Access{"", DenyAll, AllowAuthenticated, AllowAll}, opts.Default) {
 		errs = append(errs, fmt.Errorf("default access %q is none of Deny, AllowAuthenticated and AllowAll", opts.Default))
 	}

@@ -96,6 +96,49 @@ func TestNearestIsBounded(t *testing.T) {
 	}
 }
 
+// TestNearestAmongMany: the rules of the caller are found wherever they stand.
+func TestNearestAmongMany(t *testing.T) {
+	const n = 2000
+	s := authztest.Set(t, manyRules(n))
+	r := authztest.Request(t, authztest.Account("shop", fmt.Sprintf("caller-%d", n-1)), "/v2")
+	got, ok := s.Nearest(r)
+	if want := (authz.Nearest{
+		Policy: "many", Rule: n - 1, Field: "paths", Problem: `path "/v2" not in [/v1/charges /v1/charges/{*}]`,
+	}); !ok || got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	r.Port = 9
+	if got, _ := s.Nearest(authztest.Request(t, checkout, "/v1/charges")); got.Rule != 0 {
+		t.Errorf("of a stranger, all are as near as the first: %+v", got)
+	}
+	// Those without a key of their own may be as near.
+	rest := manyRules(n)
+	rest.Spec.Rules = append(rest.Spec.Rules, authz.Rule{
+		From: []authz.From{{Principals: []string{"*"}}}, To: []authz.To{{Paths: []string{"/v2"}}, {Paths: []string{"/v3"}, Ports: []int{8080}}},
+	})
+	if got, _ := authztest.Set(t, rest).Nearest(authztest.Request(t, checkout, "/v4")); got.Rule != n {
+		t.Errorf("%+v, want rule %d", got, n)
+	}
+	// Rules that no index divides.
+	many := make([]authz.Rule, n)
+	for i := range many {
+		many[i] = from(authz.From{NotPrincipals: []string{"*"}})
+	}
+	s = authztest.Set(t, authztest.Allow("many", many...))
+	if got, ok := s.Nearest(r); !ok || got.Rule != 0 {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	// Rules by a fact that is not known.
+	for i := range many {
+		many[i] = to(authz.To{Ports: []int{i + 1}})
+	}
+	s = authztest.Set(t, authztest.Allow("many", many...))
+	r.Port = 0
+	if got, ok := s.Nearest(r); !ok || got.Rule != 0 {
+		t.Errorf("%+v, %v", got, ok)
+	}
+}
+
 func TestNearestKeepsHeadersToItself(t *testing.T) {
 	s := authztest.Set(t, authztest.Allow("a", authz.Rule{
 		When: []authz.Condition{{Header: "authorization", Values: []string{"*x"}}},

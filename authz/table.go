@@ -24,7 +24,7 @@ func (t *table) index() {
 	}
 	all := make([]int32, len(t.rules))
 	for i := range all {
-		all[i] = int32(i) //nolint:gosec // documents are bounded far below 2^31 rules
+		all[i] = int32(i)
 	}
 	t.root = indexer{t.rules}.node(all, []dimension{byIdentity, byPort, byPath, byMethod})
 }
@@ -44,7 +44,7 @@ const none = -1
 
 // find returns the first rule that matches and its position, or nil.
 func (t *table) find(f *facts, w wish) (*rule, int32) {
-	past := int32(len(t.rules)) //nolint:gosec // see index
+	past := int32(len(t.rules)) //nolint:gosec // documents are bounded far below 2^31 rules
 	s := search{wish: w, rules: t.rules, facts: f, best: past}
 	s.visit(t.root)
 	if s.best == past {
@@ -59,11 +59,15 @@ type search struct {
 	rules []rule
 	facts *facts
 	best  int32 // the first position that matches so far
+	// gather, if it is not nil, takes the rules of a node in place of a match.
+	gather *[]int32
 }
 
 func (s *search) visit(n *node) {
 	switch {
 	case n == nil || n.rules[0] >= s.best:
+	case s.gather != nil:
+		*s.gather = append(*s.gather, n.rules...)
 	case n.split == nil:
 		s.try(n.rules)
 	case s.known(n.split.dim):

@@ -39,6 +39,20 @@ func (t *template) match(path string) bool {
 	return path == ""
 }
 
+// literal is what every path begins with that matches.
+func (t *template) literal() string {
+	var b strings.Builder
+	b.WriteByte('/')
+	for _, segment := range t.segments {
+		if segment == oneSegment {
+			break
+		}
+		b.WriteString(segment)
+		b.WriteByte('/')
+	}
+	return b.String()
+}
+
 // parsePath reads a path pattern. Its literal parts must be in the form that
 // NormalizePath returns, else no request would ever match them.
 func parsePath(value string) (pattern, *flaw) {

@@ -142,7 +142,7 @@ func parseMethod(value string) (pattern, *flaw) {
 	case !token(p.text) && p.form != present:
 		bad = wrong("is not a method", "write a method such as GET")
 	case strings.ToUpper(value) != value:
-		bad = suspicious("has lower-case letters, and methods are case-sensitive", "write "+strings.ToUpper(value))
+		bad = suspicious(MethodInLowerCase, "has lower-case letters, and methods are case-sensitive", "write "+strings.ToUpper(value))
 	}
 	return p, bad
 }

@@ -15,6 +15,12 @@ import (
 // is denied, which is a policy too.
 func (s *Sidecar) openPolicies(context.Context) error {
 	p := s.opts.Config.Spec.Policies
+	s.enforcer.Counter, s.enforcer.Limiter.Folded = s.metrics, s.metrics.RateLimitFolded
+	if p != nil && p.Shadow != "" {
+		s.shadow = feed.NewDirectory(feed.Options{
+			Dir: p.Shadow, Interval: s.opts.PolicyInterval, Log: s.opts.Log.With("shadow", true), Apply: s.propose,
+		})
+	}
 	if p == nil || p.DenyAll || p.Directory == "" {
 		if err := s.apply(&config.Documents{}); err != nil {
 			return err
@@ -41,6 +47,15 @@ func (s *Sidecar) followPolicies(ctx context.Context) error {
 	return s.directory.Run(ctx)
 }
 
+// followShadow follows the policies that are only tried, once there is something
+// in force to try them beside. What is wrong with them is logged and no more.
+func (s *Sidecar) followShadow(ctx context.Context) error {
+	if !s.awaitIdentity(ctx) || !s.awaitPolicies(ctx) {
+		return nil
+	}
+	return s.shadow.Run(ctx)
+}
+
 // awaitIdentity returns false when ctx ends first.
 func (s *Sidecar) awaitIdentity(ctx context.Context) bool {
 	for {
@@ -58,6 +73,8 @@ func (s *Sidecar) awaitIdentity(ctx context.Context) bool {
 
 // apply puts a set of documents into force, all of it or nothing.
 func (s *Sidecar) apply(d *config.Documents) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	mesh := d.Mesh.WithDefaults()
 	workload := s.workload(mesh)
 	set, err := authz.Compile(d.Access, authz.Options{Workload: workload, Default: authz.Access(mesh.DefaultAccess)})
@@ -73,9 +90,41 @@ func (s *Sidecar) apply(d *config.Documents) error {
 	s.enforcer.Publish(set)
 	s.inspector.Swap(inspector)
 	s.metrics.PolicyLoaded(d.Generation, time.Now())
+	if p := s.proposal.Load(); p != nil { // the trust domain or the default may be others now
+		if err := s.try(p); err != nil {
+			s.opts.Log.Error("policies that are only tried", "err", err)
+		}
+	}
 	s.tracker.Reauthorize() // connections are registered before they are judged
 	s.readiness.Set(conditionPolicies, nil)
 	s.policiesOnce.Do(func() { close(s.policiesLoaded) })
+	return nil
+}
+
+// propose has a set of documents tried beside what is in force.
+func (s *Sidecar) propose(d *config.Documents) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if err := s.try(d); err != nil {
+		return err
+	}
+	s.proposal.Store(d)
+	return nil
+}
+
+// try compiles what is to be tried. What it doesn't say of the mesh is as it is.
+func (s *Sidecar) try(d *config.Documents) error {
+	mesh := *s.mesh.Load()
+	if d.Mesh != nil {
+		mesh = d.Mesh.WithDefaults()
+	}
+	set, err := authz.Compile(d.Access, authz.Options{
+		Workload: s.workload(mesh), Default: authz.Access(mesh.DefaultAccess), Trial: true,
+	})
+	if err != nil {
+		return fmt.Errorf("access policies: %w", err)
+	}
+	s.enforcer.Propose(set)
 	return nil
 }
 
@@ -135,6 +184,13 @@ func (s *Sidecar) dump() any {
 		if st.Err != nil {
 			policies["problem"] = st.Err.Error()
 		}
+	}
+	if s.shadow != nil {
+		shadow := map[string]any{"documents": s.proposal.Load()}
+		if err := s.shadow.Status().Err; err != nil {
+			shadow["problem"] = err.Error()
+		}
+		policies["shadow"] = shadow
 	}
 	return map[string]any{
 		"sidecar": s.config.Load(), "identity": id, "policies": policies,

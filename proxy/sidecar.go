@@ -46,6 +46,9 @@ type Sidecar struct {
 	directory   *feed.Directory             // nil where everything is denied
 	mesh        atomic.Pointer[config.MeshSpec]
 	documents   atomic.Pointer[config.Documents]
+	shadow      *feed.Directory // nil where nothing is tried
+	proposal    atomic.Pointer[config.Documents]
+	applying    sync.Mutex // held while either of the two sets changes
 
 	enforcer     enforce.Enforcer
 	inspector    inspect.Holder
@@ -109,6 +112,9 @@ func (s *Sidecar) Run(ctx context.Context, force <-chan struct{}) error {
 	g.Add("identity", s.followIdentity)
 	if s.directory != nil {
 		g.Add("policies", s.followPolicies)
+	}
+	if s.shadow != nil {
+		g.Add("shadow", s.followShadow)
 	}
 	if s.opts.ConfigPath != "" {
 		g.Add("configuration", s.followConfig)

@@ -82,6 +82,16 @@ func (f *attackFlags) complete() error {
 	if o.Connections < 1 {
 		keep(fmt.Errorf("--connections is %d, want at least 1", o.Connections))
 	}
+	keep(f.identity.check())
+	for _, file := range []struct{ flag, path string }{{"json", f.json}, {"misses", f.missed}, {"false-positives", f.falsehood}} {
+		switch {
+		case file.path == "" || file.path == "-" && file.flag == "json":
+		case file.path == "-":
+			keep(fmt.Errorf("--%s -: only --json goes to standard output; name a file", file.flag))
+		default:
+			keep(writable(file.path))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
@@ -21,11 +22,16 @@ func diff(_ context.Context, args []string, env cli.Environment) error {
 	if len(rest) != 2 {
 		return errors.New("diff: name two reports, the older one first")
 	}
+	out := outputFlags{json: *path}
+	errs := []error{out.check()}
 	var docs [2]*report.Document
 	for i, path := range rest {
-		if docs[i], err = readReport(path); err != nil {
-			return err
-		}
+		var err error
+		docs[i], err = readReport(path)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	d := report.Diff(docs[0], docs[1])
 	if err := writeDifference(d, *path, env); err != nil {
@@ -43,7 +49,11 @@ func readReport(path string) (*report.Document, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return report.ReadJSON(f)
+	d, err := report.ReadJSON(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, nil
 }
 
 func writeDifference(d *report.Difference, path string, env cli.Environment) error {

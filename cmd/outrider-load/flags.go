@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,17 +43,30 @@ type loadFlags struct {
 	watch       words
 }
 
-func (l *loadFlags) register(fs *flag.FlagSet) {
-	fs.StringVar(&l.rate, "rate", "1000", "requests per `second`: 1000, 100..2000@30s or 100@10s,500@10s; \"max\" for a closed loop")
+// The rates without --rate. Inspecting a small request takes most of a millisecond of
+// one processor, so the mesh of this machine is not asked for a thousand a second.
+const (
+	defaultRate     = "1000"
+	defaultSelfRate = "500"
+)
+
+// registerShared registers those that say how the load reaches a target of the
+// user's, and what works for it.
+func (l *loadFlags) registerShared(fs *flag.FlagSet) {
+	fs.IntVar(&l.streams, "streams", 1, "how many of them share a connection, over HTTP/2, gRPC and HTTP/3")
+	fs.Var(&l.watch, "watch", "processes whose cost is read, as `NAME`=pid:NUMBER or NAME=cgroup:PATH; may be repeated")
+}
+
+func (l *loadFlags) register(fs *flag.FlagSet, rate string) {
+	l.streams = 1
+	fs.StringVar(&l.rate, "rate", rate, "requests per `second`: 1000, 100..2000@30s or 100@10s,500@10s; \"max\" for a closed loop")
 	fs.BoolVar(&l.poisson, "poisson", false, "let requests arrive at random, as from many independent callers, instead of evenly")
 	fs.IntVar(&l.connections, "connections", budget.DefaultConnections, "how many requests may be under way")
-	fs.IntVar(&l.streams, "streams", 1, "how many of them share a connection, over HTTP/2, gRPC and HTTP/3")
 	fs.IntVar(&l.rounds, "rounds", budget.DefaultRounds, "how often each target has its turn")
 	fs.DurationVar(&l.warmup, "warmup", budget.DefaultWarmup, "unmeasured beginning of each turn")
 	fs.DurationVar(&l.block, "block", budget.DefaultBlock, "measured rest of each turn")
 	fs.Uint64Var(&l.seed, "seed", 0, "seed of order and random arrivals (default: random)")
 	fs.StringVar(&l.budget, "budget", "", "what it may cost, as p99=+500us,p50=+150us,p99.9=20ms,errors=0.1%,cpu=60us,rss=20MiB")
-	fs.Var(&l.watch, "watch", "processes whose cost is read, as `NAME`=pid:NUMBER or NAME=cgroup:PATH; may be repeated")
 }
 
 // plan is what the flags ask for, without targets.
@@ -72,15 +85,18 @@ func (l *loadFlags) plan() (p compare.Plan, b budget.Budget, err error) {
 		errs = append(errs, err)
 	}
 	for _, n := range []struct {
-		flag string
-		n    int
-	}{{"connections", l.connections}, {"streams", l.streams}, {"rounds", l.rounds}} {
-		if n.n < 1 {
-			errs = append(errs, fmt.Errorf("--%s is %d, want at least 1", n.flag, n.n))
+		flag    string
+		n, most int
+	}{{"connections", l.connections, budget.MaxConnections}, {"streams", l.streams, budget.MaxStreams}, {"rounds", l.rounds, budget.MaxRounds}} {
+		if n.n < 1 || n.n > n.most {
+			errs = append(errs, fmt.Errorf("--%s is %d, want 1 to %d", n.flag, n.n, n.most))
 		}
 	}
-	if l.block <= 0 || l.warmup < 0 {
-		errs = append(errs, errors.New("--block must be above zero and --warmup not below"))
+	if l.block <= 0 || l.block > budget.MaxBlock {
+		errs = append(errs, fmt.Errorf("--block is %s, want more than nothing and at most %s", l.block, budget.MaxBlock))
+	}
+	if l.warmup < 0 || l.warmup > budget.MaxBlock {
+		errs = append(errs, fmt.Errorf("--warmup is %s, want 0s to %s", l.warmup, budget.MaxBlock))
 	}
 	if p.Seed == 0 {
 		p.Seed = rand.Uint64() //nolint:gosec // chance, not secrecy
@@ -93,6 +109,12 @@ func (l *loadFlags) groups() ([]watch.Group, error) {
 	var errs []error
 	for _, text := range l.watch {
 		g, err := watch.ParseGroup(text)
+		if err != nil {
+			err = fmt.Errorf("--%w", err)
+		}
+		if slices.ContainsFunc(groups, func(other watch.Group) bool { return other.Name == g.Name && err == nil }) {
+			err = fmt.Errorf("--watch: the name %q stands there twice", g.Name)
+		}
 		groups, errs = append(groups, g), append(errs, err)
 	}
 	return groups, errors.Join(errs...)
@@ -122,27 +144,41 @@ func (r *requestFlags) register(fs *flag.FlagSet, getenv func(string) string) {
 // maxBody bounds --body-file, in bytes.
 const maxBody = 16 << 20
 
-// options are those of a target, without its URL. done is to be called in the end
-// if there is no error.
-func (r *requestFlags) options(ctx context.Context, streams int) (o target.Options, done func() error, err error) {
-	o = target.Options{
+// options are those of a target, without its URL and TLS.
+func (r *requestFlags) options(streams int) (target.Options, error) {
+	o := target.Options{
 		Protocol: target.Protocol(r.protocol), Method: r.method, Host: r.host, Body: []byte(r.body),
 		Status: r.status, Timeout: r.timeout, Streams: streams,
 	}
-	for _, line := range r.headers {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok {
-			return o, nil, fmt.Errorf("--header %q: write \"Name: value\"", line)
-		}
-		o.Header = append(o.Header, target.Field{Name: name, Value: strings.TrimSpace(value)})
+	var err error
+	o.Header, err = fields(r.headers)
+	errs := []error{err}
+	if r.timeout <= 0 {
+		errs = append(errs, fmt.Errorf("--timeout is %s, want more than nothing", r.timeout))
+	}
+	if r.bodyFile != "" && r.body != "" {
+		errs = append(errs, errors.New("--body and --body-file: give one of them"))
 	}
 	if r.bodyFile != "" {
 		if o.Body, err = readFile(r.bodyFile); err != nil {
-			return o, nil, err
+			errs = append(errs, fmt.Errorf("--body-file: %w", err))
 		}
 	}
-	o.TLS, done, err = r.open(ctx)
-	return o, done, err
+	return o, errors.Join(append(errs, r.check())...)
+}
+
+// fields are those of --header.
+func fields(lines []string) (all []target.Field, _ error) {
+	var errs []error
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			errs = append(errs, fmt.Errorf("--header %q: write \"Name: value\"", line))
+			continue
+		}
+		all = append(all, target.Field{Name: name, Value: strings.TrimSpace(value)})
+	}
+	return all, errors.Join(errs...)
 }
 
 func readFile(path string) ([]byte, error) {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/loadtest/budget"
@@ -16,13 +19,23 @@ import (
 	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
 
+// gating is what "outrider-load gate" was asked for.
+type gating struct {
+	file     *budget.File
+	seed     uint64
+	identity identityFlags
+	env      cli.Environment
+}
+
 // gate is "outrider-load gate".
 func gate(ctx context.Context, args []string, env cli.Environment) error {
 	fs := program().Flags("gate")
+	g := gating{env: env}
 	var o outputFlags
 	o.register(fs)
-	seed := fs.Uint64("seed", 0, "seed of order and random arrivals (default: random)")
+	fs.Uint64Var(&g.seed, "seed", 0, "seed of order and random arrivals (default: random)")
 	check := fs.Bool("check", false, "only check the file")
+	g.identity.register(fs, env.Getenv)
 	rest, err := program().Parse(fs, args, 1, env)
 	if err != nil {
 		return err
@@ -30,50 +43,83 @@ func gate(ctx context.Context, args []string, env cli.Environment) error {
 	if len(rest) != 1 {
 		return errors.New("gate: name a budget file")
 	}
-	file, err := budget.Load(rest[0])
-	if err != nil {
+	g.file, err = budget.Load(rest[0])
+	if err := errors.Join(err, o.check(), g.identity.check()); err != nil {
 		return err
 	}
 	if *check {
-		fmt.Fprintf(env.Stdout, "%s: %d scenarios\n", file.Metadata.Name, len(file.Spec.Scenarios))
+		fmt.Fprintf(env.Stdout, "%s: %d scenarios\n", g.file.Metadata.Name, len(g.file.Spec.Scenarios))
 		return nil
 	}
-	if *seed == 0 {
-		*seed = rand.Uint64() //nolint:gosec // chance, not secrecy
+	if g.seed == 0 {
+		g.seed = rand.Uint64() //nolint:gosec // chance, not secrecy
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	d := document(append([]string{fs.Name()}, args...))
-	scenarios, err := runScenarios(ctx, file, *seed, env)
+	scenarios, err := g.run(ctx)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	return publish(d, scenarios, true, o, env)
+	return publish(d, scenarios, o, env)
 }
 
-// runScenarios measures every scenario, on the file's targets or on a mesh of its
-// own.
-func runScenarios(ctx context.Context, file *budget.File, seed uint64, env cli.Environment) (_ []report.Scenario, err error) {
-	subjects := subjectsOf(file.Spec.Targets)
-	if len(file.Spec.Targets) == 0 {
-		m, err := startSelf(ctx, inspects(file), env)
+// run measures every scenario, on the file's targets or on a mesh of its own.
+func (g *gating) run(ctx context.Context) (_ []report.Scenario, err error) {
+	config, done, err := g.identity.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	of, closer, err := g.subjects(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	// All of them before the first is run: a mistake in the last must not wait.
+	plans := make([]compare.Plan, len(g.file.Spec.Scenarios))
+	errs := make([]error, len(plans))
+	for i := range plans {
+		if plans[i], errs[i] = g.plan(&g.file.Spec.Scenarios[i], of); errs[i] != nil {
+			errs[i] = fmt.Errorf("scenario %s: %w", g.file.Spec.Scenarios[i].Name, errs[i])
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	p := newProgress(g.env.Stderr)
+	defer p.end()
+	var all []report.Scenario
+	for i, s := range g.file.Spec.Scenarios {
+		bounds, err := s.Bounds()
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, m.Close()) }()
-		subjects = subjectsIn(m)
-	}
-	p := newProgress(env.Stderr)
-	defer p.end()
-	var all []report.Scenario
-	for _, s := range file.Spec.Scenarios {
-		r, err := runScenario(ctx, &s, subjects, seed, p)
+		r, err := measure(ctx, s.Name, plans[i], bounds, p)
 		if err != nil {
 			return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
 		}
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// subjects are what the file's names stand for: its targets, or the ways through a
+// mesh that is started here, which closer ends.
+func (g *gating) subjects(ctx context.Context, config *tls.Config) (_ subjects, closer func() error, err error) {
+	targets := g.file.Spec.Targets
+	encrypted := slices.ContainsFunc(slices.Collect(maps.Values(targets)), func(t budget.TargetSpec) bool { return encrypts(t.URL) })
+	switch {
+	case config != nil && !encrypted:
+		return nil, nil, errPlaintext
+	case len(targets) > 0:
+		return subjectsOf(targets, config), func() error { return nil }, nil
+	}
+	m, err := startSelf(ctx, inspects(g.file), g.env)
+	if err != nil {
+		return nil, nil, err
+	}
+	return subjectsIn(m), m.Close, nil
 }
 
 // inspects tells whether a scenario needs the sidecar that inspects.
@@ -89,10 +135,14 @@ func inspects(file *budget.File) bool {
 // subjects makes the subject of a scenario out of a target's name.
 type subjects func(name string, s *budget.Scenario) (compare.Subject, error)
 
-func subjectsOf(targets map[string]budget.TargetSpec) subjects {
+func subjectsOf(targets map[string]budget.TargetSpec, config *tls.Config) subjects {
 	return func(name string, s *budget.Scenario) (compare.Subject, error) {
 		spec := targets[name]
-		t, err := target.New(s.Options(spec.URL))
+		o := s.Options(spec.URL)
+		if encrypts(spec.URL) {
+			o.TLS = config
+		}
+		t, err := target.New(o)
 		subject := compare.Subject{Name: name, Target: t}
 		for _, text := range spec.Watch {
 			g, watchErr := watch.ParseGroup(text)
@@ -105,34 +155,25 @@ func subjectsOf(targets map[string]budget.TargetSpec) subjects {
 
 func subjectsIn(m *self.Mesh) subjects {
 	return func(name string, s *budget.Scenario) (compare.Subject, error) {
-		if s.Protocol != target.HTTP1 {
-			return compare.Subject{}, fmt.Errorf("the mesh that is started here carries %s; name targets for %s", target.HTTP1, s.Protocol)
-		}
 		return selfSubject(m, name, s.Options(""), s.Path)
 	}
 }
 
-func runScenario(ctx context.Context, s *budget.Scenario, of subjects, seed uint64, p *progress) (report.Scenario, error) {
-	plan := compare.Plan{
+// plan is a scenario's, with its targets.
+func (g *gating) plan(s *budget.Scenario, of subjects) (compare.Plan, error) {
+	p := compare.Plan{
 		Poisson: s.Arrivals == budget.Poisson, Callers: s.Connections, Rounds: s.Rounds,
-		Warmup: s.Warmup, Block: s.Block, Seed: seed,
+		Warmup: s.Warmup, Block: s.Block, Seed: g.seed,
 	}
+	var errs []error
 	if s.Rate != "" {
 		var err error
-		if plan.Rate, err = pace.Parse(s.Rate); err != nil {
-			return report.Scenario{}, err
-		}
+		p.Rate, err = pace.Parse(s.Rate)
+		errs = append(errs, err)
 	}
 	for _, name := range []string{s.Base, s.Test} {
 		subject, err := of(name, s)
-		if err != nil {
-			return report.Scenario{}, err
-		}
-		plan.Targets = append(plan.Targets, subject)
+		errs, p.Targets = append(errs, err), append(p.Targets, subject)
 	}
-	bounds, err := s.Bounds()
-	if err != nil {
-		return report.Scenario{}, err
-	}
-	return measure(ctx, s.Name, plan, bounds, p)
+	return p, errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"flag"
 
 	"github.com/outrider-mesh/outrider/loadtest/target"
@@ -22,6 +23,35 @@ func (i *identityFlags) register(fs *flag.FlagSet, getenv func(string) string) {
 	fs.StringVar(&i.identity.Key, "key", "", "PEM `file` of its key")
 	fs.StringVar(&i.identity.Bundle, "bundle", "", "PEM `file` of the trust domain's roots")
 	fs.Var(&i.servers, "spiffe-server", "SPIFFE `ID` that the server must prove; turns mutual TLS on; may be repeated")
+}
+
+// check names what would otherwise be left aside without a word. A socket may come
+// from the environment, and then asks for nothing.
+func (i *identityFlags) check() error {
+	var errs []error
+	files := i.identity.SVID != "" || i.identity.Key != "" || i.identity.Bundle != ""
+	if files && len(i.servers) == 0 {
+		errs = append(errs, errors.New("--svid, --key and --bundle: name the server that is expected with --spiffe-server"))
+	}
+	if files && (i.identity.SVID == "" || i.identity.Key == "" || i.identity.Bundle == "") {
+		errs = append(errs, errors.New("--svid, --key and --bundle: each takes the other two"))
+	}
+	if i.roots != "" && len(i.servers) > 0 {
+		errs = append(errs, errors.New("--roots and --spiffe-server: give one of them; a SPIFFE server is verified by its trust domain's bundle"))
+	}
+	if len(i.servers) > 0 && !files && i.identity.Socket == "" {
+		errs = append(errs, errors.New("--spiffe-server: an identity is missing; give --spiffe-socket, or --svid, --key and --bundle"))
+	}
+	return errors.Join(errs...)
+}
+
+// placeholder is the configuration before its identity is there; nil if none is
+// asked for.
+func (i *identityFlags) placeholder() *tls.Config {
+	if len(i.servers) == 0 && i.roots == "" {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12}
 }
 
 // open makes the client's configuration; nil: the system's roots. done ends the

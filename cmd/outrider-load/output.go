@@ -6,8 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/outrider-mesh/outrider/internal/buildinfo"
@@ -23,6 +23,27 @@ func (o *outputFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&o.json, "json", "", "`file` to write everything to, for programs and for \"outrider-load diff\"; - is standard output, and the table then goes to standard error")
 	fs.StringVar(&o.html, "html", "", "`file` to write a page with plots to, which needs nothing but a browser")
 	fs.StringVar(&o.prometheus, "prometheus", "", "`file` to write the result to as Prometheus text")
+}
+
+// check tells before anything is measured what could not be written after it.
+func (o *outputFlags) check() error {
+	var errs []error
+	seen := map[string]string{}
+	for _, f := range []struct{ flag, path string }{{"json", o.json}, {"html", o.html}, {"prometheus", o.prometheus}} {
+		other, twice := seen[f.path]
+		switch {
+		case f.path == "" || f.path == "-" && f.flag == "json":
+			continue
+		case f.path == "-":
+			errs = append(errs, fmt.Errorf("--%s -: only --json goes to standard output; name a file", f.flag))
+		case twice:
+			errs = append(errs, fmt.Errorf("--%s and --%s: both name %s", other, f.flag, f.path))
+		default:
+			errs = append(errs, writable(f.path))
+		}
+		seen[f.path] = f.flag
+	}
+	return errors.Join(errs...)
 }
 
 // write prints the table and writes the files, all that can be written.
@@ -44,36 +65,41 @@ func (o *outputFlags) write(d *report.Document, env cli.Environment) error {
 	return errors.Join(errs...)
 }
 
-// writeFile writes a file as a whole or not at all.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".outrider-load-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	const mode = 0o644 // as any other file that is not secret; CreateTemp is stricter
-	if err := errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
-}
-
 // document is a report without its scenarios.
 func document(command []string) *report.Document {
 	return &report.Document{
-		Schema: report.Schema, Tool: "outrider-load " + buildinfo.Version().String(), Command: command,
+		Schema: report.Schema, Tool: "outrider-load " + buildinfo.Version().String(), Command: discreet(command),
 		Date: time.Now().UTC().Truncate(time.Second), Machine: watch.DescribeMachine(),
 	}
+}
+
+// discreet leaves the values of header fields out of a command line: a report is
+// kept and handed on, and a field is where credentials stand.
+func discreet(command []string) []string {
+	shown := slices.Clone(command)
+	for i, word := range shown {
+		flag, value, joined := strings.Cut(word, "=")
+		if flag != "-header" && flag != "--header" {
+			continue
+		}
+		if joined {
+			shown[i] = flag + "=" + fieldName(value)
+		} else if i+1 < len(shown) {
+			shown[i+1] = fieldName(shown[i+1])
+		}
+	}
+	return shown
+}
+
+func fieldName(line string) string {
+	name, _, _ := strings.Cut(line, ":")
+	return name + ": …"
 }
 
 // interrupted turns the end of a run by a signal into an error that says so.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		return fmt.Errorf("interrupted, so there is no report: %w", context.Cause(ctx))
 	}
 	return err
 }

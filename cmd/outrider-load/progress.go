@@ -32,7 +32,11 @@ func (p *progress) show(s compare.Progress) {
 		}
 		return
 	}
-	fmt.Fprintf(p.w, "\r\x1b[K%s: turn %d of %d, %s left, %s", p.scenario, s.Done+1, s.All, s.Left.Round(time.Second), s.Target)
+	// A line that is longer than the terminal is cut there, not wrapped (DECAWM):
+	// only one line can be rewritten.
+	fmt.Fprint(p.w, "\r\x1b[K\x1b[?7l")
+	defer fmt.Fprint(p.w, "\x1b[?7h")
+	fmt.Fprintf(p.w, "%s: turn %d of %d, %s left, %s", p.scenario, s.Done+1, s.All, s.Left.Round(time.Second), s.Target)
 	if r := s.Result; r != nil {
 		fmt.Fprintf(p.w, ": %d requests, %d failed, p50 %s, p99 %s", r.Succeeded(), r.Failed(),
 			short(r.Latency.Quantile(0.5)), short(r.Latency.Quantile(0.99)))

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/loadtest/attack"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const dir, least = "testdata/script", 5
+	const dir, least = "testdata/script", 17
 	sessions, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +45,8 @@ func TestScripts(t *testing.T) {
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "waf": startWAF, "samples": samples, "nobody": nobody, "steady": steady,
+			"target": startTarget, "process": new(processes).process, "interrupt": interrupt, "orphans": orphans,
+			"shorttmp": shortTemp, "measured": measured, "fill": fill,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -168,6 +171,36 @@ func TestFilesAreWrittenWholeOrNotAtAll(t *testing.T) {
 	}
 	if err := writeFile(filepath.Join(dir, "no", "x"), func(io.Writer) error { return nil }); err == nil {
 		t.Error("a file in a directory that is not there was written")
+	}
+}
+
+// What is there and no plain file is written to; it is not made a plain file, which
+// of /dev/null would be the end of the machine.
+func TestAPipeIsWrittenToAndStaysAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writable(path); err != nil { // and it waits for no reader
+		t.Error(err)
+	}
+	read := make(chan string, 1)
+	go func() {
+		text, err := os.ReadFile(path)
+		read <- fmt.Sprint(string(text), err)
+	}()
+	write := func(w io.Writer) error {
+		_, err := io.WriteString(w, "whole")
+		return err
+	}
+	if err := writeFile(path, write); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		t.Fatalf("%v, %v", info, err) // and nobody writes to the reader
+	}
+	if got := <-read; got != "whole<nil>" {
+		t.Errorf("%q", got)
 	}
 }
 

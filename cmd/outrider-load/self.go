@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/loadtest/budget"
@@ -18,16 +20,20 @@ func measureSelf(ctx context.Context, args []string, env cli.Environment) (err e
 	fs := program().Flags("self")
 	var l loadFlags
 	var o outputFlags
-	l.register(fs)
+	l.register(fs, defaultSelfRate)
 	o.register(fs)
 	method := fs.String("method", "", "method (default: GET, or POST with a body)")
 	path := fs.String("path", "/1024", "`path` to ask for; /N is answered with N bytes")
-	body := fs.String("body", "", "text of each request's body")
+	body := fs.String("body", "", "text of each request's body; say with --header what it is, or inspection refuses it")
+	var headers words
+	fs.Var(&headers, "header", "header field, as \"`Name`: value\"; may be repeated")
 	if _, err := program().Parse(fs, args, 0, env); err != nil {
 		return err
 	}
+	header, headerErr := fields(headers)
+	request := target.Options{Method: *method, Header: header, Body: []byte(*body)}
 	plan, bounds, err := l.plan()
-	if err != nil {
+	if err := distinct(err, headerErr, o.check(), checkSelf(request, *path)); err != nil {
 		return err
 	}
 	ctx, stop := untilSignal(ctx)
@@ -40,7 +46,7 @@ func measureSelf(ctx context.Context, args []string, env cli.Environment) (err e
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	for _, name := range []string{budget.Direct, budget.Mesh, budget.Inspected} {
-		s, err := selfSubject(m, name, target.Options{Method: *method, Body: []byte(*body)}, *path)
+		s, err := selfSubject(m, name, request, *path)
 		if err != nil {
 			return err
 		}
@@ -52,7 +58,17 @@ func measureSelf(ctx context.Context, args []string, env cli.Environment) (err e
 		return interrupted(ctx, err)
 	}
 	p.end()
-	return publish(d, []report.Scenario{s}, l.budget != "", o, env)
+	return publish(d, []report.Scenario{s}, o, env)
+}
+
+// checkSelf names what is wrong with a request before a mesh is started for it.
+func checkSelf(request target.Options, path string) error {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Errorf("--path %q does not begin with a slash", path)
+	}
+	request.URL = "http://localhost" + path
+	_, err := target.New(request)
+	return err
 }
 
 // startSelf starts the mesh of this machine.

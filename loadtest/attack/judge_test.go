@@ -101,7 +101,7 @@ func TestEveryReasonOfTheSidecarIsJudged(t *testing.T) {
 	}
 	judged := 0
 	for _, r := range flow.Reasons() {
-		a, ok := enforce.AnswerTo(r, "id")
+		a, ok := enforce.AnswerTo(flow.Refusal{Reason: r}, "id")
 		if !ok {
 			continue
 		}

@@ -40,6 +40,8 @@ func Worst(verdicts ...Verdict) Verdict {
 
 // A Budget is what one load may cost. The zero Budget asks for nothing.
 type Budget struct {
+	// Asked tells whether there is any bound; failures are not judged without.
+	Asked bool
 	// Latency bounds percentiles.
 	Latency []Latency
 	// Failures is the share of requests that may fail, 0 to 1.
@@ -115,6 +117,7 @@ func Parse(text string) (Budget, error) {
 
 // Set takes over one bound.
 func (b *Budget) Set(name, value string) (err error) {
+	b.Asked = true
 	switch {
 	case name == "errors":
 		b.Failures, err = parseShare(value)

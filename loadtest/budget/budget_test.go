@@ -13,6 +13,7 @@ import (
 func TestParse(t *testing.T) {
 	got, err := Parse("p99=+500us, p50=+150us,p99.9=20ms,errors=0.1%,cpu=60us,rss=20MiB")
 	want := Budget{
+		Asked: true,
 		Latency: []Latency{
 			{"p99", 0.99, true, 500 * time.Microsecond},
 			{"p50", 0.5, true, 150 * time.Microsecond},

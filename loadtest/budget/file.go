@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/outrider-mesh/outrider/loadtest/pace"
 	"github.com/outrider-mesh/outrider/loadtest/target"
 	"github.com/outrider-mesh/outrider/proxy/config/strict"
 )
@@ -172,93 +170,6 @@ func ParseFile(name string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// checker collects what is wrong with a file.
-type checker struct {
-	doc      *strict.Document
-	problems []strict.Problem
-}
-
-// bad reports a problem, unless decoding has already had one with that field.
-func (c *checker) bad(field, message, remedy string) {
-	for _, p := range c.problems {
-		if p.Field == field || p.Field != "" && strings.HasPrefix(field, p.Field+".") {
-			return
-		}
-	}
-	c.problems = append(c.problems, c.doc.Problem(field, message, remedy))
-}
-
-// note reports an error of a parser, or each of several that were joined.
-func (c *checker) note(field string, err error) {
-	for i, e := range apart(err) {
-		if i == 0 {
-			c.bad(field, e.Error(), "")
-			continue
-		}
-		c.problems = append(c.problems, c.doc.Problem(field, e.Error(), ""))
-	}
-}
-
-// apart undoes errors.Join.
-func apart(err error) []error {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, e := range joined.Unwrap() {
-		all = append(all, apart(e)...)
-	}
-	return all
-}
-
-func (c *checker) file(f *File) {
-	if f.APIVersion != APIVersion {
-		c.bad("apiVersion", fmt.Sprintf("%q is not understood", f.APIVersion), "write "+APIVersion)
-	}
-	if f.Kind != Kind {
-		c.bad("kind", fmt.Sprintf("%q is no budget file", f.Kind), "write "+Kind)
-	}
-	if f.Metadata.Name == "" {
-		c.bad("metadata.name", "is missing or empty", "name the file")
-	}
-	for _, name := range slices.Sorted(maps.Keys(f.Spec.Targets)) {
-		c.target(strict.Key("spec.targets", name), name, f.Spec.Targets[name])
-	}
-	if len(f.Spec.Scenarios) == 0 {
-		c.bad("spec.scenarios", "is missing or empty", "describe at least one load")
-	}
-	seen := map[string]int{}
-	for i := range f.Spec.Scenarios {
-		s := &f.Spec.Scenarios[i]
-		at := fmt.Sprintf("spec.scenarios[%d]", i)
-		if first, again := seen[s.Name]; again && s.Name != "" {
-			c.bad(at+".name", fmt.Sprintf("%q is the name of spec.scenarios[%d] too", s.Name, first), "name them apart")
-		}
-		seen[s.Name] = i
-		s.setDefaults()
-		c.scenario(at, s, f.Spec.Targets)
-	}
-}
-
-func (c *checker) target(at, name string, t TargetSpec) {
-	if name == "" {
-		c.bad(at, "a target has no name", "name it")
-	}
-	u, err := url.Parse(t.URL)
-	switch {
-	case t.URL == "":
-		c.bad(at+".url", "is missing or empty", "write http://HOST:PORT")
-	case err != nil:
-		c.note(at+".url", err)
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "":
-		c.bad(at+".url", fmt.Sprintf("%q has a path", t.URL), "leave it to the scenarios' path")
-	}
-}
-
 func (s *Scenario) setDefaults() {
 	fill(&s.Base, Direct)
 	switch {
@@ -282,93 +193,6 @@ func fill[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value
-	}
-}
-
-func (c *checker) scenario(at string, s *Scenario, targets map[string]TargetSpec) {
-	if s.Name == "" {
-		c.bad(at+".name", "is missing or empty", "name the load")
-	}
-	if s.Inspection && s.Test != Inspected {
-		c.bad(at+".inspection", fmt.Sprintf("says inspected, but test says %q", s.Test), "remove one of them")
-	}
-	known := []string{Direct, Mesh, Inspected}
-	if len(targets) > 0 {
-		known = slices.DeleteFunc(slices.Sorted(maps.Keys(targets)), func(name string) bool { return name == "" })
-	}
-	for field, name := range map[string]string{"base": s.Base, "test": s.Test} {
-		if !slices.Contains(known, name) {
-			c.bad(at+"."+field, fmt.Sprintf("%q is none of the targets", name), "name one of "+strings.Join(known, ", "))
-		}
-	}
-	if s.Base == s.Test {
-		c.bad(at+".test", "is the base too", "name another target")
-	}
-	if s.Body != "" && s.BodyBytes != 0 {
-		c.bad(at+".bodyBytes", "stands beside body", "remove one of them")
-	}
-	for _, count := range []struct {
-		field   string
-		n, most int
-	}{
-		{"bodyBytes", s.BodyBytes, maxBody},
-		{"connections", s.Connections, 4096},
-		{"streams", s.Streams, 1000},
-		{"rounds", s.Rounds, 1000},
-		{"status", s.Status, 599},
-	} {
-		if count.n < 0 || count.n > count.most {
-			c.bad(at+"."+count.field, fmt.Sprintf("%d is not between 0 and %d", count.n, count.most), "remove it for the default")
-		}
-	}
-	for field, d := range map[string]time.Duration{"warmup": s.Warmup, "block": s.Block} {
-		if d < 0 || d > maxBlock {
-			c.bad(at+"."+field, fmt.Sprintf("%s is not between 0 and %s", d, maxBlock), "remove it for the default")
-		}
-	}
-	if s.Rate != "" {
-		_, err := pace.Parse(s.Rate)
-		c.note(at+".rate", err)
-	}
-	c.request(at, s)
-	c.budget(at, s)
-}
-
-// request lets package target judge the request.
-func (c *checker) request(at string, s *Scenario) {
-	scheme := "http"
-	switch s.Protocol {
-	case target.TCP:
-		scheme = "tcp"
-	case target.HTTP3:
-		scheme = "https"
-	case target.HTTP1, target.HTTP2, target.GRPC:
-	default:
-		c.bad(at+".protocol", fmt.Sprintf("%q is not known", s.Protocol), fmt.Sprintf("write one of %v", target.Protocols()))
-		return
-	}
-	if s.Protocol != target.TCP && !strings.HasPrefix(s.Path, "/") {
-		c.bad(at+".path", fmt.Sprintf("%q does not begin with a slash", s.Path), "write /"+s.Path)
-		return
-	}
-	_, err := target.New(s.Options(scheme + "://localhost:1"))
-	c.note(at, err)
-}
-
-// The largest body in bytes, and the longest block, that make sense; more is a slip
-// of the pen.
-const (
-	maxBody  = 1 << 20
-	maxBlock = time.Hour
-)
-
-func (c *checker) budget(at string, s *Scenario) {
-	if len(s.Budget) == 0 {
-		c.bad(at+".budget", "is missing or empty", "write p99: +500us")
-	}
-	var b Budget
-	for _, name := range slices.Sorted(maps.Keys(s.Budget)) {
-		c.note(strict.Key(at+".budget", name), b.Set(name, s.Budget[name]))
 	}
 }
 

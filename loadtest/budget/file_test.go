@@ -20,6 +20,7 @@ const head = "apiVersion: outrider.dev/v1alpha1\nkind: LoadBudget\nmetadata: {na
 
 func TestASmallFileGetsItsDefaults(t *testing.T) {
 	f, err := ParseFile("budget.yaml", []byte(head+`
+  targets: {direct: {url: http://a}, mesh: {url: http://b}, inspected: {url: http://c}}
   scenarios:
   - {name: get, budget: {p99: +500us}}
   - name: charge
@@ -84,7 +85,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 	if !ok {
 		t.Fatalf("%v", err)
 	}
-	const least = 30
+	const least = 48
 	if len(invalid.Problems) < least {
 		t.Errorf("%d problems, want %d", len(invalid.Problems), least)
 	}
@@ -110,6 +111,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		"two documents":  {head + "  scenarios: []\n---\n" + head, "2 documents"},
 		"no YAML":        {"{{{", "budget.yaml:1"},
 		"no UTF-8":       {"\xff", "not UTF-8"},
+		"no mesh for it": {head + "  scenarios: [{name: a, protocol: tcp, body: x, budget: {p99: 1ms}}]\n", "carries http1, not tcp; name targets"},
 		"another kind":   {strings.Replace(head, "LoadBudget", "Sidecar", 1), "write LoadBudget"},
 		"another number": {strings.Replace(head, "v1alpha1", "v9", 1), "write outrider.dev/v1alpha1"},
 	} {

@@ -125,7 +125,7 @@ func (r *runner) block(ctx context.Context, i int) error {
 	for _, g := range m.Subject.Watch {
 		memory, err := g.Memory()
 		if err != nil {
-			return err
+			return fmt.Errorf("watch %q: %w", g.Name, err)
 		}
 		m.RSS[g.Name] = max(m.RSS[g.Name], memory.RSS)
 	}

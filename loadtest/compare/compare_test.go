@@ -2,12 +2,16 @@ package compare
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/outrider-mesh/outrider/loadtest/app"
@@ -33,6 +37,7 @@ type made struct {
 	late   time.Duration
 	unsent int64
 	cpu    time.Duration // per request
+	silent bool          // no request succeeds in the first round
 }
 
 const perRound = 400
@@ -45,14 +50,18 @@ func (m made) measured(t *testing.T, seed uint64) *Measured {
 		all.Subject.Watch = []watch.Group{{Name: "proxy"}}
 		all.RSS["proxy"] = 10 << 20
 	}
-	for range m.rounds {
+	for i := range m.rounds {
 		r := &load.Result{
 			Latency: hist.New(), Service: hist.New(), Late: hist.New(), Failures: map[target.Kind]int64{},
 			Due: perRound, Unsent: m.unsent,
 			Spent: watch.Spent{Groups: map[string]watch.CPU{"proxy": {Total: m.cpu * perRound}}},
 		}
 		around := float64(m.median) * (1 + m.wobble*rnd.NormFloat64())
-		for range perRound {
+		answers := perRound
+		if m.silent && i == 0 {
+			answers = 0
+		}
+		for range answers {
 			d := time.Duration(around * (1 + 0.2*rnd.Float64()))
 			r.Latency.Record(d)
 			r.Service.Record(d)
@@ -106,6 +115,14 @@ func TestVerdicts(t *testing.T) {
 		{"failures within the allowance", base, with(test, func(m *made) { m.failed = 1 }), "p50=+500us,errors=1%", budget.Holds},
 		{"a generator that is late itself", base, with(test, func(m *made) { m.late = 5 * ms }), "p50=+500us", budget.Undecided},
 		{"the same at the base", with(base, func(m *made) { m.late = 5 * ms }), test, "p50=+500us", budget.Undecided},
+		{"an excess that its being late does not explain", base, with(test, func(m *made) { m.late = 5 * ms; m.median = 20 * ms }), "p50=+500us", budget.Exceeded},
+		{"one that it may explain", base, with(test, func(m *made) { m.late = 5 * ms; m.median = 6 * ms }), "p50=+500us", budget.Undecided},
+		{"the same of the target itself", base, with(test, func(m *made) { m.late = 5 * ms; m.median = 6 * ms }), "p50=2ms", budget.Undecided},
+		{"an excess although the base was late", with(base, func(m *made) { m.late = 5 * ms }), with(test, func(m *made) { m.median = 20 * ms }), "p50=+500us", budget.Exceeded},
+		{"nothing was answered, and nothing had to be", base, with(test, func(m *made) { m.failed = perRound; m.silent = true }), "p50=+500us,errors=100%", budget.Undecided},
+		{"an excess in spite of a round without an answer", base, with(test, func(m *made) { m.failed = perRound; m.silent = true; m.median = 20 * ms }), "p50=+500us,errors=100%", budget.Exceeded},
+		{"the base did not answer, and all holds even so", with(base, func(m *made) { m.failed = perRound; m.silent = true }), test, "p50=+500us,errors=100%", budget.Holds},
+		{"the base did not answer, which may explain an excess", with(base, func(m *made) { m.failed = perRound; m.silent = true }), test, "p50=+100us,errors=100%", budget.Undecided},
 		{"requests that could not be sent", base, with(test, func(m *made) { m.unsent = 100 }), "p50=+500us", budget.Exceeded},
 		{"requests that could not be sent to the base either", with(base, func(m *made) { m.unsent = 100 }), with(test, func(m *made) { m.unsent = 100 }), "p50=+500us", budget.Undecided},
 		{"processor time within", base, test, "cpu=60us", budget.Holds},
@@ -114,7 +131,7 @@ func TestVerdicts(t *testing.T) {
 		{"memory beyond", base, test, "rss=9MiB", budget.Exceeded},
 		{"processor time of nobody", base, with(test, func(m *made) { m.cpu = 0 }), "cpu=40us", budget.Undecided},
 	}
-	if len(cases) < 22 {
+	if len(cases) < 30 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for i, c := range cases {
@@ -137,6 +154,79 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A target that is alone is judged by what bounds itself, and what would bound the
+// difference to another cannot be decided.
+func TestATargetByItselfIsJudged(t *testing.T) {
+	alone := made{name: "target", median: time.Millisecond, wobble: 0.01, rounds: 20}
+	failing := alone
+	failing.failed = 1
+	few := alone
+	few.rounds = 5
+	for _, c := range []struct {
+		of     made
+		budget string
+		want   []budget.Verdict
+	}{
+		{alone, "", nil},
+		{alone, "p50=2ms", []budget.Verdict{budget.Holds}},
+		{alone, "p50=500us", []budget.Verdict{budget.Exceeded}},
+		{alone, "p50=+2ms", []budget.Verdict{budget.Undecided}},
+		{few, "p50=2ms", []budget.Verdict{budget.Undecided}},
+		{alone, "errors=0%", []budget.Verdict{budget.Holds}},
+		{failing, "errors=0%", []budget.Verdict{budget.Exceeded}},
+	} {
+		var b budget.Budget
+		if c.budget != "" {
+			var err error
+			if b, err = budget.Parse(c.budget); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := Scenario("made", Plan{Targets: []Subject{{Target: somewhere(t)}}, Rounds: 20, Block: time.Second}, []*Measured{c.of.measured(t, 1)}, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []budget.Verdict
+		for _, comparison := range s.Comparisons {
+			got = append(got, comparison.Verdict)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d rounds, %q: %v, want %v", c.of.rounds, c.budget, got, c.want)
+		}
+	}
+}
+
+func TestATargetThatAnswersNothingIsDoubted(t *testing.T) {
+	m := made{name: "mesh", rounds: 1, failed: perRound, silent: true}.measured(t, 1)
+	s, err := Scenario("made", Plan{Targets: []Subject{{Target: somewhere(t)}}, Rounds: 1, Block: time.Second}, []*Measured{m}, budget.Budget{})
+	if err != nil || len(s.Doubts) != 1 || !strings.HasSuffix(s.Doubts[0], "not one request succeeded, of those to mesh: there are no latencies") {
+		t.Errorf("%q, %v", s.Doubts, err)
+	}
+}
+
+// What several targets have in common is said once, with what is each one's.
+func TestDoubtsOfSeveralTargetsAreSaidOnce(t *testing.T) {
+	a := made{name: "a", median: time.Millisecond, rounds: 2, late: 5 * time.Millisecond, unsent: 3}
+	b := made{name: "b", median: time.Millisecond, rounds: 2, late: 7 * time.Millisecond}
+	bounds, err := budget.Parse("p50=1s,p99.9=1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Scenario("made", Plan{Targets: []Subject{{Target: somewhere(t)}}, Rounds: 2, Block: time.Second},
+		[]*Measured{a.measured(t, 1), b.measured(t, 2)}, bounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"the generator itself sent 1 % of the requests too late, by at least 5ms for a, 7ms for b: the machine is busy with something else, or the rate is more than it can produce",
+		"requests could not be sent within their block, 6 of 800 to a: the target is slower than the rate, or there are too few connections",
+		"a round has 400 requests, so its p99.9 is its slowest one: make blocks longer or the rate higher",
+	}
+	if diff := cmp.Diff(want, s.Doubts); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAFindingSaysHowMuchIsAdded(t *testing.T) {
 	base := made{name: "direct", median: time.Millisecond, wobble: 0.01, rounds: 20}
 	test := made{name: "mesh", median: 1400 * time.Microsecond, wobble: 0.01, rounds: 20}
@@ -146,7 +236,7 @@ func TestAFindingSaysHowMuchIsAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := s.Comparisons[0]
-	if c.Base != "direct" || c.Test != "mesh" || c.Verdict != budget.Holds {
+	if c.Base != "direct" || c.Test != "mesh" || c.Verdict != "" {
 		t.Errorf("%+v", c)
 	}
 	found := map[string]report.Finding{}
@@ -167,22 +257,59 @@ func TestAFindingSaysHowMuchIsAdded(t *testing.T) {
 	}
 }
 
+// serving is a target that answers.
+func serving(t *testing.T) *target.Target {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- app.New().Serve(ln) }()
+	t.Cleanup(func() { ln.Close(); <-done })
+	to, err := target.New(target.Options{URL: "http://" + ln.Addr().String() + "/10"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// What is watched ends in the middle: the run says which it was, and ends too.
+func TestAWatchedProcessThatEndsIsNamed(t *testing.T) {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	end := func() error {
+		if !ended {
+			ended = true
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		return nil
+	}
+	defer end()
+	pid := cmd.Process.Pid
+	_, err = Run(t.Context(), Plan{
+		Targets: []Subject{{Name: "mesh", Target: serving(t), Watch: []watch.Group{{Name: "sidecar", PIDs: []int{pid}}}, Between: end}},
+		Callers: 1, Rounds: 3, Block: 10 * time.Millisecond,
+	})
+	if says := fmt.Sprintf(`mesh: watch "sidecar": there is no process %d`, pid); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("%v, want %q in it", err, says)
+	}
+}
+
 func TestTargetsTakeTurnsInShuffledOrder(t *testing.T) {
 	var order []string
 	between := map[string]int{}
 	subject := func(name string) Subject {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- app.New().Serve(ln) }()
-		t.Cleanup(func() { ln.Close(); <-done })
-		to, err := target.New(target.Options{URL: "http://" + ln.Addr().String() + "/10"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return Subject{Name: name, Target: to, Between: func() error { between[name]++; return nil }}
+		return Subject{Name: name, Target: serving(t), Between: func() error { between[name]++; return nil }}
 	}
 	p := Plan{
 		Targets: []Subject{subject("a"), subject("b"), subject("c")}, Rate: pace.Constant(200), Callers: 2,

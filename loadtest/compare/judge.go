@@ -2,7 +2,9 @@ package compare
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/outrider-mesh/outrider/loadtest/budget"
@@ -10,7 +12,6 @@ import (
 	"github.com/outrider-mesh/outrider/loadtest/load"
 	"github.com/outrider-mesh/outrider/loadtest/report"
 	"github.com/outrider-mesh/outrider/loadtest/stats"
-	"github.com/outrider-mesh/outrider/loadtest/watch"
 )
 
 // always are the percentiles that are reported whether they have a budget or not.
@@ -27,18 +28,16 @@ func Scenario(name string, p Plan, measured []*Measured, b budget.Budget) (repor
 			return report.Scenario{}, err
 		}
 		s.Targets = append(s.Targets, t)
-		s.Doubts = append(s.Doubts, doubts(t)...)
 	}
+	s.Doubts = doubts(s.Targets)
 	s.Doubts = append(s.Doubts, coarse(measured, b)...)
+	if len(measured) == 1 && b.Asked {
+		s.Comparisons = append(s.Comparisons, judge(nil, measured[0], b, p.Seed))
+	}
 	for _, test := range measured[1:] {
 		s.Comparisons = append(s.Comparisons, judge(measured[0], test, b, p.Seed))
 	}
 	return s, nil
-}
-
-// Alone judges a scenario's only target by the absolute part of a budget.
-func Alone(m *Measured, b budget.Budget, seed uint64) report.Comparison {
-	return judge(nil, m, b, seed)
 }
 
 func describe(p Plan) report.Load {
@@ -72,30 +71,47 @@ func quantiles(b budget.Budget) []string {
 // failing is no longer small beside what it measures.
 const tooLate = time.Millisecond
 
-// doubts are about one target's figures.
-func doubts(t report.Target) []string {
-	var all []string
-	if late := time.Duration(t.Late.P99 * 1e3); late > tooLate {
-		all = append(all, fmt.Sprintf("%s: the generator itself sent 1 %% of the requests %s or more too late: "+
-			"the machine is busy with something else, or the rate is more than it can produce", t.Name, late.Round(10*time.Microsecond)))
+// doubts are reasons not to believe the figures. What several targets share is said
+// once.
+func doubts(targets []report.Target) []string {
+	var late, unsent, silent []string
+	for _, t := range targets {
+		if d := time.Duration(t.Late.P99 * 1e3); d > tooLate {
+			late = append(late, fmt.Sprintf("%s for %s", d.Round(10*time.Microsecond), t.Name))
+		}
+		if t.Unsent > 0 {
+			unsent = append(unsent, fmt.Sprintf("%d of %d to %s", t.Unsent, t.Due, t.Name))
+		}
+		if t.Requests == 0 {
+			silent = append(silent, t.Name)
+		}
 	}
-	if t.Unsent > 0 {
-		all = append(all, fmt.Sprintf("%s: %d of %d requests could not be sent within their block: "+
-			"the target is slower than the rate, or there are too few callers", t.Name, t.Unsent, t.Due))
+	var all []string
+	if late != nil {
+		all = append(all, "the generator itself sent 1 % of the requests too late, by at least "+strings.Join(late, ", ")+
+			": the machine is busy with something else, or the rate is more than it can produce")
+	}
+	if unsent != nil {
+		all = append(all, "requests could not be sent within their block, "+strings.Join(unsent, ", ")+
+			": the target is slower than the rate, or there are too few connections")
+	}
+	if silent != nil {
+		all = append(all, "not one request succeeded, of those to "+strings.Join(silent, ", ")+": there are no latencies")
 	}
 	return all
 }
 
 // coarse names the budgets of percentiles that a round has too few requests for.
 func coarse(measured []*Measured, b budget.Budget) []string {
+	fewest := int64(math.MaxInt64)
+	for _, m := range measured {
+		fewest = min(fewest, m.sum((*load.Result).Succeeded)/int64(max(len(m.Rounds), 1)))
+	}
 	var all []string
 	for _, l := range b.Latency {
-		for _, m := range measured {
-			n := m.sum((*load.Result).Succeeded) / int64(max(len(m.Rounds), 1))
-			if float64(n)*(1-l.Quantile) < 1 && l.Quantile < 1 {
-				all = append(all, fmt.Sprintf("%s: a round has %d requests, so its %s is its slowest one: "+
-					"make blocks longer or the rate higher", m.Subject.Name, n, l.Name))
-			}
+		if float64(fewest)*(1-l.Quantile) < 1 && l.Quantile < 1 {
+			all = append(all, fmt.Sprintf("a round has %d requests, so its %s is its slowest one: "+
+				"make blocks longer or the rate higher", fewest, l.Name))
 		}
 	}
 	return all
@@ -147,16 +163,15 @@ func latency(base, test *Measured, name string, q float64, b budget.Budget, seed
 			continue
 		}
 		judged := f
-		most := float64(l.Most) / 1e3
+		most := micros(l.Most)
 		judged.Budget, judged.Absolute = &most, !l.Added
-		if l.Added {
-			judged.Verdict = budget.Judge(in, known && base != nil, most)
-		} else {
-			of, ok := stats.MeanInterval(tests, seed)
-			judged.Verdict = budget.Judge(of, ok, most)
+		of, ok := in, known && base != nil
+		if !l.Added {
+			of, ok = stats.MeanInterval(tests, seed)
 		}
-		if test.late(q) > l.Most/2 || base != nil && (base.late(q) > l.Most/2 || base.unsent() > 0) {
-			judged.Verdict = budget.Undecided // the load was not what it should have been
+		judged.Verdict = budget.Judge(of, ok, most)
+		if !believable(judged.Verdict, of, l, base, test) {
+			judged.Verdict = budget.Undecided
 		}
 		findings = append(findings, judged)
 	}
@@ -164,6 +179,33 @@ func latency(base, test *Measured, name string, q float64, b budget.Budget, seed
 		return []report.Finding{f}
 	}
 	return findings
+}
+
+// believable tells whether the load was what it should have been. A generator that
+// was late is part of what it measured: where that is more than half of a budget, the
+// budget does not hold for sure; but one that is exceeded by more than that is, for
+// sure. A round without an answer passes for the fastest: it makes nothing hold, and
+// at the base it makes nothing exceeded.
+func believable(v budget.Verdict, in stats.Interval, l budget.Latency, base, test *Measured) bool {
+	late := test.late(l.Quantile)
+	switch {
+	case base != nil && base.unsent() > 0:
+		return false
+	case v == budget.Exceeded:
+		explained := late > l.Most/2 && in.Low-micros(late) <= micros(l.Most)
+		return !explained && (base == nil || !l.Added || base.answered())
+	case base != nil && base.late(l.Quantile) > l.Most/2:
+		return false
+	}
+	return late <= l.Most/2 && test.answered()
+}
+
+func micros(d time.Duration) float64 { return float64(d) / 1e3 }
+
+// answered tells whether every round has latencies; one without would pass for the
+// fastest.
+func (m *Measured) answered() bool {
+	return !slices.ContainsFunc(m.Rounds, func(r *load.Result) bool { return r.Succeeded() == 0 })
 }
 
 // quantile is one of each round, in microseconds.
@@ -197,17 +239,19 @@ func failures(base, test *Measured, b budget.Budget) report.Finding {
 		lost, all := m.lost()
 		return float64(lost) / float64(max(all, 1))
 	}
-	most := b.Failures
-	f := report.Finding{What: "errors", Unit: "share", Test: share(test), Budget: &most, Absolute: true}
-	lost, all := test.lost()
-	f.Verdict = budget.JudgeFailures(lost, all, b.Failures)
+	f := report.Finding{What: "errors", Unit: "share", Test: share(test), Absolute: true}
 	if base != nil {
 		f.Base = share(base)
-		if base.unsent() > 0 {
-			f.Verdict = budget.Undecided // the rate may be more than this machine can do
-		}
 	}
 	f.Added = f.Test - f.Base
+	if !b.Asked {
+		return f
+	}
+	lost, all := test.lost()
+	f.Budget, f.Verdict = &b.Failures, budget.JudgeFailures(lost, all, b.Failures)
+	if base != nil && base.unsent() > 0 {
+		f.Verdict = budget.Undecided // the rate may be more than this machine can do
+	}
 	return f
 }
 
@@ -252,80 +296,4 @@ func (m *Measured) cpuPerRequest() []float64 {
 		}
 	}
 	return rounds
-}
-
-// report sums up one target.
-func (m *Measured) report(names []string, p Plan) (t report.Target, err error) {
-	t = report.Target{
-		Name: m.Subject.Name, URL: m.Subject.Target.String(),
-		Requests: m.sum((*load.Result).Succeeded), Failures: map[string]int64{},
-		Due:    m.sum(func(r *load.Result) int64 { return r.Due }),
-		Unsent: m.sum(func(r *load.Result) int64 { return r.Unsent }),
-		Queued: m.sum(func(r *load.Result) int64 { return r.Queued }),
-		Bytes:  m.sum(func(r *load.Result) int64 { return r.Bytes }),
-	}
-	t.Rate = float64(t.Requests) / (float64(len(m.Rounds)) * p.Block.Seconds())
-	for _, of := range []struct {
-		into  *report.Latency
-		which func(*load.Result) *hist.Histogram
-		whole bool
-	}{
-		{&t.Latency, func(r *load.Result) *hist.Histogram { return r.Latency }, true},
-		{&t.Service, func(r *load.Result) *hist.Histogram { return r.Service }, false},
-		{&t.Late, func(r *load.Result) *hist.Histogram { return r.Late }, false},
-	} {
-		if *of.into, err = report.LatencyOf(m.merge(of.which), of.whole); err != nil {
-			return t, err
-		}
-	}
-	for _, r := range m.Rounds {
-		m.addRound(&t, r, names)
-	}
-	t.Watched = m.watched()
-	return t, nil
-}
-
-func (m *Measured) addRound(t *report.Target, r *load.Result, names []string) {
-	for kind, n := range r.Failures {
-		t.Failures[string(kind)] += n
-	}
-	if t.FirstFailure == "" {
-		t.FirstFailure = r.First
-	}
-	for _, s := range r.Series {
-		t.Series = append(t.Series, report.Second{
-			Requests: s.Latency.Count(), Failed: s.Failed,
-			P50: float64(s.Latency.Quantile(0.5)) / 1e3, P99: float64(s.Latency.Quantile(0.99)) / 1e3,
-		})
-	}
-	round := report.Round{Requests: r.Succeeded(), Micros: map[string]float64{}}
-	for _, name := range names {
-		q, _ := budget.ParseQuantile(name) // they have been parsed before
-		round.Micros[name] = float64(r.Latency.Quantile(q)) / 1e3
-	}
-	if n := r.Succeeded(); n > 0 {
-		var cpu time.Duration
-		for _, spent := range r.Spent.Groups {
-			cpu += spent.Total
-		}
-		round.CPU = float64(cpu) / 1e3 / float64(n)
-	}
-	t.Rounds = append(t.Rounds, round)
-}
-
-// watched is what each group cost, over all rounds.
-func (m *Measured) watched() []report.Watched {
-	var all []report.Watched
-	n := float64(max(m.sum((*load.Result).Succeeded), 1))
-	for _, g := range m.Subject.Watch {
-		var cpu watch.CPU
-		for _, r := range m.Rounds {
-			cpu = cpu.Add(r.Spent.Groups[g.Name])
-		}
-		all = append(all, report.Watched{
-			Name: g.Name, CPU: float64(cpu.Total) / 1e3 / n, User: float64(cpu.User) / 1e3 / n,
-			System: float64(cpu.System) / 1e3 / n, RSS: m.RSS[g.Name],
-		})
-	}
-	return all
 }

@@ -13,6 +13,7 @@ package load
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,7 +141,7 @@ func (r *Result) fail(second *Second, err error) {
 	r.Failures[kind]++
 	second.Failed++
 	if r.First == "" {
-		r.First = err.Error()
+		r.First = excerpt(err)
 	}
 }
 
@@ -148,8 +149,20 @@ func (r *Result) failOutside(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Outside++; r.Outside == 1 {
-		r.FirstOutside = err.Error()
+		r.FirstOutside = excerpt(err)
 	}
+}
+
+// maxExcerpt bounds what is kept of an error, in bytes: it may quote a whole head
+// that a target sent.
+const maxExcerpt = 500
+
+func excerpt(err error) string {
+	text := err.Error()
+	if len(text) > maxExcerpt {
+		return strings.ToValidUTF8(text[:maxExcerpt], "") + "…"
+	}
+	return text
 }
 
 func newResult(measure time.Duration) *Result {

@@ -3,10 +3,12 @@ package load
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/goleak"
 
@@ -14,6 +16,18 @@ import (
 	"github.com/outrider-mesh/outrider/loadtest/pace"
 	"github.com/outrider-mesh/outrider/loadtest/target"
 )
+
+func TestAnErrorIsKeptInBrief(t *testing.T) {
+	r := newResult(time.Second)
+	long := errors.New(strings.Repeat("ü", 1<<20))
+	r.fail(&r.Series[0], long)
+	r.failOutside(long)
+	for _, text := range []string{r.First, r.FirstOutside} {
+		if len(text) > maxExcerpt+len("…") || !utf8.ValidString(text) || !strings.HasSuffix(text, "ü…") {
+			t.Errorf("%d bytes kept: %.20q", len(text), text)
+		}
+	}
+}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

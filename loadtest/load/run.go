@@ -28,8 +28,6 @@ func (s *Session) Run(ctx context.Context, b Block) (*Result, error) {
 		Block: b, session: s, result: newResult(b.Measure),
 		start: now, begin: now.Add(b.Warmup), end: now.Add(b.Warmup + b.Measure),
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	spent, clocks := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(clocks)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/outrider-mesh/outrider/loadtest/budget"
 )
@@ -24,7 +25,10 @@ func (c Comparison) findings() *grid {
 	if c.Base != "" {
 		g.columns = append(g.columns, figures("added", 9))
 	}
-	g.columns = append(g.columns, figures("95 % interval", 22), figures("budget", 11), words("verdict", 9))
+	g.columns = append(g.columns, figures("95 % interval", 22))
+	if c.judged() {
+		g.columns = append(g.columns, figures("budget", 11), words("verdict", 9))
+	}
 	for _, f := range c.Findings {
 		g.add(c.row(f)...)
 	}
@@ -37,26 +41,46 @@ func (c Comparison) row(f Finding) []string {
 	if c.Base != "" {
 		cells = append(cells, f.baseText())
 	}
-	cells = append(cells, f.number(f.Test))
+	cells = append(cells, f.testText())
 	if c.Base != "" {
 		cells = append(cells, f.addedText())
 	}
-	return append(cells, c.intervalText(f), f.budgetText(), verdictText(f.Verdict))
+	cells = append(cells, c.intervalText(f))
+	if c.judged() {
+		cells = append(cells, f.budgetText(), verdictText(f.Verdict))
+	}
+	return cells
+}
+
+// judged tells whether there is any budget; without, nobody needs its columns.
+func (c Comparison) judged() bool {
+	return slices.ContainsFunc(c.Findings, func(f Finding) bool { return f.Budget != nil })
 }
 
 // compared tells whether the base has such a figure. What was watched belongs to
 // one target alone.
 func (f Finding) compared() bool { return f.Unit != unitPerRequest && f.Unit != unitBytes }
 
+// answered tells whether a latency is one: nothing takes no time at all, but where
+// no request succeeds there is none to be had.
+func (f Finding) answered(v float64) bool { return f.Unit != unitMicros || v > 0 }
+
+func (f Finding) testText() string {
+	if !f.answered(f.Test) {
+		return absent
+	}
+	return f.number(f.Test)
+}
+
 func (f Finding) baseText() string {
-	if !f.compared() {
+	if !f.compared() || !f.answered(f.Base) {
 		return absent
 	}
 	return f.number(f.Base)
 }
 
 func (f Finding) addedText() string {
-	if !f.compared() {
+	if !f.compared() || !f.answered(f.Base) || !f.answered(f.Test) {
 		return absent
 	}
 	return signed(f.Added, f.number)
@@ -140,6 +164,8 @@ func (r reason) String() string {
 func (r reason) found() string {
 	f, test := r.Finding, r.Comparison.Test
 	switch {
+	case !f.answered(f.Test):
+		return fmt.Sprintf("no request to %s succeeded, so it has no %s", test, f.What)
 	case f.Unit == unitShare:
 		return fmt.Sprintf("%s of the requests to %s failed", f.number(f.Test), test)
 	case f.Unit == unitPerRequest:
@@ -158,6 +184,15 @@ func (r reason) found() string {
 
 // remedy is what would decide.
 func (r reason) remedy() string {
+	if !r.Finding.answered(r.Finding.Test) {
+		return "for there is nothing to judge"
+	}
+	if r.Finding.Unit == unitShare && r.Finding.Base > 0 {
+		return "for requests to " + r.Comparison.Base + " could not be sent either"
+	}
+	if r.Finding.Unit == unitShare {
+		return "for nothing was sent"
+	}
 	if r.Finding.Interval == nil {
 		return "for there were too few rounds to tell"
 	}

@@ -30,6 +30,7 @@ type targetView struct {
 type comparisonView struct {
 	Comparison
 	Title  string
+	Judged bool // there is a budget
 	Rows   []findingView
 	Rounds []chart
 }
@@ -53,7 +54,7 @@ func (s Scenario) view(i int) scenarioView {
 	for i, t := range s.Targets {
 		v.Targets = append(v.Targets, targetView{
 			Name: t.Name, URL: t.URL, Class: seriesClass(i), Failure: t.failureLine(),
-			Requests: count(t.Requests), PerSecond: rate(t.Rate), Share: t.failedShare(), Latency: t.Latency.texts(),
+			Requests: count(t.Requests), PerSecond: rate(t.Rate), Share: t.failedShare(), Latency: t.latencies(),
 		})
 	}
 	for _, c := range s.Comparisons {
@@ -75,10 +76,10 @@ func (s Scenario) view(i int) scenarioView {
 }
 
 func (s Scenario) compared(c Comparison) comparisonView {
-	v := comparisonView{Comparison: c, Title: c.title(), Rounds: s.roundCharts(c)}
+	v := comparisonView{Comparison: c, Title: c.title(), Judged: c.judged(), Rounds: s.roundCharts(c)}
 	for _, f := range c.Findings {
 		v.Rows = append(v.Rows, findingView{
-			What: f.What, Base: f.baseText(), Test: f.number(f.Test), Added: f.addedText(), Interval: c.intervalText(f),
+			What: f.What, Base: f.baseText(), Test: f.testText(), Added: f.addedText(), Interval: c.intervalText(f),
 			Budget: f.budgetText(), Verdict: badgeOf(f.Verdict),
 		})
 	}

@@ -92,9 +92,20 @@ func (s Scenario) targets() *grid {
 		figures("p99", latency), figures("p99.9", latency), figures("max", latency),
 	}}
 	for _, t := range s.Targets {
-		g.add(append([]string{t.Name, count(t.Requests), rate(t.Rate), t.failedShare()}, t.Latency.texts()...)...)
+		g.add(append([]string{t.Name, count(t.Requests), rate(t.Rate), t.failedShare()}, t.latencies()...)...)
 	}
 	return g
+}
+
+// latencies are those of a target that has any.
+func (t Target) latencies() []string {
+	texts := t.Latency.texts()
+	if t.Requests == 0 {
+		for i := range texts {
+			texts[i] = absent
+		}
+	}
+	return texts
 }
 
 // texts are the percentiles as they are shown, from p50 to the longest.

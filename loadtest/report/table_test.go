@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/outrider-mesh/outrider/loadtest/budget"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -65,6 +67,32 @@ func checkTerminal(t *testing.T, text string) {
 		}
 		if i := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
 			t.Errorf("a line has a control character: %q", line)
+		}
+	}
+}
+
+// A target that answers nothing has no latency, which is not one of zero.
+func TestATargetThatAnswersNothingHasNoLatency(t *testing.T) {
+	most := 1e6
+	s := Scenario{
+		Name: "silent", Targets: []Target{{Name: "direct", Requests: 10, Latency: Latency{P50: 50}}, {Name: "mesh", Due: 10, Failures: map[string]int64{"status": 10}}},
+		Comparisons: []Comparison{{Base: "direct", Test: "mesh", Verdict: budget.Undecided, Findings: []Finding{
+			{What: "p50", Unit: unitMicros, Base: 50, Added: -50, Budget: &most, Verdict: budget.Undecided},
+			{What: "p75", Unit: unitMicros, Test: 50, Added: 50},
+		}}},
+	}
+	var b strings.Builder
+	if err := (&Document{Scenarios: []Scenario{s}, Verdict: budget.Undecided}).WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"   mesh           0      0   100 %        –     –     –     –      –     –\n",
+		"   p50  50.0 µs        –      –              –  ≤ +1 s  undecided\n",
+		"   p75        –  50.0 µs      –              –       –  –\n",
+		"! silent: no request to mesh succeeded, so it has no p50; the budget is +1 s: undecided, for there\n  is nothing to judge\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is not in\n%s", want, b.String())
 		}
 	}
 }

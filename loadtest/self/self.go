@@ -95,7 +95,7 @@ func identityOf(name string) spiffeid.ID {
 func Start(ctx context.Context, o Options) (*Mesh, error) {
 	dir, err := os.MkdirTemp("", "outrider-load-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start the mesh: make a directory for its files: %w", err)
 	}
 	m := &Mesh{dir: dir}
 	if err := m.start(ctx, o); err != nil {
@@ -210,6 +210,8 @@ func probe(ctx context.Context, address string) error {
 		return err
 	}
 	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // Ctrl-C need not wait for the deadline
+	defer stop()
 	if err := conn.SetDeadline(time.Now().Add(startTimeout)); err != nil {
 		return err
 	}

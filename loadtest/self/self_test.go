@@ -47,7 +47,7 @@ func start(t *testing.T, inspected bool) *Mesh {
 // path of a socket.
 func shortTemp(t *testing.T) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "self") //nolint:usetesting // see above
+	dir, err := os.MkdirTemp("", "self") //nolint:usetesting // its path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +156,40 @@ func TestAMeshThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
 	}
 	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Whoever interrupts the start does not wait for a part that hangs.
+func TestTheStartCanBeInterrupted(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		buf := make([]byte, 1000)
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+		cancel()
+		conn.Read(buf) // until the other end closes
+	}()
+	err = (&Mesh{}).await(ctx, ln.Addr().String())
+	if !errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	ln.Close()
+	<-done
+	t.Setenv("TMPDIR", "/nonexistent")
+	if _, err := Start(t.Context(), Options{}); err == nil || !strings.Contains(err.Error(), "start the mesh: make a directory") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -24,8 +24,10 @@ type http1Caller struct {
 	request []byte
 	about   *http.Request // what the answer is read for: the method matters
 	in      *bufio.Reader
+	bound   *bounded  // below in
 	by      time.Time // deadline
 	over    bool      // the connection takes no further request
+	leash   leash
 }
 
 func (t *Target) openHTTP1(ctx context.Context) (Caller, error) {
@@ -33,8 +35,9 @@ func (t *Target) openHTTP1(ctx context.Context) (Caller, error) {
 	if err != nil {
 		return nil, err
 	}
+	bound := &bounded{r: conn}
 	return &http1Caller{
-		t: t, conn: conn, request: t.render(), in: bufio.NewReaderSize(conn, readBuffer),
+		t: t, conn: conn, request: t.render(), in: bufio.NewReaderSize(bound, readBuffer), bound: bound,
 		about: &http.Request{Method: t.opts.Method},
 	}, nil
 }
@@ -57,7 +60,7 @@ func (t *Target) render() []byte {
 
 // Call implements [Caller].
 func (c *http1Caller) Call(ctx context.Context) (Answer, error) {
-	if c.over {
+	if c.over || !c.leash.hold(ctx, c.conn) {
 		if err := c.reopen(ctx); err != nil {
 			return Answer{}, err
 		}
@@ -77,13 +80,17 @@ func (c *http1Caller) Call(ctx context.Context) (Answer, error) {
 }
 
 func (c *http1Caller) reopen(ctx context.Context) error {
+	c.leash.release()
 	_ = c.conn.Close() // it is over already
+	c.over = true
 	conn, err := c.t.dial(ctx, "http/1.1")
 	if err != nil {
 		return err
 	}
 	c.conn, c.over, c.by = conn, false, time.Time{}
-	c.in.Reset(conn)
+	c.bound.r = conn
+	c.in.Reset(c.bound)
+	c.leash.hold(ctx, conn)
 	return nil
 }
 
@@ -94,6 +101,7 @@ func (c *http1Caller) exchange() (Answer, error) {
 	if _, err := c.conn.Write(c.request); err != nil {
 		return Answer{}, err
 	}
+	c.bound.head()
 	for {
 		res, err := http.ReadResponse(c.in, c.about)
 		if err != nil {
@@ -102,6 +110,7 @@ func (c *http1Caller) exchange() (Answer, error) {
 		if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
 			continue // an interim answer
 		}
+		c.bound.body()
 		n, err := io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close() // it has been read
 		if err != nil {
@@ -124,4 +133,10 @@ func (c *http1Caller) hurry() error {
 }
 
 // Close implements [Caller].
-func (c *http1Caller) Close() error { return c.conn.Close() }
+func (c *http1Caller) Close() error {
+	if !c.leash.release() || c.over {
+		_ = c.conn.Close() // closed already, perhaps
+		return nil
+	}
+	return c.conn.Close()
+}

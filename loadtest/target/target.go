@@ -59,7 +59,7 @@ type Options struct {
 	// measures requests and no handshakes; only HTTP/1.1 has such answers.
 	Persistent bool
 	// TLS is the client's configuration for https and tls, without ALPN; nil:
-	// the system's roots.
+	// the system's roots. With a URL that is plaintext it is an error.
 	TLS *tls.Config
 	// Streams is how many callers share a connection, where the protocol can; 0
 	// means 1.
@@ -77,7 +77,8 @@ const defaultTimeout = 10 * time.Second
 // A Caller makes requests, one at a time. It belongs to one goroutine.
 type Caller interface {
 	// Call makes one request and reads all of its answer. The error is a
-	// *Failure.
+	// *Failure. Where a connection carries one request at a time, the end of ctx
+	// ends the connection too, also between two calls in the same context.
 	Call(ctx context.Context) (Answer, error)
 	// Close ends it; nothing else may be called afterwards.
 	Close() error
@@ -149,6 +150,9 @@ func (t *Target) setURL() (err error) {
 		return fmt.Errorf("target %q: a port is missing", t.opts.URL)
 	}
 	t.secure = t.url.Scheme == "https" || t.url.Scheme == "tls"
+	if t.opts.TLS != nil && !t.secure {
+		return fmt.Errorf("target %q: roots or an identity are given, but it is plaintext; write https:// or tls://", t.opts.URL)
+	}
 	if t.opts.Protocol == HTTP3 && !t.secure {
 		return fmt.Errorf("target %q: HTTP/3 is always encrypted; write https://", t.opts.URL)
 	}

@@ -458,6 +458,8 @@ func TestDescriptionsThatAreRefused(t *testing.T) {
 		{Options{URL: "tcp://h", Protocol: TCP, Body: []byte("x")}, "a port is missing"},
 		{Options{URL: "tcp://h:1", Protocol: TCP}, "body is empty"},
 		{Options{URL: "http://h/", Protocol: HTTP3}, "always encrypted"},
+		{Options{URL: "http://h/", TLS: new(tls.Config)}, "but it is plaintext"},
+		{Options{URL: "tcp://h:1", Protocol: TCP, Body: []byte("x"), TLS: new(tls.Config)}, "but it is plaintext"},
 		{Options{URL: "http://h/", Protocol: "spdy"}, `protocol "spdy"`},
 		{Options{URL: "http://h/", Method: "GET /"}, "no token"},
 		{Options{URL: "http://h/", Method: "GET", Protocol: GRPC}, "always POST"},
@@ -470,7 +472,7 @@ func TestDescriptionsThatAreRefused(t *testing.T) {
 		{Options{URL: "http://h/", Status: 100}, "status 100"},
 		{Options{URL: "http://h/", Length: new(int64(-1))}, "length -1"},
 	}
-	if len(cases) < 23 {
+	if len(cases) < 25 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for _, c := range cases {

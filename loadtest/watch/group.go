@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,28 @@ const cgroupRoot = "/sys/fs/cgroup"
 // ParseGroup reads "NAME=pid:N[,N...]", of which the descendants are found now,
 // or "NAME=cgroup:PATH", where PATH may leave /sys/fs/cgroup out.
 func ParseGroup(text string) (Group, error) {
+	g, err := readGroup(text)
+	if err != nil {
+		return Group{}, err
+	}
+	if g.Cgroup != "" {
+		_, err = g.CPU()
+	} else {
+		err = g.addDescendants()
+	}
+	if err != nil {
+		return Group{}, fmt.Errorf("watch %q: %w", text, err)
+	}
+	return g, nil
+}
+
+// CheckGroup tells whether ParseGroup understands a text. It looks at no process.
+func CheckGroup(text string) error {
+	_, err := readGroup(text)
+	return err
+}
+
+func readGroup(text string) (Group, error) {
 	name, what, named := strings.Cut(text, "=")
 	kind, value, typed := strings.Cut(what, ":")
 	if !named || !typed || name == "" || value == "" {
@@ -37,11 +60,7 @@ func ParseGroup(text string) (Group, error) {
 			if err != nil || pid < 1 {
 				return Group{}, fmt.Errorf("watch %q: %q is no process id", text, word)
 			}
-			tree, err := Tree(pid)
-			if err != nil {
-				return Group{}, fmt.Errorf("watch %q: %w", text, err)
-			}
-			g.PIDs = append(g.PIDs, tree...)
+			g.PIDs = append(g.PIDs, pid)
 		}
 		return g, nil
 	case "cgroup":
@@ -49,12 +68,26 @@ func ParseGroup(text string) (Group, error) {
 		if !strings.HasPrefix(value, cgroupRoot+"/") {
 			g.Cgroup = filepath.Join(cgroupRoot, value)
 		}
-		if _, err := g.CPU(); err != nil {
-			return Group{}, fmt.Errorf("watch %q: %w", text, err)
-		}
 		return g, nil
 	}
 	return Group{}, fmt.Errorf("watch %q: %q is neither pid nor cgroup", text, kind)
+}
+
+// addDescendants adds those of each process; one that is named besides its own
+// ancestor counts once.
+func (g *Group) addDescendants() error {
+	named := g.PIDs
+	g.PIDs = nil
+	for _, pid := range named {
+		tree, err := Tree(pid)
+		if err != nil {
+			return err
+		}
+		g.PIDs = append(g.PIDs, tree...)
+	}
+	slices.Sort(g.PIDs)
+	g.PIDs = slices.Compact(g.PIDs)
+	return nil
 }
 
 // CPU is the processor time spent so far.

@@ -3,11 +3,14 @@ package watch
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseGroup(t *testing.T) {
@@ -15,6 +18,10 @@ func TestParseGroup(t *testing.T) {
 	g, err := ParseGroup(fmt.Sprintf("sidecar=pid:%d", self))
 	if err != nil || g.Name != "sidecar" || !slices.Contains(g.PIDs, self) {
 		t.Errorf("%+v, %v", g, err)
+	}
+	twice, err := ParseGroup(fmt.Sprintf("sidecar=pid:%d,%[1]d", self))
+	if err != nil || !slices.Equal(twice.PIDs, slices.Compact(slices.Clone(twice.PIDs))) {
+		t.Errorf("a process that is named twice counts twice: %+v, %v", twice, err)
 	}
 	for _, bad := range []struct{ text, says string }{
 		{"", "NAME=pid"},
@@ -25,10 +32,15 @@ func TestParseGroup(t *testing.T) {
 		{"a=pid:x", "no process id"},
 		{"a=pid:-1", "no process id"},
 		{fmt.Sprintf("a=pid:%d,", self), "no process id"},
-		{"a=pid:4194305", "no such file"},
+		{"a=pid:4194305", "there is no process 4194305"},
 		{"a=user:root", "neither pid nor cgroup"},
 		{"a=cgroup:no/such/group", "no such file"},
+		{"a=pid:1,4194305", "there is no process 4194305"},
 	} {
+		absent := strings.HasPrefix(bad.says, "no such") || strings.HasPrefix(bad.says, "there is no")
+		if syntax := CheckGroup(bad.text); (syntax == nil) != absent {
+			t.Errorf("%q: checked without looking at processes: %v", bad.text, syntax)
+		}
 		if _, err := ParseGroup(bad.text); err == nil || !strings.Contains(err.Error(), bad.says) {
 			t.Errorf("%q: %v, want %q in it", bad.text, err, bad.says)
 		}
@@ -64,3 +76,32 @@ func TestReadingACgroup(t *testing.T) {
 		t.Error("memory that is no number: no error")
 	}
 }
+
+// A process that has ended and waits to be reaped has a place in the list, and no
+// memory.
+func TestAProcessThatHasEndedIsSaidToHave(t *testing.T) {
+	cmd := exec.Command("/bin/true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil { // it ends, and is left
+		t.Fatal(err)
+	}
+	says := fmt.Sprintf("process %d", pid)
+	if _, err := ReadMemory([]int{pid}); err == nil || !strings.Contains(err.Error(), says+" has ended") {
+		t.Errorf("before it is reaped: %v", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"memory": second(ReadMemory([]int{pid})), "CPU": second(ReadCPU([]int{pid})), "tree": second(Tree(pid)),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "there is no "+says) {
+			t.Errorf("%s, after it: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

@@ -37,11 +37,11 @@ func ReadMemory(pids []int) (Memory, error) {
 func readMemory(pid int) (Memory, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return Memory{}, fmt.Errorf("read process status: %w", err)
+		return Memory{}, gone(pid, err)
 	}
 	var m Memory
 	if m.RSS, err = parseKiB(status, "VmRSS"); err != nil {
-		return Memory{}, err
+		return Memory{}, fmt.Errorf("process %d has ended, or is the kernel's: %w", pid, err)
 	}
 	if m.Anon, err = parseKiB(status, "RssAnon"); err != nil {
 		return Memory{}, err

@@ -2,9 +2,12 @@ package watch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -55,7 +58,16 @@ func ParseStat(text []byte) (Stat, error) {
 func ReadStat(pid int) (Stat, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return Stat{}, fmt.Errorf("read process stat: %w", err)
+		return Stat{}, gone(pid, err)
 	}
 	return ParseStat(text)
+}
+
+// gone says what an absent file below /proc means. A file that was open when its
+// process ended is read with ESRCH (proc(5)).
+func gone(pid int, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("there is no process %d: %w", pid, err)
+	}
+	return fmt.Errorf("read about process %d: %w", pid, err)
 }

@@ -47,7 +47,8 @@ type Options struct {
 	Recent *Recent
 	// RefusalsOnly leaves out the records of requests and connections that
 	// were served. Those that were refused, cut short, found to attack, or not
-	// inspected although a policy asks for it are written always.
+	// inspected although a policy asks for it are written always, and ten a
+	// second of those that policies in trial would refuse.
 	RefusalsOnly bool
 	// Query adds the query of the request target. It often holds secrets.
 	Query bool
@@ -69,6 +70,7 @@ type Writer struct {
 	recorder recorder
 	frugal   recorder  // the same without queries
 	scratch  sync.Pool // of *[]byte, for records being made
+	samples  sampler
 
 	mu      sync.Mutex // for what follows
 	sealed  [][]byte   // full pieces of whole records, oldest first
@@ -119,8 +121,8 @@ func New(options Options) *Writer {
 // nothing has.
 func (w *Writer) Request(req *flow.Request) {
 	keep := w.options.Recent != nil && memorable(req.Refusal.Reason)
-	write := w.options.Output != nil &&
-		(!w.options.RefusalsOnly || req.Refusal.Reason != flow.None || suspicious(&req.Inspection))
+	write := w.options.Output != nil && (!w.options.RefusalsOnly || req.Refusal.Reason != flow.None ||
+		suspicious(&req.Inspection) || w.sampled(req.Decision, req.Shadow, req.Started))
 	if keep && req.DecisionID == "" {
 		req.DecisionID = w.options.IDs.Next()
 	}
@@ -157,12 +159,19 @@ func suspicious(i *flow.Inspection) bool {
 // its requests have records.
 func (w *Writer) Connection(conn *flow.Connection) {
 	keep := w.options.Recent != nil && memorable(conn.Refusal.Reason)
-	write := w.options.Output != nil &&
-		(conn.Refusal.Reason != flow.None || !w.options.RefusalsOnly && conn.Protocol != flow.HTTP1 && conn.Protocol != flow.HTTP2)
+	write := w.options.Output != nil && (conn.Refusal.Reason != flow.None || w.served(conn))
 	if keep && conn.DecisionID == "" {
 		conn.DecisionID = w.options.IDs.Next()
 	}
 	w.record(keep, write, conn.DecisionID, func(r *recorder, dst []byte) []byte { return r.connection(dst, conn) })
+}
+
+// served tells whether a connection that was not refused has a record.
+func (w *Writer) served(conn *flow.Connection) bool {
+	if conn.Protocol == flow.HTTP1 || conn.Protocol == flow.HTTP2 {
+		return false
+	}
+	return !w.options.RefusalsOnly || w.sampled(conn.Decision, conn.Shadow, conn.Opened)
 }
 
 // add queues a record or drops it; either way at once.

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
@@ -311,6 +312,37 @@ func TestWhichRecordsAreWritten(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Of served calls that a trial would refuse, so many a second are enough.
+func TestTrialsAreSampled(t *testing.T) {
+	allowed := authz.Decision{Allowed: true, Basis: authz.ByAllow}
+	refused := authz.Decision{Basis: authz.ByDeny, Policy: "trial"}
+	for _, c := range []struct {
+		name         string
+		live, shadow authz.Decision
+		want         int // of 30 requests and 3 connections, in three seconds
+	}{
+		{"no trial", allowed, authz.Decision{}, 0},
+		{"a trial that agrees", allowed, allowed, 0},
+		{"a trial that would refuse", allowed, refused, 10 + 10 + 1},
+	} {
+		var out sink
+		w := accesslog.New(accesslog.Options{Output: &out, RefusalsOnly: true})
+		at := time.Unix(1, 0)
+		for range 2 {
+			for range 15 {
+				w.Request(&flow.Request{Started: at, Decision: c.live, Shadow: c.shadow})
+			}
+			w.Connection(&flow.Connection{Opened: at, Protocol: flow.TCP, Decision: c.live, Shadow: c.shadow})
+			at = at.Add(time.Second)
+		}
+		w.Connection(&flow.Connection{Opened: at, Protocol: flow.TCP, Decision: c.live, Shadow: c.shadow})
+		closed(t, w)
+		if got := whole(t, out.text()); got != c.want {
+			t.Errorf("%s: %d records, want %d", c.name, got, c.want)
+		}
 	}
 }
 

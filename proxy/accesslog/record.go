@@ -55,7 +55,8 @@ func (r *recorder) request(dst []byte, req *flow.Request) []byte {
 	o.yes("retried", req.Retried)
 	o.yes("upgraded", req.Upgraded)
 	o.text("trace", req.Trace, maxTrace)
-	decision(&o, req.Decision)
+	decision(&o, "decision", req.Decision)
+	shadow(&o, req.Decision, req.Shadow)
 	inspection(&o, &req.Inspection)
 	times(&o, &req.Times)
 	o.close()
@@ -69,7 +70,8 @@ func (r *recorder) connection(dst []byte, conn *flow.Connection) []byte {
 	o.number("received_bytes", conn.Received)
 	o.number("sent_bytes", conn.Sent)
 	refusal(&o, conn.Refusal)
-	decision(&o, conn.Decision)
+	decision(&o, "decision", conn.Decision)
+	shadow(&o, conn.Decision, conn.Shadow)
 	times(&o, &conn.Times)
 	o.close()
 	return append(o.buf, '\n')
@@ -125,7 +127,7 @@ func refusal(o *object, r flow.Refusal) {
 	o.text("detail", r.Detail, maxDetail)
 }
 
-func decision(o *object, d authz.Decision) {
+func decision(o *object, name string, d authz.Decision) {
 	if d.Basis == 0 {
 		return // nothing was evaluated
 	}
@@ -133,7 +135,7 @@ func decision(o *object, d authz.Decision) {
 	if d.Allowed {
 		verdict = "allow"
 	}
-	o.nested("decision")
+	o.nested(name)
 	o.word("verdict", verdict)
 	o.word("basis", d.Basis.String())
 	if d.Policy != "" {
@@ -143,6 +145,19 @@ func decision(o *object, d authz.Decision) {
 		}
 	}
 	o.close()
+}
+
+// shadow writes what policies say that are only tried, where it is something else.
+func shadow(o *object, live, shadow authz.Decision) {
+	if differs(live, shadow) {
+		decision(o, "shadow", shadow)
+	}
+}
+
+// differs tells whether the policies that are tried, if there are any, would have
+// it otherwise.
+func differs(live, shadow authz.Decision) bool {
+	return shadow.Basis != 0 && live.Granted() != shadow.Allowed
 }
 
 func inspection(o *object, i *flow.Inspection) {

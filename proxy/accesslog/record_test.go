@@ -94,6 +94,7 @@ func everything() *flow.Request {
 	req.Upstream = req.Conn.Destination
 	req.Conn.Original, req.Conn.Passthrough = netip.MustParseAddrPort("[fd00::96]:80"), true
 	req.Conn.QUIC = true
+	req.Shadow = authz.Decision{Basis: authz.ByDeny, Policy: "shop/trial", Rule: 2}
 	req.Inspection.Uninspected = flow.EngineError
 	req.Inspection.Err = errors.New("out of memory")
 	req.Times.TLS = time.Millisecond
@@ -124,6 +125,10 @@ func TestRecordsAreGolden(t *testing.T) {
 	unknown := outbound(flow.TCP)
 	unknown.Service, unknown.Security, unknown.PeerID, unknown.Local = "", flow.Plaintext, "", spiffeid.ID{}
 	unknown.Original, unknown.Passthrough = unknown.Destination, true
+	limited := connection(flow.TCP)
+	limited.Decision = authz.Decision{Basis: authz.ByLimit, Policy: "shop/cap", RetryAfter: time.Second}
+	limited.Shadow = authz.Decision{Allowed: true, Basis: authz.ByAllow, Policy: "shop/other"} // as in force, but for the limit
+	limited.Refusal = flow.Refusal{Reason: flow.RateLimited, RetryAfter: time.Second}
 	records := []struct {
 		name string
 		line []byte
@@ -134,6 +139,7 @@ func TestRecordsAreGolden(t *testing.T) {
 		{"a request with everything", withQuery.request(nil, everything())},
 		{"a request without anything", r.request(nil, &flow.Request{})},
 		{"an opaque connection that was denied", r.connection(nil, denied)},
+		{"an opaque connection beyond a limit", r.connection(nil, limited)},
 		{"an opaque connection that was served", r.connection(nil, opaque)},
 		{"a plaintext connection that was refused", r.connection(nil, plaintext)},
 		{"a captured connection that was passed through", r.connection(nil, unknown)},
@@ -190,7 +196,7 @@ func TestDocumentationNamesEveryMember(t *testing.T) {
 	}
 	written := map[string]bool{}
 	flatten(written, "", record)
-	const least = 38
+	const least = 42
 	if len(written) < least {
 		t.Errorf("the fullest record has %d members, want at least %d", len(written), least)
 	}

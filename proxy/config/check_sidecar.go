@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -87,6 +88,9 @@ func (c *checker) policies(p *Policies) {
 		c.bad(field, "has neither a directory nor denyAll: true", "write one of them")
 	case p.Directory != "" && p.DenyAll:
 		c.bad(field, "has both a directory and denyAll", "keep one of them")
+	}
+	if p != nil && p.Shadow != "" && filepath.Clean(p.Shadow) == filepath.Clean(p.Directory) {
+		c.warn(field+".shadow", "is the directory in force, so there is nothing to compare", "name another directory")
 	}
 }
 

@@ -99,7 +99,7 @@ func (s *Sidecar) resolve(dir string) {
 		}
 	}
 	if p := s.Spec.Policies; p != nil {
-		p.Directory = at(p.Directory)
+		p.Directory, p.Shadow = at(p.Directory), at(p.Shadow)
 	}
 	if l := &s.Spec.AccessLog; !l.reserved() {
 		l.Output = at(l.Output)

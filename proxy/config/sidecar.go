@@ -77,13 +77,16 @@ type Files struct {
 	Interval time.Duration `yaml:"interval,omitempty"`
 }
 
-// Policies says where documents come from. Exactly one field is set.
+// Policies says where documents come from: either a directory, or nowhere.
 type Policies struct {
 	// Directory holds *.yaml, *.yml and *.json files; relative to the
 	// sidecar's file.
 	Directory string `yaml:"directory,omitempty"`
 	// DenyAll refuses everything, on purpose.
 	DenyAll bool `yaml:"denyAll,omitempty"`
+	// Shadow is another directory, whose access policies are tried beside those
+	// in force and decide nothing; empty for none.
+	Shadow string `yaml:"shadow,omitempty"`
 }
 
 // An Inbound listener takes calls from the mesh to the application.

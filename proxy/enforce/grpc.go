@@ -3,6 +3,7 @@ package enforce
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
@@ -43,16 +44,21 @@ func GRPCStatus(r flow.Reason) (code int, proxyError string, ok bool) {
 
 // GRPCAnswerTo is [AnswerTo] for a gRPC call: a response of nothing but a head, with
 // the status in it ("Trailers-Only" in gRPC over HTTP/2).
-func GRPCAnswerTo(reason flow.Reason, decisionID string) (a Answer, ok bool) {
-	code, proxyError, ok := GRPCStatus(reason)
+func GRPCAnswerTo(r flow.Refusal, decisionID string) (a Answer, ok bool) {
+	code, proxyError, ok := GRPCStatus(r.Reason)
 	if !ok {
 		return Answer{}, false
 	}
-	name := reason.String()
+	name := r.Reason.String()
 	fields := "content-type: application/grpc\r\n" +
 		"grpc-status: " + strconv.Itoa(code) + "\r\n" +
 		// Printable ASCII without a percent sign needs no encoding.
-		"grpc-message: outrider: " + sentence(reason) + " (" + name + ", decision " + decisionID + ")\r\n" +
+		"grpc-message: outrider: " + sentence(r.Reason) + " (" + name + ", decision " + decisionID + ")\r\n" +
 		proxyFields(proxyError, name, decisionID)
+	if r.RetryAfter > 0 {
+		// What gRPC has in place of Retry-After (gRFC A6): clients with a retry
+		// policy wait so long, whatever their own back-off says.
+		fields += "grpc-retry-pushback-ms: " + strconv.FormatInt(rounded(r.RetryAfter, time.Millisecond), 10) + "\r\n"
+	}
 	return Answer{Status: http.StatusOK, Fields: []byte(fields)}, true
 }

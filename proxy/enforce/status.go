@@ -2,6 +2,8 @@ package enforce
 
 import (
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
@@ -63,16 +65,16 @@ type Answer struct {
 }
 
 // AnswerTo renders the answer to a refusal. ok is false where none can be given.
-func AnswerTo(reason flow.Reason, decisionID string) (a Answer, ok bool) {
-	status, proxyError, ok := Status(reason)
+func AnswerTo(r flow.Refusal, decisionID string) (a Answer, ok bool) {
+	status, proxyError, ok := Status(r.Reason)
 	if !ok {
 		return Answer{}, false
 	}
-	name := reason.String()
+	name := r.Reason.String()
 	var more string
 	switch status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		more = "retry-after: 1\r\n" // seconds, RFC 9110 §10.2.3
+		more = "retry-after: " + strconv.FormatInt(rounded(r.RetryAfter, time.Second), 10) + "\r\n" // RFC 9110 §10.2.3
 	case http.StatusMethodNotAllowed:
 		// RFC 9110 §15.5.6 wants the list; only CONNECT is missing from it.
 		more = "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE\r\n"
@@ -80,9 +82,13 @@ func AnswerTo(reason flow.Reason, decisionID string) (a Answer, ok bool) {
 	fields := "content-type: text/plain; charset=utf-8\r\n" +
 		"cache-control: no-store\r\n" +
 		proxyFields(proxyError, name, decisionID) + more
-	body := "outrider: " + sentence(reason) + " (" + name + ", decision " + decisionID + ")\n"
+	body := "outrider: " + sentence(r.Reason) + " (" + name + ", decision " + decisionID + ")\n"
 	return Answer{Status: status, Fields: []byte(fields), Body: []byte(body)}, true
 }
+
+// rounded is how many units to wait, rounded up, so that whoever waits is not
+// refused again; one where nothing is known.
+func rounded(d, unit time.Duration) int64 { return max(1, int64((d+unit-1)/unit)) }
 
 // proxyFields say who refused, why in one word, and where to find the rest.
 func proxyFields(proxyError, reason, decisionID string) string {

@@ -102,7 +102,7 @@ const decisionID = "0123456789abcdefghjk"
 // answer parses an answer as a client would.
 func answer(t *testing.T, r flow.Reason) (textproto.MIMEHeader, string, bool) {
 	t.Helper()
-	a, ok := enforce.AnswerTo(r, decisionID)
+	a, ok := enforce.AnswerTo(flow.Refusal{Reason: r}, decisionID)
 	if !ok {
 		if a.Status != 0 || a.Fields != nil || a.Body != nil {
 			t.Errorf("%v is not answered, with %+v", r, a)
@@ -179,7 +179,7 @@ func TestAnAnswerTellsNothingOfThePolicy(t *testing.T) {
 	if e.Request(q) || !strings.Contains(q.Refusal.Detail, "payments-callers") {
 		t.Fatalf("refusal %+v", q.Refusal)
 	}
-	a, ok := enforce.AnswerTo(q.Refusal.Reason, decisionID)
+	a, ok := enforce.AnswerTo(q.Refusal, decisionID)
 	if !ok {
 		t.Fatal("no answer")
 	}
@@ -249,7 +249,7 @@ var grpcCodes = map[flow.Reason]int{
 func TestRefusalsOfGRPCCalls(t *testing.T) {
 	answered := 0
 	for _, r := range flow.Reasons() {
-		a, ok := enforce.GRPCAnswerTo(r, decisionID)
+		a, ok := enforce.GRPCAnswerTo(flow.Refusal{Reason: r}, decisionID)
 		want, has := grpcCodes[r]
 		if ok != has {
 			t.Errorf("%v is answered: %t", r, ok)

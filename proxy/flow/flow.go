@@ -122,10 +122,16 @@ type Connection struct {
 	// PeerID is Peer.ID as a string, made once; empty for plaintext.
 	PeerID string
 
+	// ServerName is the name that the other end asked for in its TLS handshake;
+	// inbound only, and empty where it sent none.
+	ServerName string
+
 	// What follows is filled for an opaque connection; an HTTP connection
 	// keeps its outcome per request.
 	Decision authz.Decision
-	Refusal  Refusal
+	// Shadow is what policies say that are only tried; zero where none are.
+	Shadow  authz.Decision
+	Refusal Refusal
 	// DecisionID names this outcome where the other end was told of it; empty
 	// until then.
 	DecisionID string
@@ -166,7 +172,9 @@ type Request struct {
 	// GRPC tells that the request is a gRPC call.
 	GRPC bool
 
-	Decision   authz.Decision
+	Decision authz.Decision
+	// Shadow is what policies say that are only tried; zero where none are.
+	Shadow     authz.Decision
 	Inspection Inspection
 	Refusal    Refusal
 	// DecisionID names this outcome in logs and answers; empty until a

@@ -1,5 +1,7 @@
 package flow
 
+import "time"
+
 // Reason is why something was refused, cut short or not inspected. It is a
 // closed set: it labels metrics, so its cardinality is this list.
 type Reason uint8
@@ -132,6 +134,9 @@ type Refusal struct {
 	// Detail is for our own log: it may name policies and rules and is never
 	// sent to the caller.
 	Detail string
+	// RetryAfter is in how long the same call may succeed; 0 where that is not
+	// known.
+	RetryAfter time.Duration
 }
 
 // Outcome of an inspection.

@@ -89,6 +89,8 @@ type Conn struct {
 	LocalNotAfter time.Time
 	// ALPN is the negotiated protocol; empty when the peer offered none.
 	ALPN string
+	// ServerName is the SNI of the handshake; empty when there was none.
+	ServerName string
 	// Took is how long the handshake took.
 	Took time.Duration
 	// QUIC: it is a stream of a QUIC connection.
@@ -159,7 +161,7 @@ func completed(cs tls.ConnectionState, src identity.Source, before *identity.Sna
 		}
 	}
 	return &Conn{
-		Peer: peer, Local: local.SVID.ID, LocalNotAfter: local.SVID.Certificates[0].NotAfter,
+		Peer: peer, Local: local.SVID.ID, ServerName: cs.ServerName, LocalNotAfter: local.SVID.Certificates[0].NotAfter,
 		source: src, before: before,
 	}, nil
 }

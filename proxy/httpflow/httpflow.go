@@ -77,7 +77,7 @@ func (r *Recorder) Refuse(c Call, refusal flow.Refusal) {
 	if c.isGRPC() {
 		answer = enforce.GRPCAnswerTo
 	}
-	a, ok := answer(refusal.Reason, q.DecisionID)
+	a, ok := answer(refusal, q.DecisionID)
 	if !ok {
 		c.abort()
 		return

@@ -106,7 +106,7 @@ func (c *conn) identified(h *hop.Conn) {
 	c.Flow.Security, c.Flow.QUIC = flow.MutualTLS, h.QUIC
 	c.Flow.Protocol = hop.Declared(h.ALPN)
 	c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
-	c.Flow.Times.TLS = h.Took
+	c.Flow.ServerName, c.Flow.Times.TLS = h.ServerName, h.Took
 }
 
 // refuseHandshake says why there was no handshake. Whoever spoke plaintext HTTP
@@ -133,7 +133,7 @@ func (c *conn) answerPlaintext(plain tls.RecordHeaderError) {
 		return // not HTTP: an answer would mean nothing
 	}
 	c.Flow.DecisionID = c.l.opts.IDs.Next()
-	a, ok := enforce.AnswerTo(flow.PlaintextRefused, c.Flow.DecisionID)
+	a, ok := enforce.AnswerTo(flow.Refusal{Reason: flow.PlaintextRefused}, c.Flow.DecisionID)
 	if !ok {
 		return
 	}

@@ -16,8 +16,7 @@ func (r *request) watchTunnel(q *flow.Request) (unwatch func() flow.Reason, ok b
 	judged.Conn, judged.Header = &conn, copyOf(q.Header)
 	about := r.about
 	about.StillAllowed = func() bool {
-		again := judged
-		return (conn.Security == flow.MutualTLS || !l.opts.Strict()) && l.opts.Enforcer.Request(&again)
+		return (conn.Security == flow.MutualTLS || !l.opts.Strict()) && l.opts.Enforcer.StillAllowsRequest(&judged)
 	}
 	unwatch = r.track(&about)
 	if about.StillAllowed() {

@@ -52,6 +52,10 @@ type Limits struct {
 	// may take.
 	CaptureProbeTimeout time.Duration
 
+	// RateBuckets is for how many callers and routes, of all limits in access
+	// policies together, calls are counted apart.
+	RateBuckets int
+
 	// InspectionWait is how long a request may wait for its turn to be
 	// inspected.
 	InspectionWait time.Duration
@@ -157,6 +161,10 @@ func Default() Limits {
 		CapturedPorts: 64,
 		// It stays on this machine, where it takes less than a millisecond.
 		CaptureProbeTimeout: 2 * time.Second,
+
+		// At some 200 bytes each 2 MiB at worst; ten times the peers that metrics
+		// tell apart, and more than call one workload.
+		RateBuckets: 10_000,
 
 		// Long enough for a burst, and for a processor that is taken away for
 		// some periods of its quota; far below a client's patience, so that an

@@ -34,6 +34,8 @@ func exercised() (*Metrics, *catalogue) {
 	m, c := bare()
 	conn := inboundHTTP(checkout)
 	m.QUICFallback("timeout")
+	m.Shadow(true, false, "p")
+	m.RateLimited("p")
 	cm := m.Connection(conn)
 	cm.Request(&flow.Request{Status: 200, Inspection: flow.Inspection{Outcome: flow.Clean}})
 	cm.Closed(conn)

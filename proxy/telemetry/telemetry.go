@@ -48,6 +48,7 @@ var durationBuckets = []float64{
 type Metrics struct {
 	registry *prometheus.Registry
 	traffic  traffic
+	policies policies
 	state    state
 }
 
@@ -66,6 +67,7 @@ func New() *Metrics {
 func newMetrics(c *catalogue) *Metrics {
 	m := &Metrics{registry: c.registry}
 	m.traffic.define(c)
+	m.policies.define(c)
 	m.state.define(c, buildinfo.Version())
 	return m
 }

@@ -83,6 +83,28 @@ outrider_inspections_total{direction="inbound",outcome="clean",reason="body_over
 	}
 }
 
+func TestPoliciesAreCounted(t *testing.T) {
+	m, _ := bare()
+	m.Shadow(true, false, "shop/trial")
+	m.Shadow(true, false, "shop/trial")
+	m.Shadow(false, true, "")
+	m.RateLimited("shop/cap")
+	m.RateLimitFolded()
+	exposed(t, m, `
+outrider_authz_shadow_total{live="allow",policy="shop/trial",shadow="deny"} 2
+outrider_authz_shadow_total{live="deny",policy="-",shadow="allow"} 1
+outrider_rate_limit_folded_total 1
+outrider_rate_limited_total{policy="shop/cap"} 1
+`, "outrider_authz_shadow_total", "outrider_rate_limited_total", "outrider_rate_limit_folded_total")
+	for n := range 2 * maxPeers {
+		m.RateLimited(fmt.Sprintf("p%d", n))
+	}
+	// All known names but shop/trial, and the others.
+	if got := strings.Count(scrape(t, m.Handler()), "outrider_rate_limited_total{"); got != maxPeers {
+		t.Errorf("%d series, want %d", got, maxPeers)
+	}
+}
+
 func TestAConnectionIsActiveUntilItIsClosedOnce(t *testing.T) {
 	m, _ := bare()
 	conn := &flow.Connection{Direction: flow.Outbound, Protocol: flow.TCP, PeerID: checkout, Security: flow.MutualTLS}

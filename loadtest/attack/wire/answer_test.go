@@ -38,7 +38,7 @@ func TestRefusal(t *testing.T) {
 func TestRefusalReadsEveryAnswerOfTheSidecar(t *testing.T) {
 	var answers int
 	for _, reason := range flow.Reasons() {
-		a, ok := enforce.AnswerTo(reason, "0123456789abcdefghij")
+		a, ok := enforce.AnswerTo(flow.Refusal{Reason: reason}, "0123456789abcdefghij")
 		if !ok {
 			continue
 		}

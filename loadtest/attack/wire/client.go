@@ -55,10 +55,11 @@ func NewEndpoint(opts Options) (*Endpoint, error) {
 		opts.Timeout = defaultTimeout
 	}
 	e := &Endpoint{opts: opts, address: net.JoinHostPort(u.Hostname(), port), Host: u.Host}
-	if u.Scheme == "https" {
+	switch {
+	case u.Scheme == "https":
 		e.opts.TLS = secure(opts.TLS, u.Hostname())
-	} else {
-		e.opts.TLS = nil
+	case opts.TLS != nil:
+		return nil, fmt.Errorf("url %q: roots or an identity are given, but it is plaintext; write https://", opts.URL)
 	}
 	return e, nil
 }

@@ -303,6 +303,9 @@ func TestNewEndpoint(t *testing.T) {
 			t.Errorf("%q: %+v", bad, e)
 		}
 	}
+	if _, err := NewEndpoint(Options{URL: "http://a", TLS: new(tls.Config)}); err == nil {
+		t.Error("an identity over plaintext is accepted")
+	}
 }
 
 // Both ends prove a SPIFFE identity. With TLS 1.3 a server says only after the
