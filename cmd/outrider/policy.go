@@ -23,6 +23,7 @@ func policyProgram() cli.Program {
 			{Name: "test", Args: "FILE...", Help: "try cases, and say which come out otherwise than expected", Run: policyTest},
 			{Name: "replay", Args: "--with DIR LOG...", Help: "say what other policies would change for calls in an access log", Run: policyReplay},
 			{Name: "suggest", Args: "LOG...", Help: "write the least policy that allows the calls in an access log", Run: policySuggest},
+			{Name: "import", Args: "--from MESH FILE...", Help: "translate policies of Istio or Linkerd", Run: policyImport},
 		},
 	}
 }

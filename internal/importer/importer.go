@@ -103,9 +103,12 @@ func (s *Source) Fails(field, message, remedy string) {
 	s.Untranslated(field, message, remedy)
 }
 
-// Untranslated reports that something has no equal here.
+// Untranslated reports that something has no equal here, however often it is found
+// to have none.
 func (s *Source) Untranslated(field, message, remedy string) {
-	s.Problems = append(s.Problems, s.Problem(field, "not translated: "+message, remedy))
+	if p := s.Problem(field, "not translated: "+message, remedy); !slices.Contains(s.Problems, p) {
+		s.Problems = append(s.Problems, p)
+	}
 }
 
 // Note reports what people should know of a translation.

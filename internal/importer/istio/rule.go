@@ -118,9 +118,9 @@ func (t *translator) source(at string, s *source) (g authz.From) {
 	g.NotServiceAccounts = t.accounts(at+".notServiceAccounts", s.NotServiceAccounts)
 	g.IPBlocks = t.blocks(at+".ipBlocks", s.IPBlocks)
 	g.NotIPBlocks = t.blocks(at+".notIpBlocks", s.NotIPBlocks)
-	const tokens, forwarded = "JSON Web Tokens are not verified here", "X-Forwarded-For is not consulted"
-	t.none(at+".requestPrincipals", s.RequestPrincipals, tokens)
-	t.none(at+".notRequestPrincipals", s.NotRequestPrincipals, tokens)
+	const jwt, forwarded = "JSON Web Tokens are not verified here", "X-Forwarded-For is not consulted"
+	t.none(at+".requestPrincipals", s.RequestPrincipals, jwt)
+	t.none(at+".notRequestPrincipals", s.NotRequestPrincipals, jwt)
 	t.none(at+".remoteIpBlocks", s.RemoteIPBlocks, forwarded)
 	t.none(at+".notRemoteIpBlocks", s.NotRemoteIPBlocks, forwarded)
 	if said(g) == 0 && !t.lost {

@@ -103,7 +103,7 @@ func (t *translator) whoWhen(at string, c *condition, groups []authz.From) {
 	for i := range groups {
 		is, isNot := pick(&groups[i])
 		merge(t, at, is, values)
-		*isNot = append((*isNot)[:len(*isNot):len(*isNot)], notValues...)
+		*isNot = append(slices.Clip(*isNot), notValues...)
 	}
 }
 
@@ -116,7 +116,7 @@ func (t *translator) portWhen(at string, c *condition, groups []authz.To) {
 	for i := range groups {
 		g := &groups[i]
 		merge(t, at, &g.Ports, values)
-		g.NotPorts = append(g.NotPorts[:len(g.NotPorts):len(g.NotPorts)], notValues...)
+		g.NotPorts = append(slices.Clip(g.NotPorts), notValues...)
 	}
 }
 

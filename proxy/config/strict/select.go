@@ -6,6 +6,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// Opaque is a value of any form that is known to be there and is not looked into,
+// for whoever has to say that it means nothing here.
+type Opaque struct {
+	// Line is where it stands; 0 where it is absent.
+	Line int
+}
+
+// Present tells whether the document has the value.
+func (o Opaque) Present() bool { return o.Line > 0 }
+
 // Items returns the elements of a list as documents of their own, such as those
 // of the List that kubectl prints; nil for a document without that list.
 func (d *Document) Items(key string) []*Document {

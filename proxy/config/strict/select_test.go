@@ -61,3 +61,15 @@ func TestWithout(t *testing.T) {
 		t.Errorf("line %d", got)
 	}
 }
+
+func TestOpaque(t *testing.T) {
+	docs, _ := Split("a.yaml", []byte("a: {b: [1, {c: d}]}\nx: 1\n"))
+	var into struct {
+		A Opaque `yaml:"a"`
+		X Opaque `yaml:"x"`
+		Z Opaque `yaml:"z"`
+	}
+	if problems := docs[0].Decode(&into); len(problems) > 0 || into.A.Line != 1 || into.X.Line != 2 || into.Z.Present() {
+		t.Errorf("%v %+v", problems, into)
+	}
+}
