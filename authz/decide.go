@@ -46,9 +46,22 @@ func (s *Set) decide(r *Request, known l7, meter Meter) Decision {
 	if m, _ := s.deny.find(&f, wish{deny: true, after: none}); m != nil {
 		return Decision{Basis: ByDeny, Policy: m.policy, Rule: m.index}
 	}
-	d := s.grant(&f, meter)
-	if d.Allowed && meter != nil {
-		if refusal := s.capped(&f, meter); refusal.Basis != 0 {
+	if meter == nil {
+		return s.grant(&f, nil)
+	}
+	return s.count(&f, meter)
+}
+
+// count takes from the limits of a call that no Deny forbids.
+func (s *Set) count(f *facts, meter Meter) Decision {
+	if s.own.limited > 0 && s.grant(f, nil).Allowed {
+		if refusal := s.own.capped(f, meter); refusal.Basis != 0 {
+			return refusal
+		}
+	}
+	d := s.grant(f, meter)
+	if d.Allowed {
+		if refusal := s.caps.capped(f, meter); refusal.Basis != 0 {
 			return refusal
 		}
 	}
@@ -89,13 +102,14 @@ func (s *Set) grantLimited(f *facts, meter Meter) Decision {
 	return d
 }
 
-// capped counts the call against every limit of a Deny, until one is used up.
-func (s *Set) capped(f *facts, meter Meter) Decision {
-	if s.caps.limited == 0 {
+// capped counts the call against the limits of a table of Deny rules, until one is
+// used up.
+func (t *table) capped(f *facts, meter Meter) Decision {
+	if t.limited == 0 {
 		return Decision{}
 	}
 	w := wish{deny: true, limited: true, after: none}
-	for m, at := s.caps.find(f, w); m != nil; m, at = s.caps.find(f, w) {
+	for m, at := t.find(f, w); m != nil; m, at = t.find(f, w) {
 		if wait, ok := meter.Take(m.quota, m.share(f)); !ok {
 			return Decision{Basis: ByLimit, Policy: m.policy, Rule: m.index, RetryAfter: wait}
 		}

@@ -5,9 +5,11 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/outrider-mesh/outrider/authz"
@@ -15,7 +17,7 @@ import (
 
 // TestDocumentedPoliciesAreValid reads the YAML of docs/policy.md.
 func TestDocumentedPoliciesAreValid(t *testing.T) {
-	const least = 8
+	const least = 12
 	data, err := os.ReadFile("../docs/policy.md")
 	if err != nil {
 		t.Fatal(err)
@@ -42,5 +44,37 @@ func TestDocumentedPoliciesAreValid(t *testing.T) {
 	}
 	if len(blocks) < least {
 		t.Errorf("%d documents, want at least %d", len(blocks), least)
+	}
+}
+
+// TestEveryCodeIsDocumented compares the codes of warnings with docs/policy.md, and
+// with what tests have provoked: a code is stable, so it must not be one that nobody
+// has ever seen.
+func TestEveryCodeIsDocumented(t *testing.T) {
+	in := func(name, form string) (codes []string) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(form).FindAllStringSubmatch(string(data), -1) {
+			codes = append(codes, m[1])
+		}
+		slices.Sort(codes)
+		return slices.Compact(codes)
+	}
+	defined := in("lint.go", `= "(OUT\d+)"`)
+	if len(defined) < 10 {
+		t.Errorf("found only the codes %v", defined)
+	}
+	if diff := cmp.Diff(defined, in("../docs/policy.md", "(?m)^\\| `(OUT\\d+)` \\|")); diff != "" {
+		t.Errorf("docs/policy.md (-defined +documented):\n%s", diff)
+	}
+	var seen []string
+	for _, name := range append(corpusFiles(t), "lint_test.go") {
+		seen = append(seen, in(name, `\((OUT\d+)\)`)...)
+	}
+	slices.Sort(seen)
+	if diff := cmp.Diff(defined, slices.Compact(seen)); diff != "" {
+		t.Errorf("the corpus (-defined +provoked):\n%s", diff)
 	}
 }

@@ -107,7 +107,7 @@ func (s *Set) limits(f *facts) (all []RuleName) {
 			}
 		}
 	}
-	return append(all, s.caps.matching(f, true)...)
+	return append(append(all, s.own.matching(f, true)...), s.caps.matching(f, true)...)
 }
 
 // matching names all rules that match.

@@ -88,14 +88,18 @@ func (i Interval) duration() time.Duration {
 
 // quota compiles a limit that is valid.
 func (l *Limit) quota(of RuleName) Quota {
-	q := Quota{RuleName: of, Every: l.Per.duration() / time.Duration(l.Rate), Burst: l.Burst, Key: l.Key}
+	q := Quota{RuleName: of, Every: l.Per.duration() / time.Duration(l.Rate), Burst: l.Burst, Key: l.key()}
 	if q.Burst == 0 {
 		q.Burst = max(1, int(time.Second/q.Every))
 	}
-	if q.Key == "" {
-		q.Key = Caller
-	}
 	return q
+}
+
+func (l *Limit) key() Key {
+	if l.Key == "" {
+		return Caller
+	}
+	return l.Key
 }
 
 // most bounds rate and burst: a microsecond between two calls is as fine as the

@@ -111,12 +111,12 @@ func TestWhatIsTaken(t *testing.T) {
 		{"denied by a rule", checkout, "/never", none, nil, 0},
 		{"allowed by nobody", "", "/", none, nil, 0},
 		{"allowed without a limit", authztest.Account("shop", "free"), "/", none, []int{cap1, capAll}, 0},
-		{"allowed by the first", checkout, "/", none, []int{own, cap1, capAll}, 0},
-		{"allowed by the second", checkout, "/", map[int]time.Duration{own: 5}, []int{own, open, cap1, capAll}, 0},
-		{"beyond both", checkout, "/", map[int]time.Duration{own: 5, open: 3}, []int{own, open}, 3},
-		{"beyond both, the other way round", checkout, "/", map[int]time.Duration{own: 2, open: 3}, []int{own, open}, 2},
-		{"beyond its own cap", checkout, "/", map[int]time.Duration{cap1: 7}, []int{own, cap1}, 7},
-		{"beyond everybody's cap", checkout, "/", map[int]time.Duration{capAll: 9}, []int{own, cap1, capAll}, 9},
+		{"allowed by the first", checkout, "/", none, []int{cap1, own, capAll}, 0},
+		{"allowed by the second", checkout, "/", map[int]time.Duration{own: 5}, []int{cap1, own, open, capAll}, 0},
+		{"beyond both", checkout, "/", map[int]time.Duration{own: 5, open: 3}, []int{cap1, own, open}, 3},
+		{"beyond both, the other way round", checkout, "/", map[int]time.Duration{own: 2, open: 3}, []int{cap1, own, open}, 2},
+		{"beyond its own cap", checkout, "/", map[int]time.Duration{cap1: 7}, []int{cap1}, 7},
+		{"beyond everybody's cap", checkout, "/", map[int]time.Duration{capAll: 9}, []int{cap1, own, capAll}, 9},
 	} {
 		l := ledger{waits: c.waits}
 		d := s.Admit(authztest.Request(t, c.caller, c.path), &l)

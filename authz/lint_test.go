@@ -152,7 +152,8 @@ func TestLintPorts(t *testing.T) {
 		{
 			"a header there, among others",
 			authz.Rule{When: when, To: []authz.To{{Ports: []int{80}}, {Ports: []int{5432}}}},
-			[]string{fmt.Sprintf(allows, 1)}, []string{fmt.Sprintf(denies, ".to[1]")},
+			[]string{fmt.Sprintf(allows, 1)},
+			[]string{fmt.Sprintf(denies, ".to[1]")},
 		},
 	} {
 		for _, p := range []authz.Policy{authztest.Allow("p", c.rule), authztest.Deny("p", c.rule)} {

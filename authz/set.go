@@ -38,10 +38,11 @@ type Options struct {
 // everything.
 type Set struct {
 	allow, deny table
-	// caps are the Deny rules with a limit. Those whose limit fewer callers share
-	// come first, so that a call beyond its own limit takes nothing from others.
-	caps   table
-	quotas []Quota
+	// own are the Deny rules with a limit for each caller; they are asked before
+	// limits that callers share, so that a call beyond its own takes nothing from
+	// others. caps are the other ones, those for all calls last.
+	own, caps table
+	quotas    []Quota
 	// restricted tells that an Allow policy selects the workload, be it one
 	// without rules.
 	restricted  bool
@@ -117,6 +118,8 @@ func (s *Set) add(b *built, trial bool) error {
 		switch {
 		case allow:
 			s.allow.add(r)
+		case r.limited() && r.limit.key() == Caller:
+			s.own.add(r)
 		case r.limited():
 			s.caps.add(r)
 		default:
@@ -128,9 +131,8 @@ func (s *Set) add(b *built, trial bool) error {
 
 // finish prepares the tables once all rules are in them.
 func (s *Set) finish() {
-	order := map[Key]int{"": 0, Caller: 0, Route: 1, Total: 2}
-	slices.SortStableFunc(s.caps.rules, func(a, b rule) int { return cmp.Compare(order[a.limit.Key], order[b.limit.Key]) })
-	for _, t := range []*table{&s.allow, &s.deny, &s.caps} {
+	slices.SortStableFunc(s.caps.rules, func(a, b rule) int { return cmp.Compare(a.limit.Key, b.limit.Key) }) // Route, Total
+	for _, t := range []*table{&s.allow, &s.deny, &s.own, &s.caps} {
 		t.index()
 		for i := range t.rules {
 			if r := &t.rules[i]; r.limited() {

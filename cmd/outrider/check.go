@@ -20,7 +20,7 @@ import (
 func check(ctx context.Context, args []string, env cli.Environment) error {
 	fs := program().Flags("check")
 	path := fs.String("config", "", "the sidecar's `file`")
-	dir := fs.String("policies", "", "`directory` of policy documents; the one that the file names, if empty")
+	dir := fs.String("policies", "", "`directory` of policy documents; those that the file names, if empty")
 	if _, err := program().Parse(fs, args, 0, env); err != nil {
 		return err
 	}
@@ -29,27 +29,34 @@ func check(ctx context.Context, args []string, env cli.Environment) error {
 		return program().Usage
 	}
 	r := report{out: env.Stdout}
-	workload := authz.Workload{}
+	dirs := []string{*dir}
 	if *path != "" {
 		c, warnings, err := config.LoadSidecar(*path)
 		r.add(warnings, err)
 		if c != nil {
 			m := c.Metadata
-			workload = authz.Workload{Namespace: m.Namespace, Name: m.Name, Labels: m.Labels}
+			r.workload = authz.Workload{Namespace: m.Namespace, Name: m.Name, Labels: m.Labels}
+			r.opaque = c.Spec.OpaquePorts()
 			if p := c.Spec.Policies; *dir == "" && p != nil {
-				*dir = p.Directory
+				dirs = []string{p.Directory, p.Shadow}
 			}
 		}
 	}
-	if *dir != "" {
-		r.policies(ctx, *dir, workload)
+	for _, d := range dirs {
+		if d != "" {
+			r.policies(ctx, d)
+		}
 	}
 	return r.end()
 }
 
 // report collects problems and prints them as they come.
 type report struct {
-	out              io.Writer
+	out io.Writer
+	// workload is whom policies are for, as far as that is known, and opaque its
+	// ports that carry no HTTP.
+	workload         authz.Workload
+	opaque           []uint16
 	errors, warnings int
 }
 
@@ -78,7 +85,7 @@ func (r *report) add(warnings []config.Problem, err error) {
 }
 
 // policies checks the documents of a directory, and that their rule sets build.
-func (r *report) policies(ctx context.Context, dir string, w authz.Workload) {
+func (r *report) policies(ctx context.Context, dir string) {
 	documents := new(config.Documents)
 	source := feed.NewDirectory(feed.Options{Dir: dir, Apply: func(d *config.Documents) error {
 		documents = d
@@ -89,7 +96,8 @@ func (r *report) policies(ctx context.Context, dir string, w authz.Workload) {
 		return
 	}
 	r.add(documents.Warnings, nil)
-	inspector, err := inspect.New(documents.Inspection, inspect.Options{Workload: w})
+	r.add(documents.LintPorts(r.workload, r.opaque), nil)
+	inspector, err := inspect.New(documents.Inspection, inspect.Options{Workload: r.workload})
 	if err != nil {
 		r.add(nil, err)
 		return

@@ -129,6 +129,7 @@ func accessProblem(doc *strict.Document, field string, p authz.Problem) Problem 
 		message = fmt.Sprintf("%q %s", clipped(p.Value), p.Reason)
 	}
 	made := doc.Problem(field, message, p.Remedy)
+	made.Code = string(p.Code)
 	if p.Warning {
 		made.Severity = Warning
 	}

@@ -42,9 +42,13 @@ type Problem struct {
 	Message string
 	// Remedy says what to write instead; empty when the message says it.
 	Remedy string
+	// Code is the stable name of the kind of problem, such as "OUT104"; empty for
+	// most.
+	Code string
 }
 
-// String puts the problem on one line: place, object, field, message, remedy.
+// String puts the problem on one line: place, object, field, message, remedy,
+// code.
 func (p Problem) String() string {
 	var parts []string
 	if place := p.place(); place != "" {
@@ -61,6 +65,9 @@ func (p Problem) String() string {
 	}
 	if p.Remedy != "" {
 		text += "; " + p.Remedy
+	}
+	if p.Code != "" {
+		text += " (" + p.Code + ")"
 	}
 	return text
 }
