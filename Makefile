@@ -125,7 +125,7 @@ bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy, Envoy and s
 .PHONY: bench-peers
 bench-peers: build ## Compare hop, latency at a rate and inspection with other programs, in 12 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
-	@go run ./test/peers --parts hop,rate,inspection --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
+	@go run ./test/peers --parts hop,rate,inspection,grpc --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
 
 .PHONY: bench-authz
 bench-authz: ## Compare an authorization decision with cedar-go and OPA (ARGS="--markdown docs/benchmarks.md")

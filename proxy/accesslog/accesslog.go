@@ -168,7 +168,7 @@ func (w *Writer) Connection(conn *flow.Connection) {
 
 // served tells whether a connection that was not refused has a record.
 func (w *Writer) served(conn *flow.Connection) bool {
-	if conn.Protocol == flow.HTTP1 || conn.Protocol == flow.HTTP2 {
+	if conn.Protocol.IsHTTP() {
 		return false
 	}
 	return !w.options.RefusalsOnly || w.sampled(conn.Decision, conn.Shadow, conn.Opened)

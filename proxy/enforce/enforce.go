@@ -151,7 +151,7 @@ func requestOf(c *flow.Connection) authz.Request {
 	r := authz.Request{
 		Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port(),
 		Destination: c.Destination.Addr(), ServerName: c.ServerName, Listener: c.Listener, Transport: "tcp",
-		HTTP: c.Protocol == flow.HTTP1 || c.Protocol == flow.HTTP2,
+		HTTP: c.Protocol.IsHTTP(),
 	}
 	if c.QUIC {
 		r.Transport = "quic"

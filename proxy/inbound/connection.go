@@ -173,7 +173,7 @@ func (c *conn) detect() bool {
 	case c.declared == flow.TCP:
 		c.Flow.Protocol = flow.TCP // by the operator's word; policy still decides
 		return true
-	case isHTTP(c.declared) || needsHTTP:
+	case c.declared.IsHTTP() || needsHTTP:
 		if c.Flow.Protocol == flow.TCP {
 			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
 		}
@@ -195,8 +195,6 @@ func (c *conn) detect() bool {
 	c.Flow.Protocol = c.port.Protocol(kind)
 	return true
 }
-
-func isHTTP(p flow.Protocol) bool { return p == flow.HTTP1 || p == flow.HTTP2 }
 
 // peek looks at the first bytes, unless that was done to tell plaintext from TLS:
 // a client that waits for the server to speak waits once.
@@ -250,7 +248,7 @@ func (c *conn) authorize() bool {
 	}
 	c.Count()
 	allowed := c.l.opts.Enforcer.Connection(&c.Flow)
-	if isHTTP(c.Flow.Protocol) {
+	if c.Flow.Protocol.IsHTTP() {
 		// The caller is told in answer to its first request, which is then
 		// the last one.
 		c.denied.Store(!allowed)

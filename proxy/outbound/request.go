@@ -91,7 +91,7 @@ func (r *request) forward(q *flow.Request) bool {
 	if trace := r.Traceparent(); trace != nil {
 		r.edits.Fields = append(r.edits.Fields, trace)
 	}
-	if r.to.Forwarder() == nil {
+	if r.to.Refresh() == nil {
 		q.Refusal = r.nowhere()
 		return false
 	}

@@ -38,6 +38,9 @@ func (c *ConnectionMetrics) Request(req *flow.Request) {
 	if req.Inspection.Outcome != flow.InspectionOff {
 		t.inspections[d].inc(int(req.Inspection.Outcome), int(req.Inspection.Uninspected))
 	}
+	if req.Stream != flow.NoStream {
+		t.streams[d].inc(int(req.Stream), 0)
+	}
 }
 
 // Transferred counts bytes of an opaque connection while they flow, so that one
@@ -56,7 +59,7 @@ func (c *ConnectionMetrics) Closed(conn *flow.Connection) {
 	}
 	c.series.active.Dec()
 	c.series.closed.inc(int(conn.Refusal.Reason), 0)
-	if conn.Protocol != flow.HTTP1 { // the bytes of HTTP were counted with its requests
+	if !conn.Protocol.IsHTTP() { // the bytes of HTTP were counted with its requests
 		c.bytes(conn.Received-c.received.Load(), conn.Sent-c.sent.Load())
 	}
 }

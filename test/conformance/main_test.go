@@ -3,13 +3,25 @@ package conformance_test
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A server of net/http takes WebSocket over HTTP/2 (RFC 8441) only in a process that
+	// was started so: the variable is read before main.
+	if debug := os.Getenv("GODEBUG"); !strings.Contains(debug, takesConnect) {
+		env := append(os.Environ(), "GODEBUG="+strings.TrimPrefix(debug+","+takesConnect, ","))
+		_ = syscall.Exec(os.Args[0], os.Args, env) // where it can't, the tests of that fail and say so
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const takesConnect = "http2xconnect=1"
 
 // program finds a program that a test talks to. Where continuous integration
 // runs, its absence is a failure: what is skipped there is never run.
