@@ -82,6 +82,9 @@ func explain(ctx context.Context, args []string, env cli.Environment) error {
 		return verdict("explain", env, false, err)
 	}
 	request, err := f.request()
+	if broken, ok := errors.AsType[badFile](err); ok {
+		return verdict("explain", env, false, broken.error)
+	}
 	if err != nil {
 		return wrongUsage("explain", env, err.Error())
 	}
@@ -137,6 +140,9 @@ func (f *explainFlags) request() (policytool.ExplainRequest, error) {
 	return r, err
 }
 
+// badFile is an error of what a command line names, and not of the command line.
+type badFile struct{ error }
+
 // target reads [LISTENER/]PORT; a name alone has port 0.
 func target(text string) (listener string, port int, err error) {
 	listener, number, both := strings.Cut(text, "/")
@@ -158,7 +164,7 @@ func target(text string) (listener string, port int, err error) {
 func (f *explainFlags) fromConfig(r *policytool.ExplainRequest) error {
 	c, _, err := config.LoadSidecar(f.config)
 	if err != nil {
-		return err
+		return badFile{err}
 	}
 	m := c.Metadata
 	r.Workload = authz.Workload{Namespace: m.Namespace, Name: m.Name, Labels: m.Labels}

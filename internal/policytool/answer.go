@@ -26,13 +26,13 @@ func (p *printer) printf(format string, args ...any) {
 func (a *answer) text(p *printer) {
 	o := a.outcome
 	p.printf("%s\n\n", verdictLine(o))
-	p.printf("  %-8s  %s\n", "call", callLine(a.call, a.workload))
-	p.printf("  %-8s  %s\n", "caller", callerLine(a.call))
+	p.printf("  %-10s  %s\n", "call", callLine(a.call, a.workload))
+	p.printf("  %-10s  %s\n", "caller", callerLine(a.call))
 	if o.Request != nil && o.Request.HTTP && o.Request.Path != a.call.Path {
-		p.printf("  %-8s  %s\n", "path", "policies see it as "+o.Request.Path)
+		p.printf("  %-10s  %s\n", "path", "policies see it as "+o.Request.Path)
 	}
 	if o.Request == nil { // policies were not asked
-		p.printf("  %-8s  %s\n", "why", o.Why)
+		p.printf("  %-10s  %s\n", "why", o.Why)
 		return
 	}
 	a.reasons(p)
@@ -49,25 +49,28 @@ func outcomeOf(e authz.Explanation, r *authz.Request) *trial.Outcome {
 func (a *answer) reasons(p *printer) {
 	e := &a.outcome.Explanation
 	for _, d := range e.Denies {
-		p.printf("  %-8s  %s rule %d\n", "denied by", d.Policy, d.Rule)
+		p.printf("  %-10s  %s rule %d\n", "denied by", d.Policy, d.Rule)
 	}
 	for _, d := range e.Allows {
-		p.printf("  %-8s  %s rule %d\n", "allowed by", d.Policy, d.Rule)
+		p.printf("  %-10s  %s rule %d\n", "allowed by", d.Policy, d.Rule)
+	}
+	for _, l := range e.Limits {
+		p.printf("  %-10s  %s rule %d, beyond which it is refused; limits are not counted here\n", "limited by", l.Policy, l.Rule)
 	}
 	if !e.Restricted {
-		p.printf("  %-8s  no Allow policy selects the workload, so defaultAccess of MeshConfig decides\n", "default")
+		p.printf("  %-10s  no Allow policy selects the workload, so defaultAccess of MeshConfig decides\n", "default")
 	}
 	n := e.Nearest
 	if n == nil {
 		return
 	}
-	p.printf("  %-8s  %s rule %d\n", "nearest", n.Policy, n.Rule)
+	p.printf("  %-10s  %s rule %d\n", "nearest", n.Policy, n.Rule)
 	for _, f := range n.Fields {
 		mark := "✓"
 		if !f.Matched {
 			mark = "✗"
 		}
-		p.printf("            %s %s\n", mark, f.Text)
+		p.printf("              %s %s\n", mark, f.Text)
 	}
 }
 

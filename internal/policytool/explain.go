@@ -81,6 +81,7 @@ type (
 		Why     string        `json:"why"`
 		Denies  []ruleJSON    `json:"denies,omitempty"`
 		Allows  []ruleJSON    `json:"allows,omitempty"`
+		Limits  []ruleJSON    `json:"limits,omitempty"`
 		Nearest *nearestJSON  `json:"nearest,omitempty"`
 		Change  []advice.Edit `json:"change,omitempty"`
 		NewRule *newRuleJSON  `json:"newRule,omitempty"`
@@ -110,7 +111,7 @@ func (a *answer) json(out io.Writer) error {
 	o := a.outcome
 	e := &o.Explanation
 	j := answerJSON{
-		Verdict: o.Verdict(), Basis: o.Basis, Policy: o.Policy, Why: o.Why, Denies: rulesJSON(e.Denies), Allows: rulesJSON(e.Allows),
+		Verdict: o.Verdict(), Basis: o.Basis, Policy: o.Policy, Why: o.Why, Denies: rulesJSON(e.Denies), Allows: rulesJSON(e.Allows), Limits: rulesJSON(e.Limits),
 		Change: a.change.Edits, Blocked: a.change.Blockers,
 	}
 	if o.Policy != "" {

@@ -153,7 +153,7 @@ func parseDecision(text []byte) (*decision, error) {
 // text prints a record for people.
 func (d *decision) text(p *printer) {
 	show := func(name, format string, args ...any) {
-		p.printf("  %-8s  "+format+"\n", append([]any{name}, args...)...)
+		p.printf("  %-10s  "+format+"\n", append([]any{name}, args...)...)
 	}
 	p.printf("refused: %s\n\n", d.Reason)
 	if d.Detail != "" {

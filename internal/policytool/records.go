@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -90,12 +91,12 @@ func (r *LogRequest) complete(workloads []spiffeid.ID) error {
 func readNotes(log *observed.Log) (notes []string) {
 	note := func(n int, format string, args ...any) {
 		if n > 0 {
-			notes = append(notes, fmt.Sprintf("%d "+format, append([]any{n}, args...)...))
+			notes = append(notes, fmt.Sprintf(format, args...)+": "+strconv.Itoa(n))
 		}
 	}
-	note(log.Damaged, "lines are no records, the first at %s", log.FirstDamaged)
-	note(log.Cut, "records are left out: the log has shortened what policies look at")
-	note(log.Outbound, "records of calls that the workload made are left out")
+	note(log.Damaged, "lines that are no records, the first at %s", log.FirstDamaged)
+	note(log.Cut, "records left out, in which the log has shortened what policies look at")
+	note(log.Outbound, "records left out of calls that the workload made")
 	return notes
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/outrider-mesh/outrider/authz"
@@ -152,10 +153,35 @@ func (r *TestRequest) document(ctx context.Context, doc *strict.Document) (*tria
 	if len(spec.Cases) == 0 {
 		missing("spec.cases", "write at least one")
 	}
-	if err := invalid(problems); err != nil {
-		return nil, err
+	if len(problems) > 0 {
+		// What is wrong with the cases is told as well, but not what a mistake
+		// above has made of them.
+		_, more := cases(doc, spec, trial.Subject{})
+		for _, p := range more {
+			if !slices.ContainsFunc(problems, func(other strict.Problem) bool { return other.Field == p.Field }) {
+				problems = append(problems, p)
+			}
+		}
+		return nil, invalid(problems)
 	}
 	return r.run(ctx, doc, spec, dir)
+}
+
+// cases tries the cases of a document.
+func cases(doc *strict.Document, spec *PolicyTestSpec, s trial.Subject) (results []trial.Result, problems []strict.Problem) {
+	for i := range spec.Cases {
+		field := strict.Index("spec.cases", i)
+		result, bad := s.Run(&spec.Cases[i], doc.File+":"+strconv.Itoa(doc.At(field)))
+		for _, b := range bad {
+			message := b.Reason
+			if b.Value != "" {
+				message = strconv.Quote(b.Value) + " " + b.Reason
+			}
+			problems = append(problems, doc.Problem(strict.Key(field, b.Field), message, b.Remedy))
+		}
+		results = append(results, result)
+	}
+	return results, problems
 }
 
 func (r *TestRequest) run(ctx context.Context, doc *strict.Document, spec *PolicyTestSpec, dir string) (*trial.Report, error) {
@@ -173,18 +199,7 @@ func (r *TestRequest) run(ctx context.Context, doc *strict.Document, spec *Polic
 		report.Name = doc.File
 	}
 	var problems []strict.Problem
-	for i := range spec.Cases {
-		field := strict.Index("spec.cases", i)
-		result, bad := s.Run(&spec.Cases[i], doc.File+":"+strconv.Itoa(doc.At(field)))
-		for _, b := range bad {
-			message := b.Reason
-			if b.Value != "" {
-				message = strconv.Quote(b.Value) + " " + b.Reason
-			}
-			problems = append(problems, doc.Problem(strict.Key(field, b.Field), message, b.Remedy))
-		}
-		report.Results = append(report.Results, result)
-	}
+	report.Results, problems = cases(doc, spec, s)
 	report.Idle = idle(documents.Access, s.Set, report.Decided())
 	return report, invalid(problems)
 }
