@@ -57,6 +57,8 @@ type Call struct {
 	// Policy and Rule decided; empty and -1 when none did.
 	Policy string
 	Rule   int
+	// Limited tells that it was denied because a rule's limit was used up.
+	Limited bool
 	// Reason is why the sidecar refused or cut it short; empty when it did not.
 	Reason string
 	// Attack tells that inspection found one.

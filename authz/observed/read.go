@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/authz"
 )
 
 const (
@@ -95,6 +97,7 @@ type record struct {
 	Reason   string `json:"reason"`
 	Decision *struct {
 		Verdict string `json:"verdict"`
+		Basis   string `json:"basis"`
 		Policy  string `json:"policy"`
 		Rule    *int   `json:"rule"`
 	} `json:"decision"`
@@ -161,7 +164,7 @@ func (r *record) call() (c Call, ok bool) {
 		if c.Verdict, ok = verdictOf(d.Verdict); !ok {
 			return c, false
 		}
-		c.Policy = d.Policy
+		c.Policy, c.Limited = d.Policy, d.Basis == authz.ByLimit.String()
 		if d.Rule != nil && d.Policy != "" {
 			c.Rule = *d.Rule
 		}

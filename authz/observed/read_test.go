@@ -191,3 +191,10 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestACallBeyondALimit(t *testing.T) {
+	c := read(t, line(`"verdict":"allow","basis":"allow"`, `"verdict":"deny","basis":"limit"`)+line()).Calls
+	if len(c) != 2 || c[0].Verdict != observed.Denied || !c[0].Limited || c[1].Limited {
+		t.Errorf("%+v", c)
+	}
+}

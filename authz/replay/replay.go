@@ -110,7 +110,7 @@ func verdictBefore(t *observed.Tally, before *Judge) Verdict {
 	switch {
 	case before != nil:
 		return before.Judge(&t.Call).Verdict
-	case t.Verdict == observed.Allowed:
+	case t.Verdict == observed.Allowed, t.Limited: // within its limit it would have been
 		return Allowed
 	}
 	return Denied

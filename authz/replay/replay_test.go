@@ -226,3 +226,16 @@ func randomPolicies(r *rand.Rand) (all []authz.Policy) {
 	}
 	return all
 }
+
+// Limits are not replayed: a call that was beyond one counts as one within.
+func TestLimitsAreNoChange(t *testing.T) {
+	limited := call(t, "deny checkout GET /a", 3)
+	limited.Limited = true
+	log := &observed.Log{Calls: []*observed.Tally{limited}}
+	if r := replay.Compare(log, nil, judge(t, authztest.Allow("p", authz.Rule{}))); r.Same != 3 || len(r.Changes) > 0 {
+		t.Errorf("%+v", r)
+	}
+	if r := replay.Compare(log, nil, judge(t, authztest.Allow("p"))); r.Denied != 3 {
+		t.Errorf("%+v", r)
+	}
+}
