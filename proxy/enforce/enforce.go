@@ -69,10 +69,12 @@ func (e *Enforcer) current() inForce {
 func (e *Enforcer) Connection(c *flow.Connection) bool {
 	force, r := e.current(), requestOf(c)
 	if r.HTTP {
-		c.Decision = force.set.AuthorizeConnection(&r)
+		if c.Decision = force.set.AuthorizeConnection(&r); !c.Decision.Allowed { // else its requests are tried
+			c.Shadow = e.try(force.set, &r, c.Decision, (*authz.Set).AuthorizeConnection)
+		}
 	} else {
 		c.Decision = force.set.Admit(&r, force.meter)
-		c.Shadow = e.try(force.set, &r, c.Decision)
+		c.Shadow = e.try(force.set, &r, c.Decision, (*authz.Set).Authorize)
 	}
 	if c.Decision.Allowed {
 		return true
@@ -92,7 +94,7 @@ func (e *Enforcer) StillAllows(c *flow.Connection) bool {
 func (e *Enforcer) Request(q *flow.Request) bool {
 	r, force := e.ask(q), e.current()
 	q.Decision = force.set.Admit(r, force.meter)
-	q.Shadow = e.try(force.set, r, q.Decision)
+	q.Shadow = e.try(force.set, r, q.Decision, (*authz.Set).Authorize)
 	if !q.Decision.Allowed {
 		q.Refusal = e.refusal(force.set, q.Decision, r)
 	}
@@ -106,6 +108,9 @@ func (e *Enforcer) StillAllowsRequest(q *flow.Request) bool {
 	defer e.asked(r)
 	return e.current().set.Authorize(r).Allowed
 }
+
+// A verdict is how a set judges a request, or a connection before its first one.
+type verdict func(*authz.Set, *authz.Request) authz.Decision
 
 // ask takes a question about a request from the pool; asked puts it back.
 func (e *Enforcer) ask(q *flow.Request) *authz.Request {
@@ -126,7 +131,7 @@ func (e *Enforcer) asked(r *authz.Request) {
 
 // try asks the set that is tried, if there is one, and counts what it says beside
 // what is in force. Limits are no part of either.
-func (e *Enforcer) try(set *authz.Set, r *authz.Request, live authz.Decision) authz.Decision {
+func (e *Enforcer) try(set *authz.Set, r *authz.Request, live authz.Decision, judge verdict) authz.Decision {
 	shadow := e.proposal.Load()
 	if shadow == nil {
 		shadow = set.Shadow()
@@ -134,7 +139,7 @@ func (e *Enforcer) try(set *authz.Set, r *authz.Request, live authz.Decision) au
 	if shadow == nil {
 		return authz.Decision{}
 	}
-	d := shadow.Authorize(r)
+	d := judge(shadow, r)
 	if e.Counter != nil {
 		policy := d.Policy
 		if policy == "" {

@@ -225,12 +225,24 @@ func TestTrialsAreCounted(t *testing.T) {
 	e.Propose(nil)
 	judge(&e, batch, flow.TCP)
 	want := []string{
-		"shadow true true live", "shadow true false trial", "shadow false false ",
+		"shadow true true live", "shadow true false trial",
+		"shadow false false ", "shadow false false ", // the connection, and a request that there won't be
 		"shadow true false live", "shadow true false trial",
 	}
 	if diff := cmp.Diff(want, count.lines); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+	// A connection that is refused before its first request has no other trial.
+	count.lines = nil
+	e.Propose(compile(t, policy("proposed", authz.Allow, authz.Rule{})))
+	c := connection("", port, flow.HTTP2)
+	if e.Connection(c) || !c.Shadow.Allowed || c.Shadow.Basis != authz.PerRequest {
+		t.Errorf("%v, in trial %v", c.Decision, c.Shadow)
+	}
+	if diff := cmp.Diff([]string{"shadow false true "}, count.lines); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	e.Propose(nil)
 	// What a limit refuses is not a difference of policies.
 	count.lines = nil
 	e.Publish(compile(t,

@@ -36,7 +36,7 @@ func fences(t *testing.T, path, language string) []string {
 }
 
 // pages are the documents whose commands are run here.
-var pages = [...]string{"README.md", "examples/two-machines/README.md"}
+var pages = [...]string{"README.md", "examples/two-machines/README.md", "examples/policies/README.md"}
 
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "outrider")
@@ -46,22 +46,27 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	ran := 0
+	printed := map[string]string{}
 	for _, page := range pages {
 		for _, block := range fences(t, page, "sh") {
 			for command := range strings.Lines(block) {
 				ran++
-				runCommand(t, binary, strings.Fields(command))
+				printed[page] += runCommand(t, binary, strings.Fields(command))
 			}
 		}
 	}
-	if ran < 8 {
-		t.Errorf("%d commands found, want at least 8", ran)
+	const whole = "examples/policies/README.md" // says all that is printed
+	if want := strings.Join(fences(t, whole, "text"), "\n") + "\n"; printed[whole] != want {
+		t.Errorf("%s says\n%s\nand it prints\n%s", whole, want, printed[whole])
+	}
+	if ran < 9 {
+		t.Errorf("%d commands found, want at least 9", ran)
 	}
 }
 
 // runCommand runs one command of a page. A make target is only looked for: these
 // tests are part of one of them.
-func runCommand(t *testing.T, binary string, words []string) {
+func runCommand(t *testing.T, binary string, words []string) (printed string) {
 	t.Helper()
 	var cmd *exec.Cmd
 	switch words[0] {
@@ -71,7 +76,7 @@ func runCommand(t *testing.T, binary string, words []string) {
 		cmd = exec.CommandContext(t.Context(), binary, words[1:]...)
 	default:
 		t.Errorf("%q: no test knows how to run that", strings.Join(words, " "))
-		return
+		return ""
 	}
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
@@ -85,6 +90,7 @@ func runCommand(t *testing.T, binary string, words []string) {
 	if words[0] != "make" && !strings.Contains(string(out), want) {
 		t.Errorf("%s: %s", strings.Join(words, " "), out)
 	}
+	return string(out)
 }
 
 func TestTheDocumentsOfTheReadmeAreThoseOfTheExample(t *testing.T) {
