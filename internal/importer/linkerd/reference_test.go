@@ -187,16 +187,19 @@ func (m maker) mesh() *refMesh {
 	for i := range 1 + m.IntN(6)/3 {
 		all.servers = append(all.servers, refServer{
 			name: fmt.Sprintf("s%d", i), selector: m.pick("{app: payments}", "{app: payments}", "{app: payments}", "{app: other}", "{}"),
-			port: m.odd(m.pick("80", "80", "8080", "9090"), "web"), protocol: m.pick("unknown", "HTTP/2", "HTTP/2"),
+			port: m.odd(m.pick("80", "80", "80", "8080", "9090"), "web"), protocol: m.pick("unknown", "HTTP/2", "HTTP/2"),
 			access: m.odd(m.pick("deny", "deny", "deny", "deny", "deny", "all-authenticated", "all-unauthenticated"), "cluster-authenticated"),
 		})
 	}
 	for i := range m.IntN(5) {
-		r := refRoute{name: fmt.Sprintf("r%d", i), server: fmt.Sprintf("s%d", m.IntN(len(all.servers)))}
-		if m.IntN(3) == 0 {
+		r := refRoute{name: fmt.Sprintf("r%d", i), server: "s0"}
+		if m.IntN(4) == 0 {
+			r.server = fmt.Sprintf("s%d", m.IntN(len(all.servers)))
+		}
+		if m.IntN(6) == 0 {
 			r.hosts = slices.Compact([]string{m.pick("a.example", "*.example"), m.pick("a.example", "b.example")})
 		}
-		for range 1 + m.IntN(2) {
+		for range 1 + m.IntN(4)/3 {
 			r.matches = append(r.matches, m.match())
 		}
 		all.routes = append(all.routes, r)
@@ -224,7 +227,7 @@ func (m maker) mesh() *refMesh {
 
 func (m maker) match() refMatch {
 	r := refMatch{kind: m.pick("Exact", "PathPrefix", "PathPrefix"), path: m.pick("/", "/a", "/a/b", "/a/"), method: m.pick("", "", "GET", "PUT"), query: m.odd("", "1")}
-	if m.IntN(8) == 0 {
+	if m.IntN(16) == 0 {
 		r.header = "1"
 	}
 	return r
