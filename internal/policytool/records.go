@@ -89,14 +89,14 @@ func (r *LogRequest) complete(workloads []spiffeid.ID) error {
 
 // readNotes are what a reader of the result should know of the log.
 func readNotes(log *observed.Log) (notes []string) {
-	note := func(n int, format string, args ...any) {
+	note := func(n int, what, more string) {
 		if n > 0 {
-			notes = append(notes, fmt.Sprintf(format, args...)+": "+strconv.Itoa(n))
+			notes = append(notes, what+": "+strconv.Itoa(n)+more)
 		}
 	}
-	note(log.Damaged, "lines that are no records, the first at %s", log.FirstDamaged)
-	note(log.Cut, "records left out, in which the log has shortened what policies look at")
-	note(log.Outbound, "records left out of calls that the workload made")
+	note(log.Damaged, "lines that are no records", ", the first at "+log.FirstDamaged)
+	note(log.Cut, "records left out, in which the log has shortened what policies look at", "")
+	note(log.Outbound, "records left out, of calls that the workload made", "")
 	return notes
 }
 
