@@ -55,14 +55,15 @@ func (l *Listener) serve(raw net.Conn) {
 		c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
+	if ok && c.Flow.Protocol == flow.TCP {
+		ok = c.serveTCP() // unless it is HTTP after all
+	}
 	switch {
 	case !ok:
 	case c.Flow.Protocol == flow.HTTP1:
 		c.serveHTTP1() // each request: authorize, inspect, forward
 	case c.Flow.Protocol == flow.HTTP2:
 		c.serveHTTP2() // the same
-	default:
-		c.serveTCP()
 	}
 	c.Finish()
 }
@@ -274,29 +275,6 @@ func (c *conn) judgeOpaque() func() bool {
 		}
 		return l.opts.Enforcer.StillAllows(&judged)
 	}
-}
-
-// serveTCP forwards opaque bytes.
-func (c *conn) serveTCP() {
-	app := c.to.Forwarder()
-	if app == nil || destinationOf(app) != c.Flow.Destination {
-		c.refuse(flow.NoDestination, "the listener was taken out of the configuration, or leads elsewhere now")
-		return
-	}
-	if !app.Destination.Enter() {
-		c.Flow.Refusal = forward.TooMany()
-		return
-	}
-	defer app.Destination.Leave()
-	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.Flow)
-	if up == nil {
-		c.Flow.Refusal = refusal
-		return
-	}
-	endpoint.Begin()
-	defer endpoint.Done()
-	client, up := c.port.Watch(c.kind, c.nc, up)
-	app.TCP(&c.Flow, client, up)
 }
 
 // overloaded writes down a connection that found no room.

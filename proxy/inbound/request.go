@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/hop"
@@ -32,14 +33,31 @@ type request struct {
 // serveHTTP1 reads requests one after the other.
 func (c *conn) serveHTTP1() {
 	h := c.l.http1.NewConn(c.nc)
+	if c.hop == nil || hop.Declared(c.hop.ALPN) != flow.HTTP1 {
+		h.ExpectPreface() // a client of HTTP/2 may be slow to begin
+	}
 	c.Serve(h)
 	r := c.newRequest(&c.Flow)
-	c.serveUntil(h.Serve(func(x *http1.Exchange) {
+	err := h.Serve(func(x *http1.Exchange) {
 		r.serve(httpflow.Call{V1: x})
 		if c.denied.Load() {
 			h.CloseGracefully()
 		}
-	}))
+	})
+	if errors.Is(err, http1.ErrPreface) {
+		c.serveHTTP2After(h)
+		return
+	}
+	c.serveUntil(err)
+}
+
+// serveHTTP2After goes on where a client begins HTTP/2.
+func (c *conn) serveHTTP2After(h *http1.ServerConn) {
+	nc, preface := h.Preface()
+	c.nc, c.Flow.Protocol = detect.Replay(nc, preface), flow.HTTP2
+	if c.authorize() {
+		c.serveHTTP2()
+	}
 }
 
 // serveHTTP2 reads requests that are under way at the same time.

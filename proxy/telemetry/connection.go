@@ -26,6 +26,14 @@ func (m *Metrics) Connection(conn *flow.Connection) *ConnectionMetrics {
 	return &ConnectionMetrics{traffic: &m.traffic, series: s}
 }
 
+// Becomes counts on as what conn is known to be now. It counts as opened as what it
+// seemed to be at first.
+func (c *ConnectionMetrics) Becomes(conn *flow.Connection) {
+	c.series.active.Dec()
+	c.series = c.traffic.lookup(conn)
+	c.series.active.Inc()
+}
+
 // Request counts one finished request: its outcome, duration, bytes and
 // inspection. It allocates nothing once its combination of reason and status
 // class has been seen on any connection of the same kind.
