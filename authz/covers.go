@@ -39,10 +39,11 @@ func checksCover(checks, others []check) bool {
 
 // impliedBy tells whether whatever satisfies the other check satisfies this one.
 func (c *check) impliedBy(o *check) bool {
-	if ids := o.exactIDs(); len(ids) > 0 && c.field <= serviceAccounts {
-		return !c.dependsOnDomain() && !slices.ContainsFunc(ids, func(id string) bool { return !c.takes(id, false) })
+	if c.field != o.field || c.not != o.not {
+		return c.field <= serviceAccounts && !c.dependsOnDomain() && o.namesIDs() &&
+			!slices.ContainsFunc(o.values.list, func(p pattern) bool { return !c.takes(p.text, false) })
 	}
-	if c.field != o.field || c.header != o.header || c.not != o.not || c.anyDomain != o.anyDomain {
+	if c.header != o.header || c.anyDomain != o.anyDomain {
 		return false
 	}
 	if c.not {
@@ -71,15 +72,9 @@ func (c *check) hasAllOf(o *check) bool {
 	return true
 }
 
-// exactIDs are the principals that a check asks for, if they are all whole IDs.
-func (c *check) exactIDs() (ids []string) {
-	if c.field != principals || c.not || c.values.globs > 0 {
-		return nil
-	}
-	for _, p := range c.values.list {
-		ids = append(ids, p.text)
-	}
-	return ids
+// namesIDs tells whether the check asks for principals by their whole IDs.
+func (c *check) namesIDs() bool {
+	return c.field == principals && !c.not && c.values.globs == 0
 }
 
 // takes tells whether the check about callers holds for one of that ID, which is of
@@ -104,7 +99,7 @@ func impossible(checks []check, deny bool) bool {
 		if deny && c.field.l7() {
 			continue
 		}
-		if ids := c.exactIDs(); len(ids) > 0 && !slices.ContainsFunc(ids, func(id string) bool { return allTake(checks, id) }) {
+		if c.namesIDs() && !slices.ContainsFunc(c.values.list, func(p pattern) bool { return allTake(checks, p.text) }) {
 			return true
 		}
 		for j := range checks {

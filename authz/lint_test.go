@@ -15,9 +15,10 @@ import (
 // TestLintsAreTrue takes rules that are said to have no effect at their word: they
 // never decide, or leaving them out changes nothing.
 func TestLintsAreTrue(t *testing.T) {
+	const enough = 300 // of each code
 	m := maker{rand.New(rand.NewPCG(11, 3))}
 	checked := map[authz.Code]int{}
-	for range 4000 {
+	for range 200 {
 		policies, opts := m.policies(), m.options()
 		for i := range policies { // as if they were in force
 			policies[i].Spec.Mode = authz.Enforce
@@ -27,7 +28,7 @@ func TestLintsAreTrue(t *testing.T) {
 		}
 		for _, p := range authz.Validate(policies) {
 			var rule, group int
-			if n, _ := fmt.Sscanf(p.Field, "spec.rules[%d]", &rule); n == 0 {
+			if n, _ := fmt.Sscanf(p.Field, "spec.rules[%d]", &rule); n == 0 || checked[p.Code] == enough {
 				continue
 			}
 			switch p.Code {
@@ -44,7 +45,7 @@ func TestLintsAreTrue(t *testing.T) {
 	}
 	t.Logf("%v", checked)
 	for _, code := range []authz.Code{authz.NeverMatches, authz.Shadowed, authz.Superfluous, authz.LimitWithoutEffect} {
-		if checked[code] < 50 {
+		if checked[code] < 50 { // of limits, there are few
 			t.Errorf("%s was said %d times", code, checked[code])
 		}
 	}

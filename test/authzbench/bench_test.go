@@ -37,7 +37,7 @@ func TestADisagreementIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := agrees(d, calls); err == nil {
+	if _, err := agrees(d, calls); err == nil {
 		t.Error("an engine without the last rule agrees")
 	}
 }

@@ -44,7 +44,7 @@ func (r *result) markdown() string {
 		fmt.Fprintf(&b, "Options: `%s`.\n", strings.Join(r.args, " "))
 	}
 	for _, s := range shapes() {
-		fmt.Fprintf(&b, "\nTime of one decision, where %s:\n\n| rules |", s.what)
+		fmt.Fprintf(&b, "\nCPU time of one decision, where %s:\n\n| rules |", s.what)
 		line := "|--:|"
 		for i, e := range engines() {
 			if r.has(s, i) {
