@@ -277,7 +277,7 @@ func checkExplanation(t testing.TB, s *authz.Set, r *authz.Request, d authz.Deci
 
 // TestEngineAgreesWithTheReference compares random decisions from a fixed seed.
 func TestEngineAgreesWithTheReference(t *testing.T) {
-	const least = 150_000
+	const least = 100_000
 	m := maker{rand.New(rand.NewPCG(2, 12))}
 	decisions, allowed := 0, 0
 	for decisions < least {
