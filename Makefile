@@ -13,7 +13,7 @@ DIST := dist
 # How long `make fuzz` spends on each target, and how many targets there must
 # be at least: a discovery that finds nothing must not look like a success.
 FUZZTIME ?= 20s
-FUZZ_MIN ?= 28
+FUZZ_MIN ?= 50
 # How many tests `make test` and `make race` must have run at least.
 TESTS_MIN ?= 3400
 # How many of those that start a mesh `make test-quic` must have run at least.

@@ -23,6 +23,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
+	"github.com/outrider-mesh/outrider/proxy/limits"
 	"github.com/outrider-mesh/outrider/proxy/quic"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -58,7 +59,8 @@ type Sidecar struct {
 	quicClient   *quic.Client
 	metrics      *telemetry.Metrics
 	ids          *accesslog.IDs
-	log          *accesslog.Writer // nil where none is kept
+	recent       *accesslog.Recent
+	log          *accesslog.Writer // writes nothing where no log is kept
 	logFile      io.Closer         // nil unless the log is a file of ours
 	readiness    *admin.Readiness
 	admin        *admin.Server
@@ -149,13 +151,12 @@ func (s *Sidecar) close(ctx context.Context) error {
 
 func (s *Sidecar) openLog(context.Context) error {
 	l := s.opts.Config.Spec.AccessLog
-	if l.Off() {
-		return nil
-	}
-	out := s.opts.Stdout
-	switch l.Output {
-	case "", "stdout":
-	case "stderr":
+	var out io.Writer
+	switch {
+	case l.Off():
+	case l.Output == "" || l.Output == "stdout":
+		out = s.opts.Stdout
+	case l.Output == "stderr":
 		out = s.opts.Stderr
 	default:
 		f, err := os.OpenFile(l.Output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -164,8 +165,10 @@ func (s *Sidecar) openLog(context.Context) error {
 		}
 		out, s.logFile = f, f
 	}
+	bounds := limits.Default()
+	s.recent = accesslog.NewRecent(bounds.RecentRefusals, bounds.RecentRefusalBytes)
 	s.log = accesslog.New(accesslog.Options{
-		Output: out, RefusalsOnly: l.Allowed == config.LogNone, IDs: s.ids, Dropped: s.metrics.AccessLogDropped,
+		Output: out, Recent: s.recent, RefusalsOnly: l.Allowed == config.LogNone, IDs: s.ids, Dropped: s.metrics.AccessLogDropped,
 	})
 	return nil
 }
@@ -175,7 +178,7 @@ func (s *Sidecar) openAdmin(context.Context) error {
 	server, err := admin.New(admin.Options{
 		Health: bindAddress(spec.Health), Metrics: bindAddress(spec.Metrics), Admin: bindAddress(spec.Admin),
 		Readiness: s.readiness, MetricsHandler: s.metrics.Handler(),
-		ConfigDump: s.dump, Connections: s.connections, Drain: s.stop, Quit: s.stop, Log: s.opts.Log,
+		ConfigDump: s.dump, Connections: s.connections, Decision: s.recent.Find, Decisions: s.recent.All, Drain: s.stop, Quit: s.stop, Log: s.opts.Log,
 	})
 	if err != nil {
 		return err

@@ -15,6 +15,8 @@ func program() cli.Program {
 	p.Commands = []cli.Command{
 		{Name: "run", Args: "--config FILE", Help: "run the sidecar", Run: runSidecar},
 		{Name: "check", Args: "[--config FILE] [--policies DIR]", Help: "check a configuration and policies", Run: check},
+		{Name: "explain", Args: "[DECISION-ID] [flags]", Help: "say what policies make of a call, why, and what would allow it", Run: explain},
+		{Name: "policy", Args: "COMMAND", Help: "test, replay, suggest and import access policies", Run: policy},
 		{Name: "capture", Args: "[--print|--verify|--show|--remove]", Help: "redirect the application's traffic to the sidecar", Run: captureTraffic},
 		{Name: "demo", Args: "[--keep] [--no-color]", Help: "see it work: a small mesh on this machine, without root", Run: showDemo},
 		p.Version(),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"flag"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const dir, least = "testdata/script", 11
+	const dir, least = "testdata/script", 17
 	sessions, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate, "cling": cling,
+			"exits": exits, "svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate, "cling": cling, "decision": decision,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -152,6 +153,45 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s is answered with %s, want %s", args[0], last, args[1])
 		}
 	}
+}
+
+// decision VARIABLE URL sets the variable to the id of the newest refusal, as soon as
+// there is one: it is written down when the answer is on its way.
+func decision(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: decision variable url")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if id := newestDecision(ctx, ts, args[1]); id != "" {
+			ts.Setenv(args[0], id)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s has no decisions", args[1])
+		}
+	}
+}
+
+func newestDecision(ctx context.Context, ts *testscript.TestScript, url string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	ts.Check(err)
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	var records []struct {
+		ID string `json:"decision_id"`
+	}
+	ts.Check(json.NewDecoder(res.Body).Decode(&records))
+	if len(records) == 0 {
+		return ""
+	}
+	return records[0].ID
 }
 
 func statusOf(ctx context.Context, client *http.Client, url string) string {

@@ -39,8 +39,12 @@ const (
 // Options says where records go and which are kept.
 type Options struct {
 	// Output is the sink; each Write has whole records, except after it failed
-	// in the middle of one. It is never closed. Required.
+	// in the middle of one. It is never closed. Nil writes nothing, for the sake
+	// of Recent alone.
 	Output io.Writer
+	// Recent keeps what was refused, whether or not it is written; nil keeps
+	// nothing.
+	Recent *Recent
 	// RefusalsOnly leaves out the records of requests and connections that
 	// were served. Those that were refused, cut short, found to attack, or not
 	// inspected although a policy asks for it are written always, and ten a
@@ -64,6 +68,7 @@ type Options struct {
 type Writer struct {
 	options  Options
 	recorder recorder
+	frugal   recorder  // the same without queries
 	scratch  sync.Pool // of *[]byte, for records being made
 	samples  sampler
 
@@ -98,25 +103,50 @@ func New(options Options) *Writer {
 	w := &Writer{
 		options:  options,
 		recorder: recorder{ids: options.IDs, query: options.Query},
+		frugal:   recorder{ids: options.IDs},
 		wake:     make(chan struct{}, 1),
 		full:     make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
 	w.scratch.New = func() any { return new([]byte) }
+	if options.Output == nil {
+		close(w.stopped) // there is nothing to flush
+		return w
+	}
 	go w.flushLoop()
 	return w
 }
 
-// Request logs a finished request. It does not keep req.
+// Request logs a finished request. It does not keep req, and names its decision if
+// nothing has.
 func (w *Writer) Request(req *flow.Request) {
-	if w.options.RefusalsOnly && req.Refusal.Reason == flow.None && !suspicious(&req.Inspection) &&
-		!w.sampled(req.Decision, req.Shadow, req.Started) {
+	keep := w.options.Recent != nil && memorable(req.Refusal.Reason)
+	write := w.options.Output != nil && (!w.options.RefusalsOnly || req.Refusal.Reason != flow.None ||
+		suspicious(&req.Inspection) || w.sampled(req.Decision, req.Shadow, req.Started))
+	if keep && req.DecisionID == "" {
+		req.DecisionID = w.options.IDs.Next()
+	}
+	w.record(keep, write, req.DecisionID, func(r *recorder, dst []byte) []byte { return r.request(dst, req) })
+}
+
+// record renders once what is kept, written or both. A log with queries differs
+// from what is kept.
+func (w *Writer) record(keep, write bool, id string, render func(*recorder, []byte) []byte) {
+	if !keep && !write {
 		return
 	}
 	buf := w.scratch.Get().(*[]byte)
-	*buf = w.recorder.request((*buf)[:0], req)
-	w.add(*buf)
-	w.scratch.Put(buf)
+	defer w.scratch.Put(buf)
+	if write {
+		*buf = render(&w.recorder, (*buf)[:0])
+		w.add(*buf)
+	}
+	if keep && (!write || w.recorder.query) {
+		*buf = render(&w.frugal, (*buf)[:0])
+	}
+	if keep {
+		w.options.Recent.add(id, *buf)
+	}
 }
 
 // suspicious inspections are logged even when only refusals are.
@@ -124,17 +154,24 @@ func suspicious(i *flow.Inspection) bool {
 	return i.Outcome != flow.InspectionOff && (i.Outcome != flow.Clean || i.Uninspected != flow.Inspected)
 }
 
-// Connection logs a connection that has ended. It does not keep conn. An HTTP
-// connection that was not refused is left out: its requests have records.
+// Connection logs a connection that has ended. It does not keep conn, and names
+// its decision if nothing has. An HTTP connection that was not refused is left out:
+// its requests have records.
 func (w *Writer) Connection(conn *flow.Connection) {
-	if conn.Refusal.Reason == flow.None && (conn.Protocol.IsHTTP() ||
-		w.options.RefusalsOnly && !w.sampled(conn.Decision, conn.Shadow, conn.Opened)) {
-		return
+	keep := w.options.Recent != nil && memorable(conn.Refusal.Reason)
+	write := w.options.Output != nil && (conn.Refusal.Reason != flow.None || w.served(conn))
+	if keep && conn.DecisionID == "" {
+		conn.DecisionID = w.options.IDs.Next()
 	}
-	buf := w.scratch.Get().(*[]byte)
-	*buf = w.recorder.connection((*buf)[:0], conn)
-	w.add(*buf)
-	w.scratch.Put(buf)
+	w.record(keep, write, conn.DecisionID, func(r *recorder, dst []byte) []byte { return r.connection(dst, conn) })
+}
+
+// served tells whether a connection that was not refused has a record.
+func (w *Writer) served(conn *flow.Connection) bool {
+	if conn.Protocol.IsHTTP() {
+		return false
+	}
+	return !w.options.RefusalsOnly || w.sampled(conn.Decision, conn.Shadow, conn.Opened)
 }
 
 // add queues a record or drops it; either way at once.

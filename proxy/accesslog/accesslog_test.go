@@ -292,6 +292,10 @@ func TestWhichRecordsAreWritten(t *testing.T) {
 			"a served HTTP connection never: its requests are",
 			func(w *accesslog.Writer) { w.Connection(&flow.Connection{Protocol: flow.HTTP1}) }, 0, 0,
 		},
+		{
+			"nor one of HTTP/2",
+			func(w *accesslog.Writer) { w.Connection(&flow.Connection{Protocol: flow.HTTP2}) }, 0, 0,
+		},
 		{"a refused HTTP connection always", func(w *accesslog.Writer) {
 			w.Connection(&flow.Connection{Protocol: flow.HTTP1, Refusal: flow.Refusal{Reason: flow.CertificateExpired}})
 		}, 1, 1},

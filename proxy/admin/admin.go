@@ -38,6 +38,11 @@ type Options struct {
 	// Connections returns what /connections renders as JSON. Nil means that
 	// there is no such endpoint.
 	Connections func() any
+	// Decision returns the access log's record of a decision, one JSON object, and
+	// Decisions those of the newest refusals, newest first and at most so many.
+	// Both must hold no secrets. Nil means that there are no such endpoints.
+	Decision  func(id string) (record []byte, ok bool)
+	Decisions func(most int) (records [][]byte)
 	// Drain begins to drain and returns at once; POST /drain calls it. Nil
 	// means that there is no such endpoint.
 	Drain func()

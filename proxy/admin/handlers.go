@@ -59,6 +59,14 @@ func adminHandler(options Options) http.Handler {
 	if options.Connections != nil {
 		handle("GET /connections", "open connections", jsonOf(options.Connections))
 	}
+	if options.Decision != nil {
+		handle("GET /decisions/{id}", "why something was refused, by its decision id", decisionOf(options.Decision))
+	}
+	if options.Decisions != nil {
+		handle("GET /decisions", "the newest refusals", func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, records(options.Decisions(maxDecisions)))
+		})
+	}
 	if options.Drain != nil {
 		handle("POST /drain", "stop accepting and finish what is open", actionOf(options.Drain, "draining"))
 	}
@@ -95,6 +103,29 @@ func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write(append(body, '\n')) // the client went away; there is nobody to tell
+}
+
+// maxDecisions bounds a list; each record has some 700 bytes.
+const maxDecisions = 100
+
+// records are JSON already.
+func records(lines [][]byte) []json.RawMessage {
+	all := make([]json.RawMessage, len(lines))
+	for i, line := range lines {
+		all[i] = line
+	}
+	return all
+}
+
+func decisionOf(find func(id string) ([]byte, bool)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		record, ok := find(r.PathValue("id"))
+		if !ok {
+			plainText(w, http.StatusNotFound, "no refusal of that id is kept; the access log has older ones, and what was allowed")
+			return
+		}
+		writeJSON(w, json.RawMessage(record))
+	}
 }
 
 func actionOf(action func(), done string) http.HandlerFunc {

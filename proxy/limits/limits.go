@@ -63,6 +63,11 @@ type Limits struct {
 	// to its last and longest part, which cannot be stopped.
 	InspectionTimeout time.Duration
 
+	// RecentRefusals is how many refusals are kept for whoever asks why.
+	RecentRefusals int
+	// RecentRefusalBytes is how many bytes their records may have together.
+	RecentRefusalBytes int
+
 	// ConcurrentStreams is how many requests one HTTP/2 connection carries at a
 	// time, in either role.
 	ConcurrentStreams int
@@ -184,6 +189,11 @@ func Default() Limits {
 		// overload is answered.
 		InspectionWait:    time.Second,
 		InspectionTimeout: time.Second,
+
+		// A record has 500 to 800 bytes as a rule: half an hour at one refusal in
+		// five seconds, and nothing beside the budget of 15 MiB.
+		RecentRefusals:     512,
+		RecentRefusalBytes: 256 << 10,
 
 		// RFC 9113 §5.1.2 asks for 100 at least, and common clients open a
 		// second connection beyond.

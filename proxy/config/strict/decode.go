@@ -58,6 +58,7 @@ func (d *decoder) report(n *yaml.Node, p *path, message, remedy string) {
 var (
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 	durationType = reflect.TypeFor[time.Duration]()
+	opaqueType   = reflect.TypeFor[Opaque]()
 )
 
 // full tells that looking for more problems is a waste of time.
@@ -68,6 +69,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, p *path) {
 		return
 	}
 	switch {
+	case v.Type() == opaqueType:
+		v.Set(reflect.ValueOf(Opaque{Line: n.Line}))
 	case v.Kind() == reflect.Pointer:
 		elem := reflect.New(v.Type().Elem())
 		d.value(n, elem.Elem(), p)

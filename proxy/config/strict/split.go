@@ -150,6 +150,11 @@ func newDocument(file string, first int, node *yaml.Node) *Document {
 		return nil
 	}
 	shift(root, first-1)
+	return newRoot(file, root)
+}
+
+// newRoot reads the head of a document.
+func newRoot(file string, root *yaml.Node) *Document {
 	d := &Document{File: file, Line: root.Line, root: root}
 	d.APIVersion, d.Kind = text(child(root, "apiVersion")), text(child(root, "kind"))
 	meta := child(root, "metadata")
