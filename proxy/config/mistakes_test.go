@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // A mistake is an edit of a good file. What is said about it is in the golden
@@ -23,14 +25,7 @@ func reports(t *testing.T, good string, mistakes []mistake, parse func(data stri
 	}
 	var b strings.Builder
 	for _, m := range mistakes {
-		text := good + m.new
-		if m.old != "" {
-			if !strings.Contains(good, m.old) {
-				t.Fatalf("%s: %q does not occur in the good file", m.name, m.old)
-			}
-			text = strings.Replace(good, m.old, m.new, 1)
-		}
-		problems, err := parse(text)
+		problems, err := parse(m.in(t, good))
 		if invalid, ok := errors.AsType[*Invalid](err); ok {
 			problems = invalid.Problems
 		} else if err != nil {
@@ -45,6 +40,18 @@ func reports(t *testing.T, good string, mistakes []mistake, parse func(data stri
 		}
 	}
 	return b.String()
+}
+
+// in returns the good file with the mistake.
+func (m mistake) in(t *testing.T, good string) string {
+	t.Helper()
+	if m.old == "" {
+		return good + m.new
+	}
+	if !strings.Contains(good, m.old) {
+		t.Fatalf("%s: %q does not occur in the good file", m.name, m.old)
+	}
+	return strings.Replace(good, m.old, m.new, 1)
 }
 
 const goodSidecar = `apiVersion: outrider.dev/v1alpha1
@@ -311,6 +318,9 @@ var documentMistakes = []mistake{
 	{"rules that are blank", "mode: Block", "rules: \" \""},
 	{"a trust domain that is an ID", "mtls: Strict", `trustDomain: "spiffe://example.org"`},
 	{"a trust domain with capitals", "mtls: Strict", `trustDomain: Example.org`},
+	{"identities from nobody", "mtls: Strict", "identity: {provider: Vault}"},
+	{"a driver that nobody asks", "mtls: Strict", "identity: {driver: csi.spiffe.io}"},
+	{"a socket that is a path", "mtls: Strict", "identity: {provider: WorkloadAPI, socket: /run/agent.sock}"},
 	{"a permissive mesh", "mtls: Strict", "mtls: Permissive"},
 	{"a mesh open to all", "mtls: Strict", "defaultAccess: AllowAll"},
 	{"a default that is not one", "mtls: Strict", "defaultAccess: Allow"},
@@ -330,4 +340,14 @@ func TestMistakesInDocuments(t *testing.T) {
 		return docs.Warnings, nil
 	})
 	golden(t, "document_mistakes.golden", got)
+}
+
+// The custom resources refuse these too, where a schema can; the tests of
+// injector/apis/crd read them from this file.
+func TestMistakenDocumentsAreWrittenDown(t *testing.T) {
+	a := &txtar.Archive{Files: []txtar.File{{Name: "nothing", Data: []byte(goodDocuments)}}}
+	for _, m := range documentMistakes {
+		a.Files = append(a.Files, txtar.File{Name: m.name, Data: []byte(m.in(t, goodDocuments))})
+	}
+	golden(t, "document_mistakes.txtar", string(txtar.Format(a)))
 }
