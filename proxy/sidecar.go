@@ -23,6 +23,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
+	"github.com/outrider-mesh/outrider/proxy/probe"
 	"github.com/outrider-mesh/outrider/proxy/quic"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -168,7 +169,7 @@ func (s *Sidecar) openAdmin(context.Context) error {
 	spec := &s.opts.Config.Spec
 	server, err := admin.New(admin.Options{
 		Health: bindAddress(spec.Health), Metrics: bindAddress(spec.Metrics), Admin: bindAddress(spec.Admin),
-		Readiness: s.readiness, MetricsHandler: s.metrics.Handler(),
+		Readiness: s.readiness, MetricsHandler: s.metrics.Handler(), Probes: probe.New(spec.Probes),
 		ConfigDump: s.dump, Connections: s.connections, Drain: s.stop, Quit: s.stop, Log: s.opts.Log,
 	})
 	if err != nil {

@@ -82,6 +82,10 @@ func rules() []rule {
 			why: "a connection that knows what it carries is another package",
 		},
 		{
+			of: []string{"./proxy/probe"}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config"},
+			why: "what is asked of an application in the kubelet's stead has nothing to do with its traffic",
+		},
+		{
 			of: []string{"./proxy/limits"}, forbid: []string{"./..."},
 			why: "every package may ask for a bound, so this one asks nobody",
 		},
@@ -269,6 +273,8 @@ var dependencies = map[string]string{
 	"github.com/HdrHistogram/hdrhistogram-go":    "latencies of the load tool",
 	"github.com/google/nftables":                 "redirecting traffic, 0.4 MiB; the image has no nft or iptables binary to call",
 	"github.com/mdlayher/netlink":                "bounds on what nftables asks the kernel",
+	"k8s.io/api":                                 "the injector and the kubectl plugin: Kubernetes' own objects",
+	"k8s.io/apimachinery":                        "the injector and the kubectl plugin: what all objects have in common",
 	"github.com/google/go-cmp":                   "tests: differences",
 	"github.com/rogpeppe/go-internal":            "tests: scripts",
 	"go.uber.org/goleak":                         "tests: goroutine leaks",
