@@ -109,7 +109,7 @@ func (s *Sidecar) Run(ctx context.Context, force <-chan struct{}) error {
 	if s.directory != nil {
 		g.Add("policies", s.followPolicies)
 	}
-	if s.opts.ConfigPath != "" {
+	if path := s.opts.ConfigPath; path != "" && !config.InEnvironment(path) {
 		g.Add("configuration", s.followConfig)
 	}
 	g.Add("sweep", s.sweep)
