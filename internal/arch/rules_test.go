@@ -275,6 +275,7 @@ var dependencies = map[string]string{
 	"github.com/mdlayher/netlink":                "bounds on what nftables asks the kernel",
 	"k8s.io/api":                                 "the injector and the kubectl plugin: Kubernetes' own objects",
 	"k8s.io/apimachinery":                        "the injector and the kubectl plugin: what all objects have in common",
+	"sigs.k8s.io/yaml":                           "the injector and the kubectl plugin: Kubernetes' objects as people write them",
 	"github.com/google/go-cmp":                   "tests: differences",
 	"github.com/rogpeppe/go-internal":            "tests: scripts",
 	"go.uber.org/goleak":                         "tests: goroutine leaks",
