@@ -275,6 +275,7 @@ var dependencies = map[string]string{
 	"github.com/mdlayher/netlink":                "bounds on what nftables asks the kernel",
 	"k8s.io/api":                                 "the injector and the kubectl plugin: Kubernetes' own objects",
 	"k8s.io/apimachinery":                        "the injector and the kubectl plugin: what all objects have in common",
+	"k8s.io/client-go":                           "the injector: asking the API server; 19 MiB, which is why it is a program of its own",
 	"sigs.k8s.io/yaml":                           "the injector and the kubectl plugin: Kubernetes' objects as people write them",
 	"github.com/google/go-cmp":                   "tests: differences",
 	"github.com/rogpeppe/go-internal":            "tests: scripts",
