@@ -1,5 +1,7 @@
 package mutate
 
+import "fmt"
+
 // Label on a namespace or a pod asks for a sidecar; that of the pod counts first.
 // Prefix is that of our labels and annotations.
 const (
@@ -22,8 +24,26 @@ const (
 	InitContainer = "outrider-init"
 )
 
-// ControlPlaneNamespace is where the injector lives.
-const ControlPlaneNamespace = "outrider-system"
+// Where the control plane lives and what it is called there, and the trust domain of
+// the mesh unless something else is said.
+const (
+	ControlPlaneNamespace = "outrider-system"
+	ControlPlaneName      = "outrider-injector"
+	DefaultTrustDomain    = "cluster.local"
+)
+
+// ControlPort is where the control plane serves identities and documents.
+const ControlPort = 15012
+
+// ControlPlaneAddress is where sidecars find a control plane in a namespace.
+func ControlPlaneAddress(namespace string) string {
+	return fmt.Sprintf("%s.%s.svc:%d", ControlPlaneName, namespace, ControlPort)
+}
+
+// ControlPlaneID is the SPIFFE ID that it proves to them.
+func ControlPlaneID(trustDomain, namespace string) string {
+	return fmt.Sprintf("spiffe://%s/ns/%s/sa/%s", trustDomain, namespace, ControlPlaneName)
+}
 
 // UID is the user that the sidecar runs as, where the namespace prescribes no range.
 const UID = 21337

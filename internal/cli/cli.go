@@ -18,6 +18,7 @@ import (
 // Environment is everything a command touches of its process.
 type Environment struct {
 	Getenv         func(string) string
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
 
@@ -46,7 +47,7 @@ type Command struct {
 
 // Main runs the program in the process it is, and returns the exit status.
 func (p Program) Main(ctx context.Context) int {
-	err := p.Run(ctx, os.Args[1:], Environment{Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr})
+	err := p.Run(ctx, os.Args[1:], Environment{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
 	var status ExitStatus
 	if err != nil && !errors.As(err, &status) {
 		fmt.Fprintln(os.Stderr, p.Name+":", err)
