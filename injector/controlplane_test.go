@@ -7,9 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -173,5 +176,37 @@ func TestWhatIsMissingIsAnError(t *testing.T) {
 	}
 	if tried < 4 {
 		t.Errorf("tried %d", tried)
+	}
+}
+
+// docs/kubernetes.md lists the control plane's metrics.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	ls := injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t)}
+	if _, err := injector.New(injector.Options{Client: cluster(), Replica: "a", Listeners: ls, Mesh: mutate.Mesh{Image: "i"}, Registry: registry}); err != nil {
+		t.Fatal(err)
+	}
+	ours := make(chan *prometheus.Desc, 256)
+	registry.Describe(ours)
+	close(ours)
+	var seen int
+	for d := range ours {
+		_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+		name, help, _ := strings.Cut(rest, `", help: "`)
+		help, _, _ = strings.Cut(help, `", `)
+		if !strings.HasPrefix(name, "outrider_") {
+			continue
+		}
+		seen++
+		if row := regexp.MustCompile("(?m)^\\| `" + name + "` \\|.*\\| " + regexp.QuoteMeta(help) + " \\|$"); !row.Match(page) {
+			t.Errorf("no row says of %s: %s", name, help)
+		}
+	}
+	if seen < 5 || seen != strings.Count(string(page), "\n| `outrider_injector_") {
+		t.Errorf("%d metrics, and the page has %d", seen, strings.Count(string(page), "\n| `outrider_injector_"))
 	}
 }

@@ -5,8 +5,8 @@ package manifests
 
 import "embed"
 
-//go:embed base overlays
+//go:embed base crds overlays
 var files embed.FS
 
-// Files returns base and overlays, for kustomize.
+// Files returns base, definitions and overlays, for kustomize.
 func Files() embed.FS { return files }

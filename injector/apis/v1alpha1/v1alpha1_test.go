@@ -32,7 +32,7 @@ func decoded(t *testing.T) []runtime.Object {
 	}
 	var all []runtime.Object
 	for part := range strings.SplitSeq(string(text), "\n---\n") {
-		object, _, err := codecs.UniversalDeserializer().Decode([]byte(part), nil, nil)
+		object, _, err := codecs.UniversalDeserializer().Decode([]byte(part+"\n"), nil, nil)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, part)
 		}
