@@ -90,7 +90,7 @@ func startWith(ctx context.Context, t *testing.T, client *fake.Clientset) (<-cha
 	// The handshake waits for the certificate; that comes with its authority.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{
 		ServerName: "outrider-injector.outrider-system.svc", InsecureSkipVerify: true,
-		VerifyConnection: func(state tls.ConnectionState) error {
+		VerifyConnection: func(state tls.ConnectionState) error { //nolint:contextcheck // it outlives ctx
 			configuration, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), injector.Name, metav1.GetOptions{})
 			if err != nil {
 				return err
@@ -102,7 +102,7 @@ func startWith(ctx context.Context, t *testing.T, client *fake.Clientset) (<-cha
 		},
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return done, ls, func(metadata string) (int, string) {
+	return done, ls, func(metadata string) (int, string) { //nolint:contextcheck // it outlives ctx
 		return fetch(t, &http.Client{Transport: transport}, "POST", "https://"+ls.Webhook.Addr().String()+"/inject",
 			`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","resource":{"version":"v1","resource":"pods"},`+
 				`"operation":"CREATE","namespace":"shop","object":{"metadata":`+metadata+`,"spec":{"containers":[{"name":"web"}]}}}}`)

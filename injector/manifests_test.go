@@ -44,7 +44,7 @@ func base(t *testing.T) []runtime.Object {
 		if err != nil {
 			return err
 		}
-		for _, doc := range strings.Split(string(text), "\n---\n") {
+		for doc := range strings.SplitSeq(string(text), "\n---\n") {
 			object, _, err := decoder.Decode([]byte(doc), nil, nil)
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
@@ -196,9 +196,7 @@ func permissions(objects []runtime.Object) []string {
 func named(a k8stesting.Action) string {
 	name := "*"
 	switch a := a.(type) {
-	case k8stesting.GetAction:
-		name = a.GetName()
-	case k8stesting.PatchAction:
+	case k8stesting.GetAction: // patches as well
 		name = a.GetName()
 	case k8stesting.UpdateAction:
 		if o, ok := a.GetObject().(metav1.Object); ok {

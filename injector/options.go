@@ -18,7 +18,7 @@ const (
 	// Lease and the MutatingWebhookConfiguration.
 	Name = mutate.ControlPlaneName
 	// CertificateSecret holds the webhook's certificate.
-	CertificateSecret = "outrider-webhook" //nolint:gosec // the name of one
+	CertificateSecret = "outrider-webhook"
 )
 
 // Ports that the control plane listens on, all of which can be set.

@@ -76,7 +76,7 @@ func term(ctx context.Context, opts Options, work func(context.Context)) error {
 		return fmt.Errorf("elect a leader: %w", err)
 	}
 	worked := make(chan struct{})
-	go func() {
+	go func() { //nolint:contextcheck // the library's context descends from ctx
 		defer close(worked)
 		select {
 		case leading := <-elected:

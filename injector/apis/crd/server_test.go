@@ -17,8 +17,10 @@ import (
 func check(s map[string]any, at string, v any) (problems []string) {
 	bad := func(format string, args ...any) { problems = append(problems, at+": "+fmt.Sprintf(format, args...)) }
 	for key := range s {
-		if !slices.Contains([]string{"type", "format", "enum", "properties", "required", "items", "maxItems", "minItems", "additionalProperties",
-			"minimum", "maximum", "minLength", "pattern", "description", "x-kubernetes-validations"}, key) {
+		if !slices.Contains([]string{
+			"type", "format", "enum", "properties", "required", "items", "maxItems", "minItems", "additionalProperties",
+			"minimum", "maximum", "minLength", "pattern", "description", "x-kubernetes-validations",
+		}, key) {
 			bad("the schema has %s, which is unknown here", key)
 		}
 	}
