@@ -30,6 +30,14 @@ COPY --from=build --chmod=0555 /src/out/outrider-load /outrider-load
 USER 65532:65532
 ENTRYPOINT ["/outrider-load"]
 
+# The control plane. It needs no user of its own: its traffic is not captured.
+FROM scratch AS outrider-injector
+COPY --from=build --chmod=0555 /src/out/outrider-injector /outrider-injector
+USER 65532:65532
+EXPOSE 8443 15020 15021
+ENTRYPOINT ["/outrider-injector"]
+CMD ["serve"]
+
 # The sidecar, which is also what is built when no target is named. The UID is the one that traffic capture exempts.
 FROM scratch AS outrider
 COPY --from=build --chmod=0555 /src/out/outrider /outrider

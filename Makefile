@@ -220,6 +220,7 @@ tools-test: ## Test the small programs that this Makefile uses
 image-layout: ## Prove the Dockerfile's steps without a container engine: build, layout, user, size
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load -user 65532:65532 -max-bytes $$((28 << 20))
+	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-injector -target outrider-injector -user 65532:65532 -max-bytes $$((48 << 20))
 
 .PHONY: clean
 clean: ## Remove what the other targets made

@@ -73,6 +73,7 @@ func fixedFields(old, c *config.Sidecar) error {
 		{"spec.admin", old.Spec.Admin, c.Spec.Admin},
 		{"spec.metrics", old.Spec.Metrics, c.Spec.Metrics},
 		{"spec.health", old.Spec.Health, c.Spec.Health},
+		{"spec.probes", old.Spec.Probes, c.Spec.Probes},
 		{"spec.accessLog", old.Spec.AccessLog, c.Spec.AccessLog},
 		{"spec.processors", old.Spec.Processors, c.Spec.Processors},
 		{"spec.quic", old.Spec.QUIC, c.Spec.QUIC},

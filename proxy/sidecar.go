@@ -24,6 +24,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
 	"github.com/outrider-mesh/outrider/proxy/limits"
+	"github.com/outrider-mesh/outrider/proxy/probe"
 	"github.com/outrider-mesh/outrider/proxy/quic"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
@@ -116,7 +117,7 @@ func (s *Sidecar) Run(ctx context.Context, force <-chan struct{}) error {
 	if s.shadow != nil {
 		g.Add("shadow", s.followShadow)
 	}
-	if s.opts.ConfigPath != "" {
+	if path := s.opts.ConfigPath; path != "" && !config.InEnvironment(path) {
 		g.Add("configuration", s.followConfig)
 	}
 	g.Add("sweep", s.sweep)
@@ -177,7 +178,7 @@ func (s *Sidecar) openAdmin(context.Context) error {
 	spec := &s.opts.Config.Spec
 	server, err := admin.New(admin.Options{
 		Health: bindAddress(spec.Health), Metrics: bindAddress(spec.Metrics), Admin: bindAddress(spec.Admin),
-		Readiness: s.readiness, MetricsHandler: s.metrics.Handler(),
+		Readiness: s.readiness, MetricsHandler: s.metrics.Handler(), Probes: probe.New(spec.Probes),
 		ConfigDump: s.dump, Connections: s.connections, Decision: s.recent.Find, Decisions: s.recent.All, Drain: s.stop, Quit: s.stop, Log: s.opts.Log,
 	})
 	if err != nil {

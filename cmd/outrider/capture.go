@@ -55,7 +55,7 @@ func newCaptureFlags() *captureFlags {
 		fmt.Fprint(fs.Output(), captureHelp)
 		fs.PrintDefaults()
 	}
-	fs.StringVar(&f.config, "config", "", "the sidecar's `file`, which says what is redirected")
+	fs.StringVar(&f.config, "config", "", "the sidecar's `file`, which says what is redirected; or env:NAME")
 	fs.BoolVar(&f.print, "print", false, "print the rules as nft reads them, and change nothing")
 	fs.BoolVar(&f.verify, "verify", false, "prove that traffic passes, before the sidecar starts, and change nothing")
 	fs.BoolVar(&f.show, "show", false, "print the rules in force with what each has counted, and change nothing")

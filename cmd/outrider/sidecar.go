@@ -17,7 +17,7 @@ import (
 // runSidecar is "outrider run".
 func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 	fs := program().Flags("run")
-	path := fs.String("config", "/etc/outrider/sidecar.yaml", "the sidecar's `file`; it is watched for changes")
+	path := fs.String("config", "/etc/outrider/sidecar.yaml", "the sidecar's `file`, which is watched for changes; or env:NAME, for one that is in an environment variable")
 	level := fs.String("log-level", "info", "least severe event of the process log: debug, info, warn or error")
 	format := fs.String("log-format", "text", "form of the process log: text or json")
 	if _, err := program().Parse(fs, args, 0, env); err != nil {

@@ -32,6 +32,9 @@ type Options struct {
 	Readiness *Readiness
 	// MetricsHandler answers /metrics. Required if Metrics is set.
 	MetricsHandler http.Handler
+	// Probes answers what is below /probe/ on the health port. Nil means that
+	// there is nothing.
+	Probes http.Handler
 	// ConfigDump returns what /config_dump renders as JSON. It must hold no
 	// secrets. Nil means that there is no such endpoint.
 	ConfigDump func() any
@@ -80,7 +83,7 @@ func New(options Options) (*Server, error) {
 
 func (s *Server) bind(options Options) (err error) {
 	if options.Health != "" {
-		if s.health, err = bind(options.Health, healthBounds, healthHandler(options.Readiness), options.Log); err != nil {
+		if s.health, err = bind(options.Health, healthBounds, healthHandler(options), options.Log); err != nil {
 			return fmt.Errorf("health port: %w", err)
 		}
 	}

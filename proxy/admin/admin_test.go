@@ -451,3 +451,35 @@ func TestReadinessWithoutConditionsIsReady(t *testing.T) {
 		t.Error(fmt.Sprint("missing: ", r.Missing()))
 	}
 }
+
+func TestProbesAreServedOnTheHealthPortOnly(t *testing.T) {
+	r := start(t, admin.Options{Probes: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.URL.Path)
+	})})
+	cases := []struct {
+		at     net.Addr
+		method string
+		path   string
+		status int
+	}{
+		{r.HealthAddr(), "GET", "/probe/app/readiness", 200},
+		{r.HealthAddr(), "POST", "/probe/app/readiness", 405},
+		{r.MetricsAddr(), "GET", "/probe/app/readiness", 404},
+		{r.AdminAddr(), "GET", "/probe/app/readiness", 404},
+		{start(t, admin.Options{}).HealthAddr(), "GET", "/probe/app/readiness", 404},
+	}
+	for _, c := range cases {
+		request, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+c.at.String()+c.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := r.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != c.status {
+			t.Errorf("%s %s at %v: %d, want %d", c.method, c.path, c.at, response.StatusCode, c.status)
+		}
+	}
+}

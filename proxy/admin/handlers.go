@@ -13,14 +13,17 @@ import (
 )
 
 // healthHandler says only names: the port is open to the network.
-func healthHandler(readiness *Readiness) http.Handler {
+func healthHandler(options Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, _ *http.Request) {
-		ready(w, readiness.Missing())
+		ready(w, options.Readiness.Missing())
 	})
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) {
 		plainText(w, http.StatusOK, "live")
 	})
+	if options.Probes != nil {
+		mux.Handle("GET /probe/", options.Probes)
+	}
 	return mux
 }
 

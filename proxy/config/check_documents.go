@@ -29,11 +29,26 @@ func (c *checker) mesh(m *MeshConfig) {
 			c.bad("spec.trustDomain", fmt.Sprintf("%q is not a trust domain", clipped(td)), "write its name only, such as example.org")
 		}
 	}
+	c.meshIdentity(m.Spec.Identity)
 	if m.Spec.MTLS == Permissive {
 		c.warn("spec.mtls", "Permissive lets callers in without an identity", "make it Strict once every caller has one")
 	}
 	if m.Spec.DefaultAccess == DefaultAllowAll {
 		c.warn("spec.defaultAccess", "AllowAll lets everybody call workloads that no Allow policy selects", "")
+	}
+}
+
+func (c *checker) meshIdentity(id MeshIdentity) {
+	const field = "spec.identity"
+	for _, f := range []struct{ name, value string }{{"driver", id.Driver}, {"socket", id.Socket}} {
+		at := strict.Key(field, f.name)
+		switch {
+		case f.value == "":
+		case id.Provider != ProviderWorkloadAPI:
+			c.bad(at, "is without effect: the provider is not WorkloadAPI", "write provider: WorkloadAPI, or remove it")
+		case len(f.value) > 63 || !subdomain.MatchString(f.value):
+			c.bad(at, fmt.Sprintf("%q is not a name", clipped(f.value)), "write a name such as "+DefaultCSIDriver+" or "+DefaultCSISocket)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.listeners(s.Spec)
 	c.capture(s.Spec)
 	c.quic(s.Spec)
+	c.probes(s.Spec)
 	c.accessLog(s.Spec.AccessLog)
 	c.nonNegative("spec.drain", s.Spec.Drain)
 	c.processors(s.Spec.Processors)

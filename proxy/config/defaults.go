@@ -78,6 +78,9 @@ func (s *Sidecar) SetDefaults() {
 	spec.Admin.Listen = or(spec.Admin.Listen, DefaultAdmin)
 	spec.Metrics.Listen = or(spec.Metrics.Listen, DefaultMetrics)
 	spec.Health.Listen = or(spec.Health.Listen, DefaultHealth)
+	for i := range spec.Probes {
+		spec.Probes[i].Timeout = or(spec.Probes[i].Timeout, DefaultProbeTimeout)
+	}
 	spec.AccessLog.Output = or(spec.AccessLog.Output, "stdout")
 	spec.AccessLog.Allowed = or(spec.AccessLog.Allowed, LogAll)
 	spec.Drain.Timeout = or(spec.Drain.Timeout, defaultDrain)

@@ -11,6 +11,13 @@ const (
 	KindMeshConfig       = "MeshConfig"
 )
 
+// What a Workload API is called in a pod: these are the names of the SPIFFE CSI
+// driver and of SPIRE's agent.
+const (
+	DefaultCSIDriver = "csi.spiffe.io"
+	DefaultCSISocket = "spire-agent.sock"
+)
+
 // Documents are all policy documents in force together, valid as a whole.
 // They are immutable. The zero value denies everything.
 type Documents struct {
@@ -36,19 +43,34 @@ type File struct {
 
 // MeshConfig is what holds for every workload. There is at most one.
 type MeshConfig struct {
-	Metadata Metadata `yaml:"metadata,omitempty"`
-	Spec     MeshSpec `yaml:"spec"`
+	Metadata Metadata `json:"metadata,omitzero" yaml:"metadata,omitempty"`
+	Spec     MeshSpec `json:"spec" yaml:"spec"`
 }
 
 // MeshSpec is what a MeshConfig says.
 type MeshSpec struct {
 	// MTLS is Strict when empty. A listener's own mode comes first.
-	MTLS MTLSMode `yaml:"mtls,omitempty"`
+	MTLS MTLSMode `json:"mtls,omitempty" yaml:"mtls,omitempty"`
 	// DefaultAccess holds where no Allow policy selects the workload; Deny
 	// when empty.
-	DefaultAccess DefaultAccess `yaml:"defaultAccess,omitempty"`
+	DefaultAccess DefaultAccess `json:"defaultAccess,omitempty" yaml:"defaultAccess,omitempty"`
 	// TrustDomain is the mesh's own; empty means that of the sidecar's SVID.
-	TrustDomain string `yaml:"trustDomain,omitempty"`
+	TrustDomain string `json:"trustDomain,omitempty" yaml:"trustDomain,omitempty"`
+	// Identity says where the sidecars that the injector adds get their SVIDs.
+	// A sidecar itself goes by its own file.
+	Identity MeshIdentity `json:"identity,omitzero" yaml:"identity,omitempty"`
+}
+
+// MeshIdentity is what the injector tells sidecars about their identity.
+type MeshIdentity struct {
+	// Provider is MeshCA when empty.
+	Provider IdentityProvider `json:"provider,omitempty" yaml:"provider,omitempty"`
+	// Driver is the CSI driver that brings the Workload API into a pod; empty
+	// means csi.spiffe.io. With WorkloadAPI only.
+	Driver string `json:"driver,omitempty" yaml:"driver,omitempty"`
+	// Socket is the file name that the driver gives it; empty means
+	// spire-agent.sock. With WorkloadAPI only.
+	Socket string `json:"socket,omitempty" yaml:"socket,omitempty"`
 }
 
 // WithDefaults returns what applies. The receiver may be nil.
@@ -59,6 +81,11 @@ func (m *MeshConfig) WithDefaults() MeshSpec {
 	}
 	s.MTLS = or(s.MTLS, Strict)
 	s.DefaultAccess = or(s.DefaultAccess, DefaultDeny)
+	s.Identity.Provider = or(s.Identity.Provider, ProviderMeshCA)
+	if s.Identity.Provider == ProviderWorkloadAPI {
+		s.Identity.Driver = or(s.Identity.Driver, DefaultCSIDriver)
+		s.Identity.Socket = or(s.Identity.Socket, DefaultCSISocket)
+	}
 	return s
 }
 

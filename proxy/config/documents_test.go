@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -286,4 +287,51 @@ func rewrite(t *testing.T, d *Documents) (files []File) {
 		add(head[MeshConfig]{APIVersion, KindMeshConfig, *d.Mesh})
 	}
 	return files
+}
+
+// The custom resources are these types too, read and written as JSON.
+func TestKeysAreTheSameInJSON(t *testing.T) {
+	var fields int
+	var visit func(t reflect.Type, at string)
+	visit = func(of reflect.Type, at string) {
+		for of.Kind() == reflect.Slice || of.Kind() == reflect.Pointer {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || of == reflect.TypeFor[Date]() {
+			return
+		}
+		for f := range of.Fields() {
+			fields++
+			js, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			ya, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if js != ya || js == "" {
+				t.Errorf("%s.%s is %q in JSON and %q in YAML", at, f.Name, js, ya)
+			}
+			visit(f.Type, at+"."+f.Name)
+		}
+	}
+	for _, doc := range []any{authz.Policy{}, InspectionPolicy{}, MeshConfig{}} {
+		visit(reflect.TypeOf(doc), fmt.Sprintf("%T", doc))
+	}
+	if fields < 50 {
+		t.Errorf("looked at only %d fields", fields)
+	}
+}
+
+func TestDatesInJSON(t *testing.T) {
+	var e Exclusion
+	if err := json.Unmarshal([]byte(`{"rule": 1, "expires": "2027-01-31"}`), &e); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(e); err != nil || string(text) != `{"rule":1,"reason":"","expires":"2027-01-31"}` {
+		t.Errorf("%s %v", text, err)
+	}
+	if text, err := json.Marshal(Exclusion{Rule: 1}); err != nil || string(text) != `{"rule":1,"reason":""}` {
+		t.Errorf("%s %v", text, err)
+	}
+	for _, bad := range []string{`"2027-01-31T00:00:00Z"`, `"soon"`, `20270131`} {
+		if err := json.Unmarshal([]byte(bad), new(Date)); err == nil {
+			t.Errorf("%s is a date", bad)
+		}
+	}
 }

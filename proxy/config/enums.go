@@ -93,6 +93,23 @@ const (
 // Values lists what a document may say.
 func (AllowedMode) Values() []string { return []string{string(LogAll), string(LogNone)} }
 
+// IdentityProvider is where the sidecars of a cluster get their SVIDs.
+type IdentityProvider string
+
+// The providers.
+const (
+	// ProviderMeshCA is the injector's own issuer. It is the default.
+	ProviderMeshCA IdentityProvider = "MeshCA"
+	// ProviderWorkloadAPI is a SPIFFE Workload API on every node, such as
+	// SPIRE's agent.
+	ProviderWorkloadAPI IdentityProvider = "WorkloadAPI"
+)
+
+// Values lists what a document may say.
+func (IdentityProvider) Values() []string {
+	return []string{string(ProviderMeshCA), string(ProviderWorkloadAPI)}
+}
+
 // DefaultAccess decides where no Allow policy selects the workload.
 type DefaultAccess string
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -9,87 +10,87 @@ import (
 
 // An InspectionPolicy says what the WAF does with calls to some workloads.
 type InspectionPolicy struct {
-	Metadata Metadata       `yaml:"metadata"`
-	Spec     InspectionSpec `yaml:"spec"`
+	Metadata Metadata       `json:"metadata" yaml:"metadata"`
+	Spec     InspectionSpec `json:"spec" yaml:"spec"`
 }
 
 // InspectionSpec is what an InspectionPolicy says.
 type InspectionSpec struct {
 	// Selector narrows the policy to some workloads of its namespace; nil
 	// selects all of them.
-	Selector *authz.Selector `yaml:"selector,omitempty"`
+	Selector *authz.Selector `json:"selector,omitempty" yaml:"selector,omitempty"`
 	// Paths narrow the policy to some request paths, written as in an
 	// AccessPolicy; empty means all.
-	Paths []string `yaml:"paths,omitempty"`
+	Paths []string `json:"paths,omitempty" yaml:"paths,omitempty"`
 	// Mode is Block when empty.
-	Mode InspectionMode `yaml:"mode,omitempty"`
+	Mode InspectionMode `json:"mode,omitempty" yaml:"mode,omitempty"`
 	// Profile is the rule set; ProfileMesh when empty.
-	Profile Profile `yaml:"profile,omitempty"`
+	Profile Profile `json:"profile,omitempty" yaml:"profile,omitempty"`
 	// Paranoia is the CRS paranoia level, 1 (also when 0) to 4.
-	Paranoia int `yaml:"paranoia,omitempty"`
+	Paranoia int `json:"paranoia,omitempty" yaml:"paranoia,omitempty"`
 	// Threshold is the anomaly score from which a request counts as an
 	// attack; 0 means 5, which one critical rule reaches.
-	Threshold int            `yaml:"threshold,omitempty"`
-	Body      InspectionBody `yaml:"body,omitempty"`
-	GRPC      InspectionGRPC `yaml:"grpc,omitempty"`
-	OnFailure OnFailure      `yaml:"onFailure,omitempty"`
+	Threshold int            `json:"threshold,omitempty" yaml:"threshold,omitempty"`
+	Body      InspectionBody `json:"body,omitzero" yaml:"body,omitempty"`
+	GRPC      InspectionGRPC `json:"grpc,omitzero" yaml:"grpc,omitempty"`
+	OnFailure OnFailure      `json:"onFailure,omitzero" yaml:"onFailure,omitempty"`
 	// Callers override Mode; the first entry that lists the caller counts.
-	Callers []CallerMode `yaml:"callers,omitempty"`
+	Callers []CallerMode `json:"callers,omitempty" yaml:"callers,omitempty"`
 	// Exclusions take back rules that are wrong about this workload.
-	Exclusions []Exclusion `yaml:"exclusions,omitempty"`
+	Exclusions []Exclusion `json:"exclusions,omitempty" yaml:"exclusions,omitempty"`
 	// Rules is SecLang, added after the rule set.
-	Rules string `yaml:"rules,omitempty"`
+	Rules string `json:"rules,omitempty" yaml:"rules,omitempty"`
 }
 
 // InspectionBody says how much of a body is inspected.
 type InspectionBody struct {
 	// InspectBytes is where inspection stops; 0 means 16,384.
-	InspectBytes int `yaml:"inspectBytes,omitempty"`
+	InspectBytes int `json:"inspectBytes,omitempty" yaml:"inspectBytes,omitempty"`
 	// Overflow is what happens to a longer body; InspectPrefix when empty.
-	Overflow Overflow `yaml:"overflow,omitempty"`
+	Overflow Overflow `json:"overflow,omitempty" yaml:"overflow,omitempty"`
 }
 
 // InspectionGRPC says how much of gRPC calls over HTTP/2 is inspected. The calls of
 // gRPC-Web have bodies that end and are inspected as such.
 type InspectionGRPC struct {
 	// Inspect is GRPCHeaders when empty.
-	Inspect GRPCInspection `yaml:"inspect,omitempty"`
+	Inspect GRPCInspection `json:"inspect,omitempty" yaml:"inspect,omitempty"`
 	// Streaming is what happens to further messages of a request, where the first is
 	// inspected; InspectFirst when empty.
-	Streaming GRPCStreaming `yaml:"streaming,omitempty"`
+	Streaming GRPCStreaming `json:"streaming,omitempty" yaml:"streaming,omitempty"`
 }
 
 // OnFailure says what happens to a request that could not be inspected. Each
 // is FailDeny when empty.
 type OnFailure struct {
 	// Error: the engine failed, or the body's coding is unknown.
-	Error FailureMode `yaml:"error,omitempty"`
+	Error FailureMode `json:"error,omitempty" yaml:"error,omitempty"`
 	// Timeout: inspection took longer than its budget.
-	Timeout FailureMode `yaml:"timeout,omitempty"`
+	Timeout FailureMode `json:"timeout,omitempty" yaml:"timeout,omitempty"`
 	// Overload: no inspection slot was free in time.
-	Overload FailureMode `yaml:"overload,omitempty"`
+	Overload FailureMode `json:"overload,omitempty" yaml:"overload,omitempty"`
 }
 
 // CallerMode is another mode for some callers.
 type CallerMode struct {
 	// Principals are SPIFFE IDs, written as in an AccessPolicy.
-	Principals []string       `yaml:"principals"`
-	Mode       InspectionMode `yaml:"mode"`
+	Principals []string       `json:"principals" yaml:"principals"`
+	Mode       InspectionMode `json:"mode" yaml:"mode"`
 }
 
 // An Exclusion takes one rule out, everywhere or for one parameter or path.
 type Exclusion struct {
 	// Rule is its id.
-	Rule int `yaml:"rule"`
+	Rule int `json:"rule" yaml:"rule"`
 	// Parameter is the name of a query or body parameter; empty means all.
-	Parameter string `yaml:"parameter,omitempty"`
+	Parameter string `json:"parameter,omitempty" yaml:"parameter,omitempty"`
 	// Path is a request path, written as in an AccessPolicy; empty means all.
-	Path string `yaml:"path,omitempty"`
+	Path string `json:"path,omitempty" yaml:"path,omitempty"`
 	// Reason is for the people who find it later; required.
-	Reason string `yaml:"reason"`
+	Reason string `json:"reason" yaml:"reason"`
 	// Expires is the first day, UTC, on which it no longer applies; the zero
 	// date means never.
-	Expires Date `yaml:"expires,omitempty"`
+	Expires Date `json:"expires,omitzero" yaml:"expires,omitempty"`
 }
 
 // Expired tells whether the exclusion no longer applies.
@@ -113,6 +114,21 @@ func (d *Date) UnmarshalText(text []byte) error {
 // MarshalText implements [encoding.TextMarshaler].
 func (d Date) MarshalText() ([]byte, error) {
 	return []byte(d.Format(time.DateOnly)), nil
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]: without it, that of the embedded
+// time would want hours and minutes too.
+func (d *Date) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("%s is not a date such as \"2027-01-31\"", data)
+	}
+	return d.UnmarshalText([]byte(text))
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (d Date) MarshalJSON() ([]byte, error) {
+	return json.Marshal(d.Format(time.DateOnly))
 }
 
 // WithDefaults returns the spec with every empty field that has a default set

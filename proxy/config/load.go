@@ -6,17 +6,38 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/config/strict"
 )
 
-// LoadSidecar reads and parses the sidecar's file; see [ParseSidecar].
+// LoadSidecar reads and parses the sidecar's file; see [ParseSidecar]. Instead of a
+// path it takes "env:NAME" as well, for a file that is in an environment variable.
 func LoadSidecar(path string) (*Sidecar, []Problem, error) {
-	data, err := readBounded(path)
+	data, err := source(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the sidecar's configuration: %w", err)
 	}
 	return ParseSidecar(path, data)
+}
+
+// inEnvironment begins the name of a file that is in an environment variable.
+const inEnvironment = "env:"
+
+// InEnvironment tells whether a file for [LoadSidecar] is in the environment, where
+// it doesn't change.
+func InEnvironment(path string) bool { return strings.HasPrefix(path, inEnvironment) }
+
+func source(path string) ([]byte, error) {
+	name, ok := strings.CutPrefix(path, inEnvironment)
+	if !ok {
+		return readBounded(path)
+	}
+	text, ok := os.LookupEnv(name)
+	if !ok {
+		return nil, fmt.Errorf("there is no environment variable %q", name)
+	}
+	return []byte(text), nil
 }
 
 // readBounded reads a byte more than is allowed, so that the parser can say

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // A mistake is an edit of a good file. What is said about it is in the golden
@@ -23,14 +25,7 @@ func reports(t *testing.T, good string, mistakes []mistake, parse func(data stri
 	}
 	var b strings.Builder
 	for _, m := range mistakes {
-		text := good + m.new
-		if m.old != "" {
-			if !strings.Contains(good, m.old) {
-				t.Fatalf("%s: %q does not occur in the good file", m.name, m.old)
-			}
-			text = strings.Replace(good, m.old, m.new, 1)
-		}
-		problems, err := parse(text)
+		problems, err := parse(m.in(t, good))
 		if invalid, ok := errors.AsType[*Invalid](err); ok {
 			problems = invalid.Problems
 		} else if err != nil {
@@ -45,6 +40,18 @@ func reports(t *testing.T, good string, mistakes []mistake, parse func(data stri
 		}
 	}
 	return b.String()
+}
+
+// in returns the good file with the mistake.
+func (m mistake) in(t *testing.T, good string) string {
+	t.Helper()
+	if m.old == "" {
+		return good + m.new
+	}
+	if !strings.Contains(good, m.old) {
+		t.Fatalf("%s: %q does not occur in the good file", m.name, m.old)
+	}
+	return strings.Replace(good, m.old, m.new, 1)
 }
 
 const goodSidecar = `apiVersion: outrider.dev/v1alpha1
@@ -200,6 +207,19 @@ var sidecarMistakes = []mistake{
 	{"a mode of QUIC with a typing error", `name: ledger,`, `name: ledger, quic: "on",`},
 	{"a UDP port beyond the last", `name: ledger,`, `name: ledger, quic: Auto, quicPort: 70000,`},
 	{"no address for QUIC", "", "  quic: {listen: everywhere}\n"},
+	{"a probe without a name", "", "  probes: [{tcp: {port: 80}}]\n"},
+	{"a probe of no kind", "", "  probes: [{name: app/live}]\n"},
+	{"a probe of two kinds", "", "  probes: [{name: app/live, tcp: {port: 80}, grpc: {port: 80}}]\n"},
+	{"a probe of no port", "", "  probes: [{name: app/live, tcp: {}}]\n"},
+	{"two probes of a name", "", "  probes: [{name: app/live, tcp: {port: 80}}, {name: app/live, tcp: {port: 81}}]\n"},
+	{"a probe whose name leaves its place", "", "  probes: [{name: ../live, tcp: {port: 80}}]\n"},
+	{"a probe of another host", "", "  probes: [{name: app/live, http: {port: 80, path: \"http://10.0.0.1/\"}}]\n"},
+	{"a probe with a path that is none", "", "  probes: [{name: app/live, http: {port: 80, path: \"/%zz\"}}]\n"},
+	{"a probe with a header that is none", "", "  probes: [{name: app/live, http: {port: 80, headers: [{name: \"a b\", value: c}]}}]\n"},
+	{"a probe that splits its request", "", "  probes: [{name: app/live, http: {port: 80, headers: [{name: a, value: \"b\\r\\nc: d\"}]}}]\n"},
+	{"a probe that takes a day", "", "  probes: [{name: app/live, tcp: {port: 80}, timeout: 24h}]\n"},
+	{"a probe of the sidecar itself", "", "  probes: [{name: app/live, tcp: {port: 15021}}]\n"},
+	{"a probe that is not served", "", "  health: {listen: \"off\"}\n  probes: [{name: app/live, tcp: {port: 80}}]\n"},
 	{"capture that nobody takes", "", "  capture: {}\n"},
 	{"one port for both directions", "", "  capture: {inboundPort: 15001}\n"},
 	{"passthrough", "", "  capture: {unknown: Passthrough}\n"},
@@ -317,6 +337,9 @@ var documentMistakes = []mistake{
 	{"rules that are blank", "mode: Block", "rules: \" \""},
 	{"a trust domain that is an ID", "mtls: Strict", `trustDomain: "spiffe://example.org"`},
 	{"a trust domain with capitals", "mtls: Strict", `trustDomain: Example.org`},
+	{"identities from nobody", "mtls: Strict", "identity: {provider: Vault}"},
+	{"a driver that nobody asks", "mtls: Strict", "identity: {driver: csi.spiffe.io}"},
+	{"a socket that is a path", "mtls: Strict", "identity: {provider: WorkloadAPI, socket: /run/agent.sock}"},
 	{"a permissive mesh", "mtls: Strict", "mtls: Permissive"},
 	{"a mesh open to all", "mtls: Strict", "defaultAccess: AllowAll"},
 	{"a default that is not one", "mtls: Strict", "defaultAccess: Allow"},
@@ -336,4 +359,14 @@ func TestMistakesInDocuments(t *testing.T) {
 		return docs.Warnings, nil
 	})
 	golden(t, "document_mistakes.golden", got)
+}
+
+// The custom resources refuse these too, where a schema can; the tests of
+// injector/apis/crd read them from this file.
+func TestMistakenDocumentsAreWrittenDown(t *testing.T) {
+	a := &txtar.Archive{Files: []txtar.File{{Name: "nothing", Data: []byte(goodDocuments)}}}
+	for _, m := range documentMistakes {
+		a.Files = append(a.Files, txtar.File{Name: m.name, Data: []byte(m.in(t, goodDocuments))})
+	}
+	golden(t, "document_mistakes.txtar", string(txtar.Format(a)))
 }

@@ -41,9 +41,11 @@ type Spec struct {
 	// QUIC takes the mesh over UDP besides; nil: it doesn't.
 	QUIC *QUIC `yaml:"quic,omitempty"`
 	// Admin is served on loopback only.
-	Admin     Endpoint  `yaml:"admin,omitempty"`
-	Metrics   Endpoint  `yaml:"metrics,omitempty"`
-	Health    Endpoint  `yaml:"health,omitempty"`
+	Admin   Endpoint `yaml:"admin,omitempty"`
+	Metrics Endpoint `yaml:"metrics,omitempty"`
+	Health  Endpoint `yaml:"health,omitempty"`
+	// Probes are served on the health port.
+	Probes    []Probe   `yaml:"probes,omitempty"`
 	AccessLog AccessLog `yaml:"accessLog,omitempty"`
 	Drain     Drain     `yaml:"drain,omitempty"`
 	// Processors is how many processors the sidecar uses at the same time; 0

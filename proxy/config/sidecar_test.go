@@ -167,6 +167,20 @@ func TestLoadSidecar(t *testing.T) {
 	}
 }
 
+func TestASidecarIsReadFromTheEnvironment(t *testing.T) {
+	t.Setenv("OUTRIDER_TEST", least)
+	s, _, err := LoadSidecar("env:OUTRIDER_TEST")
+	if err != nil || s.Metadata.Name != "payments" {
+		t.Errorf("read %+v, %v", s, err)
+	}
+	if _, _, err := LoadSidecar("env:OUTRIDER_GONE"); err == nil || !strings.Contains(err.Error(), `no environment variable "OUTRIDER_GONE"`) {
+		t.Errorf("a missing variable: %v", err)
+	}
+	if !InEnvironment("env:X") || InEnvironment("/env:X") {
+		t.Error("a file is taken for a variable, or the other way round")
+	}
+}
+
 func TestAddressesParsed(t *testing.T) {
 	s, _, err := ParseSidecar("sidecar.yaml", testdata(t, "sidecar.yaml"))
 	if err != nil {

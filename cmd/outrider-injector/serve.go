@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/outrider-mesh/outrider/injector"
+	"github.com/outrider-mesh/outrider/injector/mutate"
+	"github.com/outrider-mesh/outrider/internal/buildinfo"
+	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/internal/lifecycle"
+	"github.com/outrider-mesh/outrider/internal/logging"
+	"github.com/outrider-mesh/outrider/proxy/config"
+)
+
+// The client asks for a namespace with every pod, and a rollout of thousands should
+// not wait for our own modesty: the API server has priorities of its own. In requests
+// a second.
+const (
+	clientRate    = 400
+	clientBurst   = 800
+	clientTimeout = 10 * time.Second
+)
+
+// flags are the command line of "outrider-injector serve".
+type flags struct {
+	set                      *flag.FlagSet
+	kubeconfig               string
+	image, pullPolicy        string
+	namespace, trustDomain   string
+	provider, driver, socket string
+	webhook, metrics, health string
+	level, format            string
+}
+
+func newFlags(env cli.Environment) *flags {
+	f := &flags{set: program().Flags("serve")}
+	fs := f.set
+	namespace := env.Getenv("POD_NAMESPACE")
+	if namespace == "" {
+		namespace = mutate.ControlPlaneNamespace
+	}
+	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` that says how to reach the API server; empty: as in a pod")
+	fs.StringVar(&f.image, "image", "", "the sidecar's `image`; required")
+	fs.StringVar(&f.pullPolicy, "image-pull-policy", string(corev1.PullIfNotPresent), "when it is pulled: Always, IfNotPresent or Never")
+	fs.StringVar(&f.namespace, "namespace", namespace, "where the control plane runs; $POD_NAMESPACE if that is set")
+	fs.StringVar(&f.trustDomain, "trust-domain", mutate.DefaultTrustDomain, "trust domain of the mesh")
+	fs.StringVar(&f.provider, "identity-provider", string(config.ProviderMeshCA), "where sidecars get identities: MeshCA, the control plane, or WorkloadAPI, such as SPIRE")
+	fs.StringVar(&f.driver, "identity-driver", "", "CSI `driver` that brings the Workload API into pods; empty: csi.spiffe.io")
+	fs.StringVar(&f.socket, "identity-socket", "", "`name` of the Workload API's socket there; empty: spire-agent.sock")
+	fs.StringVar(&f.webhook, "webhook-listen", fmt.Sprintf(":%d", injector.WebhookPort), "`address` that the API server calls")
+	fs.StringVar(&f.metrics, "metrics-listen", fmt.Sprintf(":%d", injector.MetricsPort), "`address` of the metrics")
+	fs.StringVar(&f.health, "health-listen", fmt.Sprintf(":%d", injector.HealthPort), "`address` of liveness and readiness")
+	fs.StringVar(&f.level, "log-level", "info", "least severe event of the log: debug, info, warn or error")
+	fs.StringVar(&f.format, "log-format", "text", "form of the log: text or json")
+	return f
+}
+
+// mesh is what every sidecar gets, checked as far as it can be.
+func (f *flags) mesh() (mutate.Mesh, error) {
+	if f.image == "" {
+		return mutate.Mesh{}, fmt.Errorf("name the sidecar's image with --image")
+	}
+	switch corev1.PullPolicy(f.pullPolicy) {
+	case corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever:
+	default:
+		return mutate.Mesh{}, fmt.Errorf("--image-pull-policy: %q is none of Always, IfNotPresent and Never", f.pullPolicy)
+	}
+	if _, err := spiffeid.TrustDomainFromString(f.trustDomain); err != nil {
+		return mutate.Mesh{}, fmt.Errorf("--trust-domain: %w", err)
+	}
+	provider := config.IdentityProvider(f.provider)
+	if provider != config.ProviderMeshCA && provider != config.ProviderWorkloadAPI {
+		return mutate.Mesh{}, fmt.Errorf("--identity-provider: %q is neither %s nor %s", f.provider, config.ProviderMeshCA, config.ProviderWorkloadAPI)
+	}
+	return mutate.Mesh{
+		Image: f.image, PullPolicy: f.pullPolicy, Version: buildinfo.Version().Version, Namespace: f.namespace,
+		Identity: config.MeshIdentity{Provider: provider, Driver: f.driver, Socket: f.socket},
+	}, nil
+}
+
+func (f *flags) client() (kubernetes.Interface, error) {
+	c, err := rest.InClusterConfig()
+	if f.kubeconfig != "" {
+		c, err = clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	c.QPS, c.Burst, c.Timeout = clientRate, clientBurst, clientTimeout
+	c.UserAgent = "outrider-injector/" + buildinfo.Version().Version
+	return kubernetes.NewForConfig(c)
+}
+
+// listen opens the three sockets, or none.
+func (f *flags) listen(ctx context.Context) (injector.Listeners, error) {
+	var all []net.Listener
+	for _, at := range []string{f.webhook, f.metrics, f.health} {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at)
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			return injector.Listeners{}, err
+		}
+		all = append(all, l)
+	}
+	return injector.Listeners{Webhook: all[0], Metrics: all[1], Health: all[2]}, nil
+}
+
+// serve is "outrider-injector serve".
+func serve(ctx context.Context, args []string, env cli.Environment) error {
+	f := newFlags(env)
+	if _, err := program().Parse(f.set, args, 0, env); err != nil {
+		return err
+	}
+	log, err := logging.New(env.Stderr, f.level, f.format)
+	if err != nil {
+		return err
+	}
+	klog.SetSlogLogger(log)
+	mesh, err := f.mesh()
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "outrider-injector serve:", err)
+		return program().Usage
+	}
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	stop := lifecycle.Signals(ctx)
+	defer stop.Release()
+	listeners, err := f.listen(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := injector.New(injector.Options{
+		Client: client, Mesh: mesh, TrustDomain: f.trustDomain, Replica: replica(env), Listeners: listeners, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "version", buildinfo.Version(), "image", f.image)
+	if err := c.Run(stop.Graceful); err != nil { //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
+		return fmt.Errorf("control plane: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// replica is a name that no other replica has.
+func replica(env cli.Environment) string {
+	if name := env.Getenv("POD_NAME"); name != "" {
+		return name
+	}
+	return fmt.Sprintf("process-%d", time.Now().UnixNano())
+}

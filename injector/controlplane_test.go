@@ -1,0 +1,212 @@
+package injector_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/outrider-mesh/outrider/injector"
+	"github.com/outrider-mesh/outrider/injector/mutate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const system = mutate.ControlPlaneNamespace
+
+// cluster has what the manifests bring, and a labelled namespace.
+func cluster() *fake.Clientset {
+	in := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: system, Name: name} }
+	return fake.NewClientset(
+		&corev1.Secret{ObjectMeta: in(injector.CertificateSecret)},
+		&coordinationv1.Lease{ObjectMeta: in(injector.Name)},
+		&admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: injector.Name}, Webhooks: []admissionv1.MutatingWebhook{{Name: "pod.outrider.dev"}}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{mutate.Label: mutate.Enabled}}},
+	)
+}
+
+func listener(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func fetch(t *testing.T, client *http.Client, method, url, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// start runs a control plane until ctx ends, and returns how it is asked about a pod:
+// as the API server does, by what stands in the webhook's configuration.
+func start(ctx context.Context, t *testing.T, client *fake.Clientset) (<-chan error, func(metadata string) (int, string)) {
+	t.Helper()
+	done, _, post := startWith(ctx, t, client)
+	return done, post
+}
+
+func startWith(ctx context.Context, t *testing.T, client *fake.Clientset) (<-chan error, injector.Listeners, func(string) (int, string)) {
+	t.Helper()
+	ls := injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t)}
+	c, err := injector.New(injector.Options{
+		Client: client, Replica: "a", Listeners: ls, Mesh: mutate.Mesh{Image: "example.com/outrider:1"}, TrustDomain: "shop.example",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	// The handshake waits for the certificate; that comes with its authority.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{
+		ServerName: "outrider-injector.outrider-system.svc", InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error { //nolint:contextcheck // it outlives ctx
+			configuration, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), injector.Name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			roots := x509.NewCertPool()
+			roots.AppendCertsFromPEM(configuration.Webhooks[0].ClientConfig.CABundle)
+			_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: state.ServerName})
+			return err
+		},
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return done, ls, func(metadata string) (int, string) { //nolint:contextcheck // it outlives ctx
+		return fetch(t, &http.Client{Transport: transport}, "POST", "https://"+ls.Webhook.Addr().String()+"/inject",
+			`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","resource":{"version":"v1","resource":"pods"},`+
+				`"operation":"CREATE","namespace":"shop","object":{"metadata":`+metadata+`,"spec":{"containers":[{"name":"web"}]}}}}`)
+	}
+}
+
+// From nothing to a pod with a sidecar.
+func TestAPodIsInjectedByWhatTheConfigurationSays(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done, ls, post := startWith(ctx, t, cluster())
+	status, body := post(`{"name":"web"}`)
+	if status != http.StatusOK || !strings.Contains(body, `"patchType":"JSONPatch"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	plain := &http.Transport{}
+	defer plain.CloseIdleConnections()
+	for url, want := range map[string]string{
+		"http://" + ls.Health.Addr().String() + "/healthz/live":  "live\n",
+		"http://" + ls.Health.Addr().String() + "/healthz/ready": "ready\n",
+		"http://" + ls.Metrics.Addr().String() + "/metrics":      `outrider_injector_admissions_total{reason="Labelled",verdict="inject"} 1`,
+	} {
+		if status, body := fetch(t, &http.Client{Transport: plain}, "GET", url, ""); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", url, status, body)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Nobody sends traffic to a replica that can't answer.
+func TestWithoutACertificateItIsNotReady(t *testing.T) {
+	client := fake.NewClientset(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: injector.Name}})
+	ls := injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t)}
+	c, err := injector.New(injector.Options{Client: client, Replica: "a", Listeners: ls, Mesh: mutate.Mesh{Image: "example.com/outrider:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- c.Run(ctx) }()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	status, body := fetch(t, &http.Client{Transport: transport}, "GET", "http://"+ls.Health.Addr().String()+"/healthz/ready", "")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "no certificate") {
+		t.Errorf("%d %s", status, body)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsMissingIsAnError(t *testing.T) {
+	full := injector.Options{
+		Client: cluster(), Replica: "a", Mesh: mutate.Mesh{Image: "i"},
+		Listeners: injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t)},
+	}
+	var tried int
+	for what, spoil := range map[string]func(*injector.Options){
+		"client": func(o *injector.Options) { o.Client = nil }, "replica": func(o *injector.Options) { o.Replica = "" },
+		"image": func(o *injector.Options) { o.Mesh.Image = "" }, "listeners": func(o *injector.Options) { o.Listeners.Health = nil },
+	} {
+		tried++
+		o := full
+		spoil(&o)
+		if _, err := injector.New(o); err == nil {
+			t.Errorf("made without %s", what)
+		}
+	}
+	if tried < 4 {
+		t.Errorf("tried %d", tried)
+	}
+}
+
+// docs/kubernetes.md lists the control plane's metrics.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	ls := injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t)}
+	if _, err := injector.New(injector.Options{Client: cluster(), Replica: "a", Listeners: ls, Mesh: mutate.Mesh{Image: "i"}, Registry: registry}); err != nil {
+		t.Fatal(err)
+	}
+	ours := make(chan *prometheus.Desc, 256)
+	registry.Describe(ours)
+	close(ours)
+	var seen int
+	for d := range ours {
+		_, rest, _ := strings.Cut(d.String(), `fqName: "`)
+		name, help, _ := strings.Cut(rest, `", help: "`)
+		help, _, _ = strings.Cut(help, `", `)
+		if !strings.HasPrefix(name, "outrider_") {
+			continue
+		}
+		seen++
+		if row := regexp.MustCompile("(?m)^\\| `" + name + "` \\|.*\\| " + regexp.QuoteMeta(help) + " \\|$"); !row.Match(page) {
+			t.Errorf("no row says of %s: %s", name, help)
+		}
+	}
+	if seen < 5 || seen != strings.Count(string(page), "\n| `outrider_injector_") {
+		t.Errorf("%d metrics, and the page has %d", seen, strings.Count(string(page), "\n| `outrider_injector_"))
+	}
+}

@@ -1,0 +1,23 @@
+package mutate
+
+import (
+	"path"
+
+	"github.com/outrider-mesh/outrider/proxy/config"
+)
+
+// join adds what the sidecar needs of the control plane: where its identity and its
+// policies come from. It is the only place that knows the names of these fields.
+func (m Mesh) join(tree map[string]any) {
+	spec, _ := tree["spec"].(map[string]any)
+	if id := m.identity(); id.Provider == config.ProviderWorkloadAPI {
+		spec["identity"] = map[string]any{"workloadAPI": map[string]any{"socket": "unix://" + path.Join(workloadDir, id.Socket)}}
+	} else {
+		spec["identity"] = map[string]any{"meshCA": map[string]any{
+			"address": m.ControlPlane, "token": path.Join(tokenDir, tokenFile), "trust": path.Join(trustDir, trustFile),
+		}}
+	}
+	spec["policies"] = map[string]any{"controlPlane": map[string]any{
+		"address": m.ControlPlane, "spiffeID": m.ControlPlaneID, "cache": cacheDir,
+	}}
+}

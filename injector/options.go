@@ -1,0 +1,79 @@
+package injector
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/outrider-mesh/outrider/injector/mutate"
+)
+
+// Names of what the manifests bring with them. A test compares them.
+const (
+	// Name is that of the Deployment, the Service, the service account, the
+	// Lease and the MutatingWebhookConfiguration.
+	Name = mutate.ControlPlaneName
+	// CertificateSecret holds the webhook's certificate.
+	CertificateSecret = "outrider-webhook"
+)
+
+// Ports that the control plane listens on, all of which can be set.
+const (
+	WebhookPort = 8443
+	ControlPort = mutate.ControlPort // identities and documents, for sidecars
+	MetricsPort = 15020
+	HealthPort  = 15021
+)
+
+// Options are what a [ControlPlane] is made of.
+type Options struct {
+	// Client asks the API server; required.
+	Client kubernetes.Interface
+	// Mesh is what every sidecar gets. Image is required; what is empty of the
+	// others is made of Namespace and TrustDomain.
+	Mesh mutate.Mesh
+	// TrustDomain is that of the mesh; empty: [mutate.DefaultTrustDomain].
+	TrustDomain string
+	// Replica is the name of this one, which no other has; required.
+	Replica string
+	// Listeners are where it serves; required.
+	Listeners Listeners
+	// Registry takes the metrics; nil: one of its own.
+	Registry *prometheus.Registry
+	// Log is where events go; nil: nowhere.
+	Log *slog.Logger
+}
+
+// Listeners are open sockets, which Run closes.
+type Listeners struct {
+	Webhook, Metrics, Health net.Listener
+}
+
+func (o *Options) setDefaults() error {
+	if o.Client == nil || o.Mesh.Image == "" || o.Replica == "" {
+		return errors.New("control plane: it needs a client, the sidecar's image and a name of its own")
+	}
+	if l := o.Listeners; l.Webhook == nil || l.Metrics == nil || l.Health == nil {
+		return errors.New("control plane: it needs its listeners")
+	}
+	o.TrustDomain = cmp.Or(o.TrustDomain, mutate.DefaultTrustDomain)
+	o.Mesh.Namespace = cmp.Or(o.Mesh.Namespace, mutate.ControlPlaneNamespace)
+	o.Mesh.ControlPlane = cmp.Or(o.Mesh.ControlPlane, mutate.ControlPlaneAddress(o.Mesh.Namespace))
+	o.Mesh.ControlPlaneID = cmp.Or(o.Mesh.ControlPlaneID, mutate.ControlPlaneID(o.TrustDomain, o.Mesh.Namespace))
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// webhookNames are those by which an API server calls the webhook's Service.
+func webhookNames(namespace string) []string {
+	return []string{Name + "." + namespace + ".svc", Name + "." + namespace + ".svc.cluster.local"}
+}
