@@ -144,7 +144,7 @@ func renew(s State, _ Input, _ time.Time) Step {
 	if i < 0 || s.Roots[i].Key == nil {
 		return Step{}
 	}
-	return Step{Action: Renew, Root: i, At: halfLife(s.Roots[i].Issuer.Cert()), Why: "half of the intermediate's life is over"}
+	return Step{Action: Renew, Root: i, At: HalfLife(s.Roots[i].Issuer.Cert()), Why: "half of the intermediate's life is over"}
 }
 
 // announce is due at half the life of the root, when it was asked for, and when
@@ -160,7 +160,7 @@ func announce(s State, in Input, now time.Time) Step {
 	case in.Request != "" && in.Request != s.Handled:
 		return Step{Action: Announce, At: now, Why: "a new root was asked for"}
 	}
-	return Step{Action: Announce, At: halfLife(r.Cert), Why: "half of the root's life is over"}
+	return Step{Action: Announce, At: HalfLife(r.Cert), Why: "half of the root's life is over"}
 }
 
 // drop is due when no SVID is left that a retired root vouches for.
@@ -177,8 +177,9 @@ func drop(s State, in Input, _ time.Time) Step {
 	return first
 }
 
-// halfLife does not count the part of the life that was backdated.
-func halfLife(c *x509.Certificate) time.Time {
+// HalfLife is when half of a certificate's life is over, not counting the part that
+// was backdated.
+func HalfLife(c *x509.Certificate) time.Time {
 	begin := c.NotBefore.Add(backdate)
 	return begin.Add(c.NotAfter.Sub(begin) / 2)
 }
