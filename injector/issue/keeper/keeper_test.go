@@ -139,7 +139,7 @@ func roots(t *testing.T, r *replica, td spiffeid.TrustDomain) []*x509.Certificat
 }
 
 func pass(d time.Duration) {
-	time.Sleep(d) // synctest's clock
+	<-time.After(d) // synctest's clock
 	synctest.Wait()
 }
 
