@@ -34,7 +34,7 @@ const (
 
 // patience bounds every wait for a peer. It decides only how late a failure is
 // noticed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Policies that let tests speak of something else.
 const (

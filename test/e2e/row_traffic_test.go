@@ -86,8 +86,8 @@ func panicInRequest(t *testing.T) {
 		c.trap.armed.Store(false)
 		counted(t, c.s, 1, "outrider_panics_total")
 		c.s.Log.AwaitReason(t, "internal")
-		bystander.get("/").wants(t, 200)
-		dial(t, out.Address(t, "out")).get("/").wants(t, 200)
+		bystander.lastly("/").wants(t, 200)
+		dial(t, out.Address(t, "out")).lastly("/").wants(t, 200)
 	}
 }
 

@@ -124,6 +124,18 @@ func (w *wire) get(path string) answer {
 	return w.answer()
 }
 
+// lastly asks for a path and ends the connection: by then the sidecar is done with
+// the request, and the hop that carried it is free.
+func (w *wire) lastly(path string) answer {
+	w.t.Helper()
+	a := w.get(path)
+	w.closeWrite()
+	if rest, err := w.ended(); rest != "" || err != nil {
+		w.t.Errorf("after the last answer came %q, %v", rest, err)
+	}
+	return a
+}
+
 // ended waits for the end of the connection and returns what came before it; err
 // is nil for an orderly end.
 func (w *wire) ended() (rest string, err error) {
