@@ -288,8 +288,10 @@ func FuzzRequest(f *testing.F) {
 
 // An identity can be read back into the one user name that it was made of.
 func FuzzUsername(f *testing.F) {
-	for _, name := range []string{"system:serviceaccount:shop:checkout", "system:serviceaccount:a.b:c.d", "system:serviceaccount::",
-		"system:serviceaccount:a:b:c", "system:serviceaccount:a:b/sa/c", "system:serviceaccount:-:.", "system:node:x", "系"} {
+	for _, name := range []string{
+		"system:serviceaccount:shop:checkout", "system:serviceaccount:a.b:c.d", "system:serviceaccount::",
+		"system:serviceaccount:a:b:c", "system:serviceaccount:a:b/sa/c", "system:serviceaccount:-:.", "system:node:x", "系",
+	} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
