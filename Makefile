@@ -115,7 +115,7 @@ bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy, Envoy and s
 .PHONY: bench-peers
 bench-peers: build ## Compare hop, latency at a rate and inspection with other programs, in 12 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
-	@go run ./test/peers --parts hop,rate,inspection --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
+	@go run ./test/peers --parts hop,rate,inspection,grpc --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
 
 ##@ Check
 

@@ -57,7 +57,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases", count)
-	if count < leastCases {
+	if t.Attr("cases", fmt.Sprintf("%d cases of the corpus", count)); count < leastCases {
 		t.Errorf("the corpus has %d cases, want at least %d", count, leastCases)
 	}
 }
@@ -95,7 +95,7 @@ func TestCorpusProblems(t *testing.T) {
 		}
 	}
 	t.Logf("%d problems", count)
-	if count < leastProblems {
+	if t.Attr("cases", fmt.Sprintf("%d problems", count)); count < leastProblems {
 		t.Errorf("the corpus has %d problems, want at least %d", count, leastProblems)
 	}
 }

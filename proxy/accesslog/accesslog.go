@@ -124,7 +124,7 @@ func suspicious(i *flow.Inspection) bool {
 // Connection logs a connection that has ended. It does not keep conn. An HTTP
 // connection that was not refused is left out: its requests have records.
 func (w *Writer) Connection(conn *flow.Connection) {
-	if conn.Refusal.Reason == flow.None && (w.options.RefusalsOnly || conn.Protocol == flow.HTTP1) {
+	if conn.Refusal.Reason == flow.None && (w.options.RefusalsOnly || conn.Protocol.IsHTTP()) {
 		return
 	}
 	buf := w.scratch.Get().(*[]byte)

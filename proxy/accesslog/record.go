@@ -54,6 +54,9 @@ func (r *recorder) request(dst []byte, req *flow.Request) []byte {
 	refusal(&o, req.Refusal)
 	o.yes("retried", req.Retried)
 	o.yes("upgraded", req.Upgraded)
+	if req.Stream != flow.NoStream {
+		o.word("stream", req.Stream.String())
+	}
 	o.text("trace", req.Trace, maxTrace)
 	decision(&o, req.Decision)
 	inspection(&o, &req.Inspection)

@@ -90,7 +90,7 @@ func unparsed() *flow.Request {
 func everything() *flow.Request {
 	req := blocked()
 	req.Conn = outbound(flow.HTTP1)
-	req.Retried, req.Upgraded = true, true
+	req.Retried, req.Upgraded, req.Stream = true, true, flow.Upgrade
 	req.Upstream = req.Conn.Destination
 	req.Conn.Original, req.Conn.Passthrough = netip.MustParseAddrPort("[fd00::96]:80"), true
 	req.Conn.QUIC = true
@@ -190,7 +190,7 @@ func TestDocumentationNamesEveryMember(t *testing.T) {
 	}
 	written := map[string]bool{}
 	flatten(written, "", record)
-	const least = 38
+	const least = 39
 	if len(written) < least {
 		t.Errorf("the fullest record has %d members, want at least %d", len(written), least)
 	}
@@ -203,6 +203,9 @@ func TestDocumentationNamesEveryMember(t *testing.T) {
 	}
 	for basis := authz.ByDeny; basis.String() != authz.Basis(0).String(); basis++ {
 		values = append(values, basis.String())
+	}
+	for _, class := range flow.Classes()[1:] {
+		values = append(values, class.String())
 	}
 	for _, v := range values {
 		if !bytes.Contains(page, []byte("`"+v+"`")) {

@@ -47,6 +47,7 @@ func (c *checker) inspection(p *InspectionPolicy) {
 	c.within("spec.threshold", s.Threshold, maxThreshold)
 	c.within("spec.body.inspectBytes", s.Body.InspectBytes, maxInspectBytes)
 	c.paths("spec.paths", s.Paths)
+	c.grpc(s.GRPC)
 	c.failures(s.OnFailure)
 	for i, caller := range s.Callers {
 		c.caller(strict.Index("spec.callers", i), caller)
@@ -63,6 +64,13 @@ func (c *checker) inspection(p *InspectionPolicy) {
 func (c *checker) within(field string, n, most int) {
 	if n < 0 || n > most {
 		c.bad(field, fmt.Sprintf("%d is out of range", n), fmt.Sprintf("write 1 to %d, or remove it for the default", most))
+	}
+}
+
+// grpc refuses what would look like protection and be none.
+func (c *checker) grpc(g InspectionGRPC) {
+	if g.Streaming != "" && g.Inspect != GRPCUnary {
+		c.bad("spec.grpc.streaming", "has no effect, as no message is inspected", "write inspect: Unary beside it, or remove it")
 	}
 }
 

@@ -151,6 +151,7 @@ func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 		KindInspectionPolicy: {
 			"spec.mode": i.Mode, "spec.profile": i.Profile, "spec.paranoia": i.Paranoia, "spec.threshold": i.Threshold,
 			"spec.body.inspectBytes": i.Body.InspectBytes, "spec.body.overflow": i.Body.Overflow,
+			"spec.grpc.inspect": i.GRPC.Inspect, "spec.grpc.streaming": i.GRPC.Streaming,
 			"spec.onFailure.error": i.OnFailure.Error, "spec.onFailure.timeout": i.OnFailure.Timeout,
 			"spec.onFailure.overload": i.OnFailure.Overload,
 		},

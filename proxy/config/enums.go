@@ -162,6 +162,40 @@ func (Overflow) Values() []string {
 	return []string{string(InspectPrefix), string(OverflowDeny), string(OverflowPass)}
 }
 
+// GRPCInspection is how much of a gRPC call is inspected.
+type GRPCInspection string
+
+// The amounts.
+const (
+	// GRPCHeaders inspects the head. It is the default.
+	GRPCHeaders GRPCInspection = "Headers"
+	// GRPCUnary inspects the first message of the request as well, before the call
+	// goes on: all that a unary call, or one with a streamed answer, asks.
+	GRPCUnary GRPCInspection = "Unary"
+)
+
+// Values lists what a document may say.
+func (GRPCInspection) Values() []string {
+	return []string{string(GRPCHeaders), string(GRPCUnary)}
+}
+
+// GRPCStreaming is what happens to a gRPC call whose request has more than one
+// message.
+type GRPCStreaming string
+
+// The ways with more messages.
+const (
+	// InspectFirst inspects the first and lets the others pass. It is the default.
+	InspectFirst GRPCStreaming = "InspectFirst"
+	// StreamingDeny refuses the call.
+	StreamingDeny GRPCStreaming = "Deny"
+)
+
+// Values lists what a document may say.
+func (GRPCStreaming) Values() []string {
+	return []string{string(InspectFirst), string(StreamingDeny)}
+}
+
 // FailureMode is what happens to a request that could not be inspected.
 type FailureMode string
 

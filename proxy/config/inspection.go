@@ -31,6 +31,7 @@ type InspectionSpec struct {
 	// attack; 0 means 5, which one critical rule reaches.
 	Threshold int            `yaml:"threshold,omitempty"`
 	Body      InspectionBody `yaml:"body,omitempty"`
+	GRPC      InspectionGRPC `yaml:"grpc,omitempty"`
 	OnFailure OnFailure      `yaml:"onFailure,omitempty"`
 	// Callers override Mode; the first entry that lists the caller counts.
 	Callers []CallerMode `yaml:"callers,omitempty"`
@@ -46,6 +47,16 @@ type InspectionBody struct {
 	InspectBytes int `yaml:"inspectBytes,omitempty"`
 	// Overflow is what happens to a longer body; InspectPrefix when empty.
 	Overflow Overflow `yaml:"overflow,omitempty"`
+}
+
+// InspectionGRPC says how much of gRPC calls over HTTP/2 is inspected. The calls of
+// gRPC-Web have bodies that end and are inspected as such.
+type InspectionGRPC struct {
+	// Inspect is GRPCHeaders when empty.
+	Inspect GRPCInspection `yaml:"inspect,omitempty"`
+	// Streaming is what happens to further messages of a request, where the first is
+	// inspected; InspectFirst when empty.
+	Streaming GRPCStreaming `yaml:"streaming,omitempty"`
 }
 
 // OnFailure says what happens to a request that could not be inspected. Each
@@ -113,6 +124,8 @@ func (s InspectionSpec) WithDefaults() InspectionSpec {
 	s.Threshold = or(s.Threshold, 5)
 	s.Body.InspectBytes = or(s.Body.InspectBytes, 16<<10)
 	s.Body.Overflow = or(s.Body.Overflow, InspectPrefix)
+	s.GRPC.Inspect = or(s.GRPC.Inspect, GRPCHeaders)
+	s.GRPC.Streaming = or(s.GRPC.Streaming, InspectFirst)
 	s.OnFailure.Error = or(s.OnFailure.Error, FailDeny)
 	s.OnFailure.Timeout = or(s.OnFailure.Timeout, FailDeny)
 	s.OnFailure.Overload = or(s.OnFailure.Overload, FailDeny)

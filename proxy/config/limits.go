@@ -26,8 +26,8 @@ type Limits struct {
 	WriteTimeout time.Duration `yaml:"writeTimeout,omitempty"`
 	// HandshakeTimeout is how long a TLS handshake may take.
 	HandshakeTimeout time.Duration `yaml:"handshakeTimeout,omitempty"`
-	// DetectTimeout is how long a client may stay silent before its
-	// connection is taken for opaque TCP.
+	// DetectTimeout is how long a client may stay silent before its server is
+	// connected, which may speak first.
 	DetectTimeout time.Duration `yaml:"detectTimeout,omitempty"`
 	// TCPIdleTimeout is how long an opaque connection may carry nothing.
 	TCPIdleTimeout time.Duration `yaml:"tcpIdleTimeout,omitempty"`

@@ -98,6 +98,7 @@ func TestSidecarDefaults(t *testing.T) {
 		{"inspection", InspectionSpec{}.WithDefaults(), InspectionSpec{
 			Mode: Block, Profile: ProfileMesh, Paranoia: 1, Threshold: 5,
 			Body:      InspectionBody{InspectBytes: 16384, Overflow: InspectPrefix},
+			GRPC:      InspectionGRPC{Inspect: GRPCHeaders, Streaming: InspectFirst},
 			OnFailure: OnFailure{Error: FailDeny, Timeout: FailDeny, Overload: FailDeny},
 		}},
 	} {

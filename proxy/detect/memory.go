@@ -103,42 +103,40 @@ func (p *Port) Protocol(kind Kind) flow.Protocol {
 	return flow.TCP
 }
 
-// Watch returns both ends of a connection whose client was silent, and remembers
-// of the port if the server then is the first to speak. What an HTTP server says
-// unasked, such as 408 to a client that says nothing, is no greeting.
-func (p *Port) Watch(kind Kind, client, server net.Conn) (watchedClient, watchedServer net.Conn) {
-	if kind != Silent || p.greeted.Load() || p.http.Load() {
-		return client, server
+// Late is [Late], and remembers what it saw. The protocol is undetected unless the
+// client is one of HTTP after all.
+func (p *Port) Late(client, server net.Conn, idle, more time.Duration) (late flow.Protocol, c, s net.Conn, err error) {
+	like, c, answer, err := Late(client, server, idle, more)
+	if like {
+		return p.late(c), c, answer, err
 	}
-	first := new(sync.Once)
-	return &watched{Conn: client, first: first, heard: func([]byte) {}},
-		&watched{Conn: server, first: first, heard: func(b []byte) {
-			if !bytes.HasPrefix(b, []byte("HTTP/")) {
-				p.greeted.Store(true)
-			}
-		}}
-}
-
-// watched tells what is read first, of two ends together.
-type watched struct {
-	net.Conn
-	first *sync.Once
-	heard func([]byte)
-	quiet bool // it was told already; owned by whoever reads
-}
-
-// Read implements net.Conn.
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
-	if n > 0 && !w.quiet {
-		w.quiet = true
-		w.first.Do(func() { w.heard(b[:n]) })
+	if len(answer.ahead) > 0 {
+		p.heard(answer.ahead)
 	}
-	return n, err
+	return flow.Undetected, c, answer, err
 }
 
-// NetConn is the connection below.
-func (w *watched) NetConn() net.Conn { return w.Conn }
+// late is the protocol of a request. What only resembles one is for our own engine to
+// refuse, and no habit of the port.
+func (p *Port) late(c net.Conn) flow.Protocol {
+	kind := Opaque
+	if seen, ok := c.(*Conn); ok {
+		kind, _ = Classify(seen.ahead)
+	}
+	switch kind { //nolint:exhaustive // all others are the engine's to refuse
+	case HTTP1:
+		p.http.Store(true)
+	case HTTP2:
+		p.http.Store(true)
+		return flow.HTTP2
+	}
+	return flow.HTTP1
+}
 
-// CloseWrite ends the sending side, if the connection below can do that.
-func (w *watched) CloseWrite() error { return closeWrite(w.Conn) }
+// heard takes what a server says unasked. From one of HTTP, such as 408 to a client
+// that says nothing, that is no greeting.
+func (p *Port) heard(b []byte) {
+	if !p.http.Load() && !bytes.HasPrefix(b, []byte("HTTP/")) {
+		p.greeted.Store(true)
+	}
+}

@@ -96,40 +96,32 @@ func TestAPortRemembersWhatItCarried(t *testing.T) {
 	}
 }
 
-// watch plays a connection whose client was silent at first: who says what, in
-// order.
-func watch(t *testing.T, p *detect.Port, says ...string) {
+// watch plays a connection whose client was silent at first: who says something then,
+// '<' the server, '>' the client; or nobody.
+func watch(t *testing.T, p *detect.Port, says string) {
 	t.Helper()
-	kind, _ := look(t, p, "", 0)
-	client, clientEnd := net.Pipe()
-	server, serverEnd := net.Pipe()
-	for _, nc := range []net.Conn{client, clientEnd, server, serverEnd} {
-		defer nc.Close()
-	}
-	watchedClient, watchedServer := p.Watch(kind, clientEnd, serverEnd)
-	for _, s := range says {
-		from, at := client, watchedClient
-		if s[0] == '<' {
-			from, at = server, watchedServer
+	look(t, p, "", 0)
+	late(t, p, func(client, server net.Conn) {
+		switch {
+		case says == "":
+		case says[0] == '<':
+			io.WriteString(server, says[1:])
+		default:
+			io.WriteString(client, says[1:])
 		}
-		go io.WriteString(from, s[1:])
-		got := make([]byte, len(s)-1)
-		if _, err := io.ReadFull(at, got); err != nil || string(got) != s[1:] {
-			t.Errorf("read %q, %v, want %q", got, err, s[1:])
-		}
-	}
+	})
 }
 
 func TestAServerThatSpeaksFirstIsNeverWaitedForAgain(t *testing.T) {
 	cases := []struct {
 		name string
-		says []string // '<' by the server, '>' by the client
+		says string
 		want time.Duration
 	}{
-		{"the server greets", []string{"<220 mail", ">HELO"}, 0},
-		{"the client was only slow", []string{">hello", "<hello"}, detect.Briefly},
-		{"nobody speaks", nil, detect.Briefly},
-		{"an HTTP server is tired of waiting", []string{"<HTTP/1.1 408 Request Timeout\r\n"}, detect.Briefly},
+		{"the server greets", "<220 mail", 0},
+		{"the client was only slow", ">hello\r\n", detect.Briefly},
+		{"nobody speaks", "", detect.Briefly},
+		{"an HTTP server is tired of waiting", "<HTTP/1.1 408 Request Timeout\r\n", detect.Briefly},
 	}
 	if len(cases) < 4 {
 		t.Fatalf("only %d cases", len(cases))
@@ -138,7 +130,7 @@ func TestAServerThatSpeaksFirstIsNeverWaitedForAgain(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := new(detect.Port)
-				watch(t, p, c.says...)
+				watch(t, p, c.says)
 				for range 2 {
 					if kind, took := look(t, p, "", 0); took != c.want || p.Protocol(kind) == flow.HTTP1 {
 						t.Errorf("the next is %v after %v, want %v", kind, took, c.want)
@@ -149,34 +141,18 @@ func TestAServerThatSpeaksFirstIsNeverWaitedForAgain(t *testing.T) {
 	}
 }
 
-// A port that has carried HTTP is watched no more: its servers don't greet.
-func TestAPortOfHTTPIsNotWatched(t *testing.T) {
+func TestWhatIsLookedAtCanBeHalfClosedAndReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := new(detect.Port)
-		look(t, p, head, 0)
-		a, b := net.Pipe()
-		defer a.Close()
-		defer b.Close()
-		for _, kind := range []detect.Kind{detect.Silent, detect.Opaque} {
-			if x, y := p.Watch(kind, a, b); x != a || y != b {
-				t.Errorf("%v is watched", kind)
+		for _, says := range []string{"hello\r\n", "hello"} { // known to be none, and open
+			_, client, server, _ := late(t, new(detect.Port), func(c, _ net.Conn) { io.WriteString(c, says) })
+			for _, nc := range []net.Conn{client, server} {
+				if inner, ok := nc.(interface{ NetConn() net.Conn }); !ok || inner.NetConn() == nil {
+					t.Errorf("%T does not lead to what is below", nc)
+				}
+				if _, ok := nc.(interface{ CloseWrite() error }); !ok {
+					t.Errorf("%T cannot be half-closed", nc)
+				}
 			}
-		}
-	})
-}
-
-func TestWhatIsWatchedCanBeHalfClosedAndReached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := new(detect.Port)
-		a, b := net.Pipe()
-		defer a.Close()
-		defer b.Close()
-		client, _ := p.Watch(detect.Silent, a, b)
-		if inner, ok := client.(interface{ NetConn() net.Conn }); !ok || inner.NetConn() != a {
-			t.Errorf("%T does not lead to what is below", client)
-		}
-		if _, ok := client.(interface{ CloseWrite() error }); !ok {
-			t.Errorf("%T cannot be half-closed", client)
 		}
 	})
 }

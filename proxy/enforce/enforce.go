@@ -31,7 +31,7 @@ func (e *Enforcer) NeedsHTTP(port uint16) bool { return e.set.Load().HasL7(port)
 // connection may go on.
 func (e *Enforcer) Connection(c *flow.Connection) bool {
 	set, r := e.set.Load(), requestOf(c)
-	if c.Protocol == flow.HTTP1 {
+	if r.HTTP {
 		c.Decision = set.AuthorizeConnection(&r)
 	} else {
 		c.Decision = set.Authorize(&r)
@@ -72,7 +72,8 @@ func (e *Enforcer) Request(q *flow.Request) bool {
 // matters to the explanation: its requests would have brought more.
 func requestOf(c *flow.Connection) authz.Request {
 	return authz.Request{
-		Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port(), HTTP: c.Protocol == flow.HTTP1,
+		Peer: c.Peer.ID, Source: c.Remote.Addr().Unmap(), Port: c.Destination.Port(),
+		HTTP: c.Protocol.IsHTTP(),
 	}
 }
 

@@ -70,6 +70,11 @@ func TestConnections(t *testing.T) {
 			"HTTP of a caller none of whose requests may pass", connection(intruder, port, flow.HTTP1), false,
 			[]string{"no", "shop/payments-callers rule 0", intruder},
 		},
+		{"HTTP/2 of a caller whose requests may pass", connection(checkout, port, flow.HTTP2), true, nil},
+		{
+			"HTTP/2 of a caller none of whose requests may pass", connection(intruder, port, flow.HTTP2), false,
+			[]string{"no", "shop/payments-callers rule 0", intruder},
+		},
 		{"HTTP without an identity", connection("", port, flow.HTTP1), false, []string{"shop/payments-callers rule 0", "principal"}},
 		{
 			"opaque bytes where only HTTP is allowed", connection(checkout, port, flow.TCP), false,

@@ -66,6 +66,9 @@ func (p Protocol) String() string {
 	return "unknown"
 }
 
+// IsHTTP tells whether requests are read and judged one by one.
+func (p Protocol) IsHTTP() bool { return p == HTTP1 || p == HTTP2 }
+
 // Security is how the mesh side of the connection is protected.
 type Security uint8
 
@@ -184,6 +187,8 @@ type Request struct {
 	Retried bool
 	// Upgraded tells that the connection became a tunnel (status 101).
 	Upgraded bool
+	// Stream is the kind of stream that it turned out to be; known at the end.
+	Stream Class
 	// Trace is the traceparent that was forwarded.
 	Trace string
 	Times Times

@@ -32,6 +32,10 @@ func TestNames(t *testing.T) {
 		t.Errorf("only %d reasons", n)
 	}
 	checkNames(t, flow.Reasons(), flow.Reason(250))
+	if n := len(flow.Classes()); n < 6 {
+		t.Errorf("only %d classes", n)
+	}
+	checkNames(t, flow.Classes(), flow.Class(250))
 	checkNames(t, []flow.Direction{flow.Inbound, flow.Outbound}, 0)
 	checkNames(t, []flow.Protocol{flow.Undetected, flow.HTTP1, flow.TCP}, 99)
 	checkNames(t, []flow.Security{flow.Plaintext, flow.MutualTLS}, 99)

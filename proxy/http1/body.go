@@ -31,7 +31,9 @@ type Body struct {
 	extra  int   // chunk extension bytes so far
 	size   int64 // payload bytes so far
 	ended  bool
-	err    error
+	// patience is for how long the body may stand still.
+	patience time.Duration
+	err      error
 	// trailers is the rendered trailer section of a chunked body, without its
 	// empty line.
 	trailers []byte
@@ -53,7 +55,7 @@ type bodyLimits struct {
 // reset makes the body ready for a message on c. It keeps its scratch space.
 func (b *Body) reset(c *conn, l *bodyLimits, kind bodyKind, length int64) {
 	*b = Body{
-		c: c, limits: l, kind: kind, left: length,
+		c: c, limits: l, kind: kind, left: length, patience: l.within,
 		trailers: b.trailers[:0], tail: head{fields: b.tail.fields[:0]},
 	}
 	b.ended = kind == noBody || kind == lengthBody && length == 0
@@ -146,7 +148,7 @@ func (b *Body) fill(expected int64) error {
 	if expected > smallBuffer && len(b.c.unread()) == 0 && (b.c.buf == nil || len(*b.c.buf) < largeBuffer) {
 		b.c.resize(largeBuffer)
 	}
-	if err := b.c.expect(time.Now(), b.limits.within); err != nil {
+	if err := b.c.expect(time.Now(), b.patience); err != nil {
 		return err
 	}
 	err := b.c.fill(largeBuffer)

@@ -112,7 +112,7 @@ func parseChunkLine(line []byte) (size int64, extension int, err *message.Protoc
 // returns io.EOF.
 func (b *Body) readTrailers() error {
 	now := time.Now()
-	if err := b.c.expect(now, b.limits.within); err != nil {
+	if err := b.c.expect(now, b.patience); err != nil {
 		return err
 	}
 	raw, err := b.c.section(b.limits.trailerBytes, b.limits.headerCount, b.limits.within)

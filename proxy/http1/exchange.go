@@ -45,6 +45,8 @@ type Exchange struct {
 	Sent int64
 	// FirstByte is the time from the forwarded head to the answer's head.
 	FirstByte time.Duration
+	// Events tells that the answer is a stream of server-sent events.
+	Events bool
 
 	c       *ServerConn
 	outcome outcome
@@ -56,7 +58,7 @@ type Exchange struct {
 
 func (x *Exchange) begin(now time.Time) {
 	x.Err, x.Started, x.Status, x.Sent, x.FirstByte, x.outcome = nil, now, 0, 0, 0, aborted
-	x.continued, x.Decline = false, nil
+	x.continued, x.Decline, x.Events = false, nil, false
 	x.Request.reset()
 	x.Body.reset(&x.c.conn, &x.c.server.body, noBody, 0)
 }

@@ -252,6 +252,9 @@ func (x *Exchange) final(up *ClientConn) (upgraded bool, f *message.Failure) {
 	b = append(b, "\r\n"...)
 	x.Status = r.Status
 	up.rest.reset(&up.conn, &up.body, kind, length)
+	if x.Events = r.isEventStream(); x.Events {
+		up.rest.patience = up.opts.Limits.StreamIdleTimeout
+	}
 	if err := x.relay(up, b, chunked); err != nil {
 		return false, err
 	}

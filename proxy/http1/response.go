@@ -79,6 +79,18 @@ func (r *response) body(method string) (bodyKind, int64) {
 	return closeBody, 0
 }
 
+// isEventStream tells whether the body is made of events that come when they
+// happen.
+func (r *response) isEventStream() bool {
+	const contentType = "content-type"
+	for i := range r.fields {
+		if name := cut(r.raw, r.fields[i].name); len(name) == len(contentType) && message.EqualFold(name, contentType) {
+			return message.IsEventStream(cut(r.raw, r.fields[i].value))
+		}
+	}
+	return false
+}
+
 // persistent tells whether the upstream keeps the connection.
 func (r *response) persistent() bool {
 	if r.minor == 0 {

@@ -45,6 +45,8 @@ type ServerConn struct {
 	conn
 	server *Server
 	x      Exchange
+	// prefaced: the first head may be the preface of HTTP/2.
+	prefaced bool
 
 	mu      sync.Mutex
 	idle    bool // waiting for the first byte of a request
@@ -62,6 +64,23 @@ func (s *Server) NewConn(nc net.Conn) *ServerConn {
 	return c
 }
 
+// ErrPreface is returned by Serve, with the connection open, when HTTP/2 begins on it.
+var ErrPreface = errors.New("the preface of HTTP/2")
+
+// ExpectPreface has the connection of a client that has said nothing yet be one of
+// HTTP/1.1 or of HTTP/2 with prior knowledge, as it begins (RFC 9113 §3.3). It is called
+// before Serve.
+func (c *ServerConn) ExpectPreface() { c.prefaced = true }
+
+// preface is a head of HTTP/1 in form (RFC 9113 §3.4); "SM" follows.
+const preface = "PRI * HTTP/2.0\r\n\r\n"
+
+// Preface gives the connection up, after [ErrPreface], with what was read of it.
+func (c *ServerConn) Preface() (net.Conn, []byte) {
+	nc, after := c.hijack()
+	return nc, append([]byte(preface), after...)
+}
+
 // Serve reads requests until the connection ends and calls handle for each, one
 // after the other. handle must end with exactly one of Exchange.Respond,
 // Exchange.Forward or Exchange.Abort. The connection is closed on return, unless
@@ -73,10 +92,12 @@ func (c *ServerConn) Serve(handle func(*Exchange)) error {
 		if !returned {
 			socket.Abort(c.net)
 		}
-		c.release()
 	}()
 	err := c.serve(handle)
 	returned = true
+	if !errors.Is(err, ErrPreface) {
+		c.release()
+	}
 	return err
 }
 
@@ -91,9 +112,11 @@ func (c *ServerConn) serve(handle func(*Exchange)) error {
 		}
 		x := &c.x
 		x.begin(time.Now())
-		if err := c.readRequest(x); err != nil {
-			x.Err = err
+		err := c.readRequest(x)
+		if errors.Is(err, ErrPreface) {
+			return err
 		}
+		x.Err = err
 		handle(x)
 		x.end()
 		switch x.outcome {
@@ -205,6 +228,10 @@ func (c *ServerConn) readRequest(x *Exchange) error {
 	if err != nil {
 		return err
 	}
+	if c.prefaced && string(raw) == preface {
+		return ErrPreface
+	}
+	c.prefaced = false
 	if perr := x.Request.parse(raw, c.scan.ends, c.server.rules); perr != nil {
 		return perr
 	}

@@ -50,11 +50,11 @@ func (b *Body) Next() ([]byte, error) {
 		b.aheadAt = len(b.ahead)
 		return p, nil
 	}
-	return b.next(math.MaxInt64)
+	return b.next(math.MaxInt64, b.x.patience(b.x.c.limits.BodyTimeout))
 }
 
-// next waits for the next piece, of at most most bytes.
-func (b *Body) next(most int64) ([]byte, error) {
+// next waits for the next piece, of at most most bytes, for as long as within.
+func (b *Body) next(most int64, within time.Duration) ([]byte, error) {
 	var by time.Time
 	for {
 		p, ended, err := b.piece()
@@ -70,7 +70,7 @@ func (b *Body) next(most int64) ([]byte, error) {
 			return nil, io.EOF
 		}
 		if by.IsZero() {
-			by = time.Now().Add(b.x.patience(b.x.c.limits.BodyTimeout))
+			by = time.Now().Add(within)
 		}
 		if err := b.x.pause(by); err != nil {
 			return nil, err
@@ -96,14 +96,16 @@ func (b *Body) piece() (p []byte, ended bool, err error) {
 // Peek reads ahead and returns the first n payload bytes, or fewer if there are
 // no more, and whether that was all of the body. It may be called again with a
 // larger n, but not after Next. Next gives the bytes out again, so that the body
-// can still be forwarded. What it returns is valid until the exchange ends.
+// can still be forwarded. What it returns is valid until the exchange ends, or until
+// Peek is called again. The sender of a gRPC call is waited for no longer than that
+// of any body: nobody knows of the call meanwhile.
 func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 	if b.peeked == nil {
 		b.peeked = b.x.c.buffers.get(int(b.expected(n)))
 		b.ahead = (*b.peeked)[:0]
 	}
 	for int64(len(b.ahead)) < n {
-		p, err := b.next(n - int64(len(b.ahead)))
+		p, err := b.next(n-int64(len(b.ahead)), b.x.c.limits.BodyTimeout)
 		if errors.Is(err, io.EOF) {
 			break
 		}

@@ -19,7 +19,7 @@ type role interface {
 	headBegins(id uint32, ended bool) (sectionUse, error)
 	// headEnds takes the section in conn.head, used as headBegins said.
 	headEnds(use sectionUse, id uint32, ended bool) error
-	// wasReset notes that the peer reset s. It needs conn.mu.
+	// wasReset notes that the peer reset s, or had us do it. It needs conn.mu.
 	wasReset(s *stream) error
 	// pinged takes the answer to a ping. It needs conn.mu.
 	pinged(data [8]byte)

@@ -160,6 +160,10 @@ func (c *conn) streamFault(id uint32, err error) error {
 		return c.spend(1)
 	case s.err == nil:
 		c.sendReset(s, code)
+		// To have us reset a stream is to call it off by other means (CVE-2025-8671).
+		if tooMany := c.role.wasReset(s); tooMany != nil {
+			return tooMany
+		}
 	}
 	s.fail(err)
 	return c.spend(1)

@@ -29,6 +29,8 @@ type Exchange struct {
 	Sent int64
 	// FirstByte is the time from the forwarded head to the answer's head.
 	FirstByte time.Duration
+	// Events tells that the answer is a stream of server-sent events.
+	Events bool
 
 	c *ServerConn
 	// code is what a stream that was not answered is reset with.
@@ -63,7 +65,7 @@ func newExchange() *Exchange {
 func (x *Exchange) begin(c *ServerConn, id uint32, ended bool) {
 	x.c, x.Started = c, c.in.now
 	x.Err, x.Status, x.Sent, x.FirstByte = nil, 0, 0, 0
-	x.Decline = nil
+	x.Decline, x.Events = nil, false
 	x.code, x.continued, x.begun, x.settled, x.by = internalError, false, false, false, time.Time{}
 	x.Body.reset()
 	s := &x.down

@@ -63,6 +63,7 @@ type head struct {
 	expectsOther bool // Expect: something other than 100-continue
 	trace        string
 	grpc         bool // content-type is that of gRPC
+	events       bool // content-type is that of server-sent events
 }
 
 func (h *head) reset() {
@@ -190,7 +191,7 @@ func (h *head) note(f *field) *message.ProtocolError {
 		case "cookie":
 			h.cookies++
 		case "content-type":
-			h.grpc = isGRPC(f.value)
+			h.grpc, h.events = isGRPC(f.value), message.IsEventStream(f.value)
 		}
 	case message.Reserved, message.Decision:
 	}

@@ -195,7 +195,7 @@ func (x *Exchange) tookOfAnswer(p *part, n int, sent bool) {
 		r.up.mu.Unlock()
 	default:
 		r.answered = true
-		x.Status = p.head.Status
+		x.Status, x.Events = p.head.Status, p.head.events
 		x.FirstByte = time.Since(r.sent)
 		x.c.mu.Lock()
 		x.down.in.forget(x.c.buffers)

@@ -115,6 +115,8 @@ func (x *Exchange) due() (by time.Time, side message.Side) {
 	case !r.answered:
 	case unread: // the client takes no more
 		earliest(r.answeredAt.Add(l.WriteTimeout), message.ClientSide)
+	case x.Events:
+		earliest(r.answeredAt.Add(l.StreamIdleTimeout), message.UpstreamSide)
 	default:
 		earliest(r.answeredAt.Add(next.BodyTimeout), message.UpstreamSide)
 	}

@@ -40,17 +40,25 @@ func (r *Request) read(h *head, ended bool, rules *requestRules) *message.Protoc
 	r.head, *h = *h, r.head
 	h.reset()
 	r.bodiless = ended
-	if r.broken != nil {
-		return r.broken
+	if r.broken == nil {
+		r.broken = r.check(rules)
 	}
-	if err := r.check(rules); err != nil {
-		r.broken = err
-		return err
+	if r.broken != nil {
+		r.tellMethod()
+		return r.broken
 	}
 	r.joinCookies()
 	r.Method, r.Protocol = r.pseudo[methodField], r.pseudo[protocolField]
 	r.Path, r.Query, r.HasQuery = message.CutTarget(r.Target)
 	return nil
+}
+
+// tellMethod has the answer to a request that is over a limit know the method: that
+// of HEAD has no body, and that to a gRPC call is a status of gRPC.
+func (r *Request) tellMethod() {
+	if method := r.pseudo[methodField]; r.broken.Kind != message.Malformed && message.All(method, message.Token) {
+		r.Method = method
+	}
 }
 
 func (r *Request) reset() {

@@ -110,7 +110,7 @@ func (c *conn) takeTrailers(id uint32) error {
 // wasReset implements role. To call off what was not answered yet costs the client
 // nothing and us all of the work.
 func (c *ServerConn) wasReset(s *stream) error {
-	if s.x.begun {
+	if s.x.begun || c.in.now.Sub(s.x.Started) >= c.limits.StreamResetTime {
 		return nil
 	}
 	if !c.calledOff.spend(1, c.in.now) {

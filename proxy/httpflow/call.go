@@ -44,8 +44,9 @@ func (c Call) describe(q *flow.Request) {
 	}
 }
 
-// isGRPC tells whether the answer must be one of gRPC.
-func (c Call) isGRPC() bool { return c.V2 != nil && c.V2.Err == nil && c.V2.Request.IsGRPC() }
+// isGRPC tells whether the answer must be one of gRPC, as it must to a call that is
+// over a limit. Nothing is believed of a malformed request.
+func (c Call) isGRPC() bool { return c.V2 != nil && c.V2.Request.IsGRPC() }
 
 // Tunnels tells whether the answer may make a tunnel of it.
 func (c Call) Tunnels() bool {
@@ -91,6 +92,14 @@ func (c Call) Peek(n int64) (prefix []byte, complete bool, err error) {
 	return c.V1.Body.Peek(n)
 }
 
+// Received is how many bytes of the body have been read.
+func (c Call) Received() int64 {
+	if c.V2 != nil {
+		return c.V2.Body.Received()
+	}
+	return c.V1.Body.Received()
+}
+
 // respond sends an answer of our own.
 func (c Call) respond(status int, fields, body []byte) error {
 	if c.V2 != nil {
@@ -111,6 +120,7 @@ func (c Call) abort() {
 // account notes what became of the call. A tunnel of HTTP/1.1 has counted its own
 // bytes.
 func (c Call) account(q *flow.Request) {
+	q.Stream = c.classOf(q)
 	if x := c.V2; x != nil {
 		q.Status, q.Times.FirstByte = x.Status, x.FirstByte
 		q.Sent, q.Received = x.Sent, x.Body.Received()

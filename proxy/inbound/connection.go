@@ -55,14 +55,15 @@ func (l *Listener) serve(raw net.Conn) {
 		c.authenticate() && // who is it?
 		c.detect() && // what does it speak?
 		c.authorize() // may it connect?
+	if ok && c.Flow.Protocol == flow.TCP {
+		ok = c.serveTCP() // unless it is HTTP after all
+	}
 	switch {
 	case !ok:
 	case c.Flow.Protocol == flow.HTTP1:
 		c.serveHTTP1() // each request: authorize, inspect, forward
 	case c.Flow.Protocol == flow.HTTP2:
 		c.serveHTTP2() // the same
-	default:
-		c.serveTCP()
 	}
 	c.Finish()
 }
@@ -173,7 +174,7 @@ func (c *conn) detect() bool {
 	case c.declared == flow.TCP:
 		c.Flow.Protocol = flow.TCP // by the operator's word; policy still decides
 		return true
-	case isHTTP(c.declared) || needsHTTP:
+	case c.declared.IsHTTP() || needsHTTP:
 		if c.Flow.Protocol == flow.TCP {
 			return c.refuse(flow.NotHTTP, "the peer declared opaque bytes on a port that needs HTTP")
 		}
@@ -195,8 +196,6 @@ func (c *conn) detect() bool {
 	c.Flow.Protocol = c.port.Protocol(kind)
 	return true
 }
-
-func isHTTP(p flow.Protocol) bool { return p == flow.HTTP1 || p == flow.HTTP2 }
 
 // peek looks at the first bytes, unless that was done to tell plaintext from TLS:
 // a client that waits for the server to speak waits once.
@@ -250,7 +249,7 @@ func (c *conn) authorize() bool {
 	}
 	c.Count()
 	allowed := c.l.opts.Enforcer.Connection(&c.Flow)
-	if isHTTP(c.Flow.Protocol) {
+	if c.Flow.Protocol.IsHTTP() {
 		// The caller is told in answer to its first request, which is then
 		// the last one.
 		c.denied.Store(!allowed)
@@ -276,29 +275,6 @@ func (c *conn) judgeOpaque() func() bool {
 		}
 		return l.opts.Enforcer.StillAllows(&judged)
 	}
-}
-
-// serveTCP forwards opaque bytes.
-func (c *conn) serveTCP() {
-	app := c.to.Forwarder()
-	if app == nil || destinationOf(app) != c.Flow.Destination {
-		c.refuse(flow.NoDestination, "the listener was taken out of the configuration, or leads elsewhere now")
-		return
-	}
-	if !app.Destination.Enter() {
-		c.Flow.Refusal = forward.TooMany()
-		return
-	}
-	defer app.Destination.Leave()
-	up, endpoint, refusal := app.Dial(c.l.opts.Base, &c.Flow)
-	if up == nil {
-		c.Flow.Refusal = refusal
-		return
-	}
-	endpoint.Begin()
-	defer endpoint.Done()
-	client, up := c.port.Watch(c.kind, c.nc, up)
-	app.TCP(&c.Flow, client, up)
 }
 
 // overloaded writes down a connection that found no room.

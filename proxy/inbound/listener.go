@@ -83,9 +83,11 @@ type Listener struct {
 	opts  Options
 	http1 *http1.Server
 	http2 *http2.Server
-	loop  *accept.Loop
-	app   flow.Connection // what every connection starts with
-	ports *detect.Memory  // of captured connections
+	// shared is http2 for connections that other sidecars share among their clients.
+	shared *http2.Server
+	loop   *accept.Loop
+	app    flow.Connection // what every connection starts with
+	ports  *detect.Memory  // of captured connections
 
 	books ledger.Books
 }
@@ -99,6 +101,9 @@ func New(opts Options) *Listener {
 	l.http2 = http2.NewServer(http2.ServerOptions{
 		Limits: opts.Limits, Buffers: opts.HTTP2, AllowConnect: opts.AllowConnect,
 	})
+	among := opts.Limits
+	among.StreamResets = among.SharedStreamResets
+	l.shared = http2.NewServer(http2.ServerOptions{Limits: among, Buffers: opts.HTTP2, AllowConnect: opts.AllowConnect})
 	l.app = flow.Connection{Direction: flow.Inbound, Listener: opts.Name}
 	if opts.Captured != nil {
 		l.ports = detect.NewMemory(opts.Limits.DetectPorts)

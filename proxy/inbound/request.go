@@ -6,11 +6,14 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/http1"
 	"github.com/outrider-mesh/outrider/proxy/http2"
 	"github.com/outrider-mesh/outrider/proxy/httpflow"
+	"github.com/outrider-mesh/outrider/proxy/inspect"
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
@@ -24,24 +27,46 @@ type request struct {
 	call  httpflow.Call
 	to    forward.Route
 	edits message.Edits // identity headers towards the application
+	held  int64         // bytes of the body that inspection had
 }
 
 // serveHTTP1 reads requests one after the other.
 func (c *conn) serveHTTP1() {
 	h := c.l.http1.NewConn(c.nc)
+	if c.hop == nil || hop.Declared(c.hop.ALPN) != flow.HTTP1 {
+		h.ExpectPreface() // a client of HTTP/2 may be slow to begin
+	}
 	c.Serve(h)
 	r := c.newRequest(&c.Flow)
-	c.serveUntil(h.Serve(func(x *http1.Exchange) {
+	err := h.Serve(func(x *http1.Exchange) {
 		r.serve(httpflow.Call{V1: x})
 		if c.denied.Load() {
 			h.CloseGracefully()
 		}
-	}))
+	})
+	if errors.Is(err, http1.ErrPreface) {
+		c.serveHTTP2After(h)
+		return
+	}
+	c.serveUntil(err)
+}
+
+// serveHTTP2After goes on where a client begins HTTP/2.
+func (c *conn) serveHTTP2After(h *http1.ServerConn) {
+	nc, preface := h.Preface()
+	c.nc, c.Flow.Protocol = detect.Replay(nc, preface), flow.HTTP2
+	if c.authorize() {
+		c.serveHTTP2()
+	}
 }
 
 // serveHTTP2 reads requests that are under way at the same time.
 func (c *conn) serveHTTP2() {
-	h := c.l.http2.NewConn(c.nc)
+	server := c.l.http2
+	if c.hop != nil && hop.IsSidecar(c.hop.ALPN) {
+		server = c.l.shared
+	}
+	h := server.NewConn(c.nc)
 	c.Serve(h)
 	known := c.Flow // what each request starts with; it may learn more
 	c.serveUntil(h.Serve(func(x *http2.Exchange) {
@@ -158,7 +183,7 @@ func (r *request) inspect(q *flow.Request) bool {
 	if plan.Off {
 		return true
 	}
-	body, complete, ok := r.readAhead(q, plan.BodyBytes)
+	body, complete, ok := r.readAhead(q, &plan)
 	if !ok {
 		return false
 	}
@@ -185,17 +210,31 @@ func inspectionRefusal(v *flow.Inspection) flow.Refusal {
 	return refusal
 }
 
-// readAhead reads the first n bytes of the body.
-func (r *request) readAhead(q *flow.Request, n int64) (body []byte, complete, ok bool) {
-	if n == 0 || r.call.Ended() {
-		return nil, r.call.Ended(), true
-	}
-	body, complete, err := r.call.Peek(n)
-	if err != nil {
+// readAhead reads the first bytes of the body, as many as the plan wants.
+func (r *request) readAhead(q *flow.Request, plan *inspect.Plan) (body []byte, complete, ok bool) {
+	complete = r.call.Ended()
+	for n := plan.Wants(nil); n > int64(len(body)) && !complete; n = plan.Wants(body) {
+		var err error
+		if body, complete, err = r.call.Peek(n); err == nil {
+			continue
+		}
+		if plan.Patient && errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
 		q.Refusal = bodyRefusal(err)
 		return nil, false, false
 	}
+	r.held = int64(len(body))
 	return body, complete, true
+}
+
+// noteRest notes that more of the body passed than inspection had: the further
+// messages of a gRPC call.
+func (r *request) noteRest(q *flow.Request) {
+	v := &q.Inspection
+	if v.Outcome != flow.InspectionOff && v.Uninspected == flow.Inspected && r.call.Received() > r.held {
+		v.Uninspected = flow.Stream
+	}
 }
 
 func bodyRefusal(err error) flow.Refusal {
@@ -228,5 +267,6 @@ func (r *request) forward(q *flow.Request) bool {
 	} else {
 		q.Refusal = r.to.HTTP1(r.l.opts.Base, r.call.V1, q, &r.edits)
 	}
+	r.noteRest(q)
 	return q.Refusal.Reason == flow.None || r.call.Answered()
 }

@@ -73,6 +73,57 @@ func BenchmarkText16KB(b *testing.B) {
 	benchmarkRequest(b, mesh(b), request("POST", "/v1/notes", "Content-Type: text/plain", fmt.Sprintf("Content-Length: %d", len(body))), body, flow.Clean)
 }
 
+// A unary call of an order of some fields, 240 bytes.
+func orderCall() string {
+	item := stringField(1, "espresso, double") + "\x10\x02" + stringField(3, "12.50 EUR")
+	order := stringField(1, "customers/4711") + stringField(2, item) + stringField(2, item) + stringField(2, item) +
+		stringField(3, "leave it at the door") + stringField(4, "0af7651916cd43dd8448eb211c80319c")
+	return framed(0, order)
+}
+
+func BenchmarkCallHeaders(b *testing.B) {
+	benchmarkCall(b, mesh(b), flow.NotInspected)
+}
+
+func BenchmarkCallUnary(b *testing.B) {
+	benchmarkCall(b, unary(b), flow.Clean)
+}
+
+func benchmarkCall(b *testing.B, i *Inspector, want flow.Outcome) {
+	b.Helper()
+	req, data := call(), []byte(orderCall())
+	b.ReportAllocs()
+	for b.Loop() {
+		plan := i.Plan(req)
+		n := plan.Wants(nil)
+		if n > 0 {
+			n = plan.Wants(data[:n])
+		}
+		if v := i.Inspect(b.Context(), req, plan, data[:n], true); v.Outcome != want {
+			b.Fatalf("verdict %+v", v)
+		}
+	}
+}
+
+// BenchmarkOpenCall is what inspection of a call costs apart from the engine.
+func BenchmarkOpenCall(b *testing.B) {
+	stream := stringField(1, "customers/4711")
+	for name, form := range map[string]struct{ stream, coding string }{
+		"plain": {framed(0, stream), ""}, "gzip": {framed(1, gzipped(b, stream)), "gzip"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			req, data := call("grpc-encoding: "+form.coding), []byte(form.stream)
+			plan := unary(b).Plan(req)
+			b.ReportAllocs()
+			for b.Loop() {
+				if in := plan.inputOfCall(data, true); in.broken != nil {
+					b.Fatal(in.broken)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkSQLInjection(b *testing.B) {
 	benchmarkRequest(b, mesh(b), request("GET", "/search?q=1%27%20OR%201=1--%20-"), "", flow.Blocked)
 }

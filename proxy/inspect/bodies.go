@@ -139,7 +139,9 @@ func isText(s string) bool {
 	return utf8.ValidString(s)
 }
 
-func isControl(c byte) bool { return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f }
+// isControl leaves white space out: vertical tab and form feed are white space to SQL
+// and HTML, too, so who writes them for a space must not thereby escape.
+func isControl(c byte) bool { return c < ' ' && (c < '\t' || c > '\r') || c == 0x7f }
 
 // textRuns yields the longest runs of text, minRun bytes or more.
 func textRuns(s string) func(yield func(string) bool) {

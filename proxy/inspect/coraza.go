@@ -170,6 +170,9 @@ func (e *corazaEngine) phases(tx corazatypes.Transaction, state plugintypes.Tran
 	if err := in.checkpoint(); err != nil {
 		return nil, err
 	}
+	if err := in.prepare(state.Variables()); err != nil {
+		return nil, err
+	}
 	if len(in.body) > 0 {
 		if in.partial {
 			if err := setSingle(state.Variables().InboundDataError(), "1"); err != nil {
@@ -193,6 +196,18 @@ func (e *corazaEngine) phases(tx corazatypes.Transaction, state plugintypes.Tran
 		return nil, fmt.Errorf("inspect the body: %w", err)
 	}
 	return stop, nil
+}
+
+// prepare tells the engine what its rules cannot find in the head: what reads the
+// body, and that nothing can.
+func (in input) prepare(v plugintypes.TransactionVariables) error {
+	if in.broken != nil {
+		return setSingle(v.RequestBodyError(), "1") // rule 7100008 refuses it
+	}
+	if in.processor != "" {
+		return setSingle(v.RequestBodyProcessor(), in.processor)
+	}
+	return nil
 }
 
 // setSingle sets a variable that the engine shows as read-only.

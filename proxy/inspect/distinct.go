@@ -57,6 +57,8 @@ var registerPlugins = sync.OnceFunc(func() {
 		return distinctArguments{}, nil
 	})
 	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
-	plugins.RegisterBodyProcessor("outrider_protobuf", func() plugintypes.BodyProcessor { return protobufBody{} })
+	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })
+	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
+	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })
 	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
 })

@@ -77,6 +77,7 @@ type Inspector struct {
 	slots    slots
 	bounds   func() Bounds
 	now      func() time.Time
+	unzip    unzipper
 
 	mu      sync.RWMutex   // orders begin and Close
 	closed  bool           // no transaction begins any more

@@ -307,7 +307,7 @@ func TestHeadsThatSayThereIsNothingToRead(t *testing.T) {
 		{"an upgrade with a body is none", request("POST", "/", "Upgrade: x", "Content-Length: 10"), flow.Inspected},
 		{"an upgrade with a chunked body is none", request("POST", "/", "Upgrade: x", "Transfer-Encoding: chunked"), flow.Inspected},
 		{"a tunnel", request("CONNECT", "db:5432"), flow.Stream},
-		{"gRPC", h2(request("POST", "/s/M", "Content-Type: application/grpc+proto")), flow.Stream},
+		{"gRPC", call(), flow.Stream},
 		{"gRPC-Web is none", h2(request("POST", "/s/M", "Content-Type: application/grpc-web+proto")), flow.Inspected},
 		{"gRPC where it cannot be is none", request("POST", "/s/M", "Content-Type: application/grpc"), flow.Inspected},
 		{"an event stream's body is the answer's", request("GET", "/e", "Accept: text/event-stream"), flow.Inspected},

@@ -13,10 +13,12 @@ import (
 type Plan struct {
 	// Off tells that the request is not inspected and nothing has to be asked.
 	Off bool
-	// BodyBytes is how many bytes of the body the caller reads before it asks
-	// for the verdict, unless the body ends earlier; 0 means none: the verdict
-	// rests on the head.
+	// BodyBytes is the most that inspection may want of the body; 0 means none: the
+	// verdict rests on the head.
 	BodyBytes int64
+	// Patient tells that a client which does not send that in time is no reason to
+	// refuse: it may be waiting for the application, and policy only watches.
+	Patient bool
 
 	owner *Inspector
 	rule  rule
@@ -29,6 +31,8 @@ type rule struct {
 	block  bool    // an attack is refused, and so is what policy denies
 	// head is why only the head is inspected; Inspected when the body is, too.
 	head flow.Uninspected
+	// call is how the first message of a gRPC call is read.
+	call callFormat
 }
 
 // Plan decides what inspection wants of a request from its path, the verified
@@ -44,10 +48,25 @@ func (i *Inspector) Plan(req *flow.Request) Plan {
 	}
 	r := rule{policy: p, block: mode != config.DetectOnly, head: headOnly(req)}
 	plan := Plan{owner: i, rule: r}
-	if r.head == flow.Inspected {
+	switch {
+	case r.head == flow.Inspected:
 		plan.BodyBytes = int64(p.body.InspectBytes)
+	case r.head == flow.Stream && req.GRPC && p.grpc.Inspect == config.GRPCUnary:
+		plan.rule.head, plan.rule.call = flow.Inspected, formatOf(req.Header)
+		plan.BodyBytes = framePrefix + int64(p.body.InspectBytes) + 1
+		plan.Patient = !r.block
 	}
 	return plan
+}
+
+// Wants is how many bytes of the body, from its first, the caller reads before it
+// asks for the verdict, unless the body ends earlier. It depends on those that have
+// been read: the caller asks again until there are as many.
+func (p Plan) Wants(read []byte) int64 {
+	if p.rule.call.inspected {
+		return p.rule.wants(read)
+	}
+	return p.BodyBytes
 }
 
 func (i *Inspector) policyFor(path string) *policy {
@@ -64,16 +83,13 @@ func (i *Inspector) policyFor(path string) *policy {
 // a stream only where the protocol makes it one: a tunnel, a request to upgrade
 // that has no body, and gRPC where gRPC can be, on HTTP/2 and later.
 func headOnly(req *flow.Request) flow.Uninspected {
-	if encoded(req.Header) {
+	if encoded(req.Header) || isGRPCWeb(req.Header) && codingOf(req.Header) != noCoding {
 		return flow.Encoding
 	}
-	if req.Method == "CONNECT" {
+	if req.Method == "CONNECT" || req.GRPC {
 		return flow.Stream
 	}
 	if !strings.HasPrefix(req.Proto, "HTTP/1.") {
-		if t, _ := req.Header.Get("content-type"); isGRPC(t) {
-			return flow.Stream
-		}
 		return flow.Inspected
 	}
 	if _, ok := req.Header.Get("upgrade"); ok && !hasBody(req.Header) {
@@ -91,15 +107,11 @@ func hasBody(h flow.Header) bool {
 	return ok && strings.Trim(n, "0") != ""
 }
 
-// isGRPC tells a content type of gRPC itself from that of gRPC-Web, whose
-// requests end.
-func isGRPC(contentType string) bool {
-	const grpc = "application/grpc"
-	if len(contentType) < len(grpc) || !strings.EqualFold(contentType[:len(grpc)], grpc) {
-		return false
-	}
-	rest := contentType[len(grpc):]
-	return rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' '
+// isGRPCWeb tells a request of gRPC-Web, in either form.
+func isGRPCWeb(h flow.Header) bool {
+	const web = "application/grpc-web"
+	t, _ := h.Get("content-type")
+	return len(t) >= len(web) && strings.EqualFold(t[:len(web)], web)
 }
 
 // encoded tells whether the body has a content coding: any other than identity,
@@ -130,6 +142,12 @@ type input struct {
 	body []byte
 	// partial tells that body is only the first part of the request's.
 	partial bool
+	// processor is what reads body; empty means that the rules decide.
+	processor string
+	// broken is why the body cannot be read; nil when it can, or may.
+	broken error
+	// refused tells that policy refuses the request for its reason.
+	refused bool
 	// headOnly tells that there is no body to look at, and reason why the
 	// body, or the rest of it, is not inspected.
 	headOnly bool
@@ -146,24 +164,31 @@ type input struct {
 // request for what was not inspected, done is true and the outcome final.
 func (p Plan) input(body []byte, complete bool) (in input, outcome flow.Inspection, done bool) {
 	r := p.rule
-	in = input{body: body, reason: r.head}
-	limit := r.policy.body.InspectBytes
 	switch {
 	case r.head != flow.Inspected:
-		in.headOnly = true
-	case complete && len(body) <= limit:
-		return in, flow.Inspection{}, false
+		in = input{headOnly: true, reason: r.head}
+	case r.call.inspected:
+		in = p.inputOfCall(body, complete)
 	default:
-		in.reason = flow.BodyOverCap
-		in.partial = true
-		in.body = body[:min(len(body), limit)]
-		in.headOnly = r.policy.body.Overflow == config.OverflowPass
+		in = r.inputOfBody(body, complete)
 	}
 	if in.headOnly {
 		in.body, in.partial = nil, false
 	}
-	if r.block && r.policy.denies(in.reason) {
-		return in, r.failure(in.reason, nil), true
+	if in.refused || r.block && in.reason != flow.Inspected && r.policy.denies(in.reason) {
+		outcome = r.failure(in.reason, nil)
+		outcome.Refuse = true
+		return in, outcome, true
 	}
 	return in, flow.Inspection{}, false
+}
+
+func (r rule) inputOfBody(body []byte, complete bool) input {
+	limit := r.policy.body.InspectBytes
+	if complete && len(body) <= limit {
+		return input{body: body}
+	}
+	var in input
+	r.overCap(&in, body[:min(len(body), limit)])
+	return in
 }

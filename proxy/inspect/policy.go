@@ -18,6 +18,7 @@ type policy struct {
 	mode     config.InspectionMode
 	callers  []callerMode
 	body     config.InspectionBody
+	grpc     config.InspectionGRPC
 	failures config.OnFailure
 	source   source
 	engine   engine // nil when the policy is off for everybody
@@ -94,6 +95,7 @@ func compile(doc config.InspectionPolicy, opts Options) (*policy, error) {
 		name:     policyName(doc),
 		mode:     spec.Mode,
 		body:     spec.Body,
+		grpc:     spec.GRPC,
 		failures: spec.OnFailure,
 	}
 	if n := spec.Body.InspectBytes; n < 1 || n > maxInspectBytes {

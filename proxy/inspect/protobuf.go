@@ -18,19 +18,17 @@ import (
 // of what stands behind the first byte that no message can have.
 type protobufBody struct{}
 
+// protobufProcessor is its name in rules.
+const protobufProcessor = "OUTRIDER_PROTOBUF"
+
 // ProcessRequest implements [plugintypes.BodyProcessor].
 func (protobufBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariables, o plugintypes.BodyProcessorOptions) error {
 	body, err := readAll(r)
 	if err != nil {
 		return err
 	}
-	args := v.ArgsPost()
-	w := messageWalk{left: o.ArgumentLimit, add: args.Add}
-	if isText(body) {
-		// A content type is only the sender's word.
-		w.text("body", body)
-	}
-	w.message("body", body, 0)
+	w := messageWalk{left: o.ArgumentLimit, add: v.ArgsPost().Add}
+	w.body(body)
 	if w.full {
 		return setSingle(v.ArgumentsLimitReached(), "1")
 	}
@@ -52,6 +50,14 @@ type messageWalk struct {
 	left int  // how many more arguments may be added
 	full bool // there were more
 	add  func(name, value string)
+}
+
+// body reads what is said to be a message. That is only the sender's word.
+func (w *messageWalk) body(b string) {
+	if b != "" && isText(b) {
+		w.text("body", b)
+	}
+	w.message("body", b, 0)
 }
 
 // message reads the fields of b as far as they can be read.

@@ -50,6 +50,7 @@ func TestTextsOfMessages(t *testing.T) {
 		{"in messages of messages", deep, []string{"body.2.2.2=\n\rat the bottom", "body.2.2.2.1=at the bottom"}},
 		{"in a group", group, []string{"body.6=in a group"}},
 		{"with line breaks", stringField(1, "a\r\n\tb"), []string{"body.1=a\r\n\tb"}},
+		{"with other white space", stringField(1, "a\v\fb"), []string{"body.1=a\v\fb"}},
 		{"not UTF-8", stringField(1, "\xff\xfe a run of text \xff"), []string{"body.1= a run of text "}},
 		{"bytes with short runs only", stringField(1, "\xffabc\xff"), nil},
 		{"a length in more bytes than it needs", "\x0a\x83\x80\x00abc", []string{"body.1=abc"}},
@@ -62,7 +63,7 @@ func TestTextsOfMessages(t *testing.T) {
 		{"longer than the message", "\x0a\x7fcut off here", []string{"body=cut off here"}},
 		{"a number without an end", "\x08\xff\xff", nil},
 	}
-	if len(cases) < 20 {
+	if len(cases) < 21 {
 		t.Fatalf("only %d cases", len(cases))
 	}
 	for _, c := range cases {

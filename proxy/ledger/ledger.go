@@ -65,8 +65,15 @@ func (b *Books) log(f *flow.Connection) {
 	}
 }
 
-// Count counts the connection as open. What metrics tell apart is known by now.
-func (e *Entry) Count() { e.Metrics = e.books.Metrics.Connection(&e.Flow) }
+// Count counts the connection as open. What metrics tell apart is known by now; where
+// that changes it is counted on as what it has become.
+func (e *Entry) Count() {
+	if e.Metrics != nil {
+		e.Metrics.Becomes(&e.Flow)
+		return
+	}
+	e.Metrics = e.books.Metrics.Connection(&e.Flow)
+}
 
 // served is a connection of either HTTP engine.
 type served struct{ drain.Ender }

@@ -74,13 +74,19 @@ type Limits struct {
 	// HeadFrames is how many frames an HTTP/2 head may come in.
 	HeadFrames int
 	// StreamResets is how many requests an HTTP/2 client may call off in a row
-	// that were not answered yet.
+	// that were not answered yet, or have us call off.
 	StreamResets int
+	// SharedStreamResets is the same for another sidecar, whose connection carries
+	// the requests of many clients.
+	SharedStreamResets int
+	// StreamResetTime is how long a request must have been under way for calling it
+	// off to be no sign of anything.
+	StreamResetTime time.Duration
 	// IdleFrames is how many frames an HTTP/2 peer may send in a row that ask
 	// for work and carry nothing.
 	IdleFrames int
-	// StreamIdleTimeout is how long a gRPC call or a tunnel over HTTP/2 may stand
-	// still.
+	// StreamIdleTimeout is how long a gRPC call, an answer of server-sent events, or
+	// a tunnel over HTTP/2 may stand still.
 	StreamIdleTimeout time.Duration
 	// PingInterval is how long an HTTP/2 connection with open streams is silent
 	// before its other end is asked whether it is there.
@@ -172,7 +178,13 @@ func Default() Limits {
 		// Calling off is part of gRPC; a whole connection's worth at once is
 		// not, and each one called off at once costs a round trip (CVE-2023-44487).
 		StreamResets: 100,
-		IdleFrames:   1000, // as nghttp2, Envoy and HAProxy
+		// A sidecar bounds each of its clients by itself. Ten that end with all of
+		// their streams open must not take the calls of the others with them.
+		SharedStreamResets: 1000,
+		// Calls that wait for a slow application end at their deadlines, often all
+		// at once. An attack that holds each request for as long is a slow one.
+		StreamResetTime: time.Second,
+		IdleFrames:      1000, // as nghttp2, Envoy and HAProxy
 		// Streams that wait for events are silent for long; whether anybody is
 		// there is what pings tell.
 		StreamIdleTimeout: time.Hour,

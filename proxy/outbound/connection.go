@@ -8,9 +8,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
-	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/ledger"
-	"github.com/outrider-mesh/outrider/proxy/socket"
 )
 
 // conn is one connection of the application on its way through the stages.
@@ -36,16 +34,23 @@ func (l *Listener) serve(raw net.Conn) {
 
 	ok := c.capture() && // where was it going?
 		c.detect() // what does it speak?
+	if ok && c.Flow.Protocol == flow.TCP {
+		ok = c.serveTCP() // endpoint, mutual TLS, forward; unless it is HTTP after all
+	}
 	switch {
 	case !ok:
 	case c.Flow.Protocol == flow.HTTP1:
 		c.serveHTTP1() // each request: endpoint, mutual TLS, forward
 	case c.Flow.Protocol == flow.HTTP2:
 		c.serveHTTP2() // the same
-	default:
-		c.serveTCP() // endpoint, mutual TLS, forward
 	}
 	c.Finish()
+}
+
+// refuse notes why the connection goes no further.
+func (c *conn) refuse(r flow.Reason, detail string) bool {
+	c.Flow.Refusal = flow.Refusal{Reason: r, Detail: detail}
+	return false
 }
 
 // describe publishes what f says is known now, and counts the connection as open.
@@ -72,51 +77,13 @@ func (c *conn) detect() bool {
 	kind, replay, err := c.port.Look(c.nc, c.l.opts.Limits.DetectTimeout, detect.Briefly)
 	c.nc, c.kind = replay, kind
 	if err != nil {
-		c.Flow.Refusal = flow.Refusal{Reason: flow.ClientClosed, Detail: err.Error()}
-		return false
+		return c.refuse(flow.ClientClosed, err.Error())
 	}
 	c.Flow.Protocol = c.port.Protocol(kind)
 	if c.declared == flow.HTTP1 && c.Flow.Protocol == flow.TCP {
 		c.Flow.Protocol = flow.HTTP1 // it will be answered as HTTP, whatever it is
 	}
 	return true
-}
-
-// serveTCP forwards opaque bytes over a hop of their own.
-func (c *conn) serveTCP() {
-	to := c.to.Forwarder()
-	if to == nil {
-		c.Flow.Refusal = c.nowhere()
-		return
-	}
-	if !to.Destination.Enter() {
-		c.Flow.Refusal = forward.TooMany()
-		return
-	}
-	defer to.Destination.Leave()
-	up, endpoint, refusal := to.Dial(c.l.opts.Base, &c.Flow)
-	if up == nil {
-		c.Flow.Refusal = refusal
-		return
-	}
-	endpoint.Begin()
-	defer endpoint.Done()
-	h, mesh := up.(*hop.Conn)
-	if mesh {
-		c.Flow.Security, c.Flow.QUIC = flow.MutualTLS, h.QUIC
-		c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = h.Local, h.Peer, h.Peer.ID.String()
-		c.Flow.Times.TLS = h.Took
-	}
-	c.describe(&c.Flow)
-	if mesh {
-		if err := h.Revalidate(); err != nil { // the bundles changed during the handshake
-			c.Flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}
-			socket.Abort(up)
-			return
-		}
-	}
-	client, up := c.port.Watch(c.kind, c.nc, up)
-	to.TCP(&c.Flow, client, up)
 }
 
 // overloaded writes down a connection that found no room.

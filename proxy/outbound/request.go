@@ -1,6 +1,9 @@
 package outbound
 
 import (
+	"errors"
+
+	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/http1"
@@ -24,9 +27,17 @@ type request struct {
 // serveHTTP1 reads requests one after the other.
 func (c *conn) serveHTTP1() {
 	h := c.l.http1.NewConn(c.nc)
+	h.ExpectPreface() // a client of HTTP/2 may be slow to begin
 	c.Serve(h)
 	r := c.newRequest(&c.Flow)
-	c.serveUntil(h.Serve(func(x *http1.Exchange) { r.serve(httpflow.Call{V1: x}) }))
+	err := h.Serve(func(x *http1.Exchange) { r.serve(httpflow.Call{V1: x}) })
+	if errors.Is(err, http1.ErrPreface) {
+		nc, preface := h.Preface()
+		c.nc, c.Flow.Protocol = detect.Replay(nc, preface), flow.HTTP2
+		c.serveHTTP2()
+		return
+	}
+	c.serveUntil(err)
 }
 
 // serveHTTP2 reads requests that are under way at the same time.
@@ -91,7 +102,7 @@ func (r *request) forward(q *flow.Request) bool {
 	if trace := r.Traceparent(); trace != nil {
 		r.edits.Fields = append(r.edits.Fields, trace)
 	}
-	if r.to.Forwarder() == nil {
+	if r.to.Refresh() == nil {
 		q.Refusal = r.nowhere()
 		return false
 	}

@@ -26,6 +26,14 @@ func (m *Metrics) Connection(conn *flow.Connection) *ConnectionMetrics {
 	return &ConnectionMetrics{traffic: &m.traffic, series: s}
 }
 
+// Becomes counts on as what conn is known to be now. It counts as opened as what it
+// seemed to be at first.
+func (c *ConnectionMetrics) Becomes(conn *flow.Connection) {
+	c.series.active.Dec()
+	c.series = c.traffic.lookup(conn)
+	c.series.active.Inc()
+}
+
 // Request counts one finished request: its outcome, duration, bytes and
 // inspection. It allocates nothing once its combination of reason and status
 // class has been seen on any connection of the same kind.
@@ -37,6 +45,9 @@ func (c *ConnectionMetrics) Request(req *flow.Request) {
 	c.bytes(req.Received, req.Sent)
 	if req.Inspection.Outcome != flow.InspectionOff {
 		t.inspections[d].inc(int(req.Inspection.Outcome), int(req.Inspection.Uninspected))
+	}
+	if req.Stream != flow.NoStream {
+		t.streams[d].inc(int(req.Stream), 0)
 	}
 }
 
@@ -56,7 +67,7 @@ func (c *ConnectionMetrics) Closed(conn *flow.Connection) {
 	}
 	c.series.active.Dec()
 	c.series.closed.inc(int(conn.Refusal.Reason), 0)
-	if conn.Protocol != flow.HTTP1 { // the bytes of HTTP were counted with its requests
+	if !conn.Protocol.IsHTTP() { // the bytes of HTTP were counted with its requests
 		c.bytes(conn.Received-c.received.Load(), conn.Sent-c.sent.Load())
 	}
 }

@@ -83,6 +83,22 @@ outrider_inspections_total{direction="inbound",outcome="clean",reason="body_over
 	}
 }
 
+func TestStreamsAreCountedByTheirClass(t *testing.T) {
+	m, _ := bare()
+	cm := m.Connection(inboundHTTP(checkout))
+	for _, class := range flow.Classes() {
+		cm.Request(&flow.Request{Status: 200, Stream: class})
+	}
+	cm.Request(&flow.Request{Status: 200, Stream: flow.GRPC})
+	exposed(t, m, `
+outrider_streams_total{class="connect",direction="inbound"} 1
+outrider_streams_total{class="extended_connect",direction="inbound"} 1
+outrider_streams_total{class="grpc",direction="inbound"} 2
+outrider_streams_total{class="sse",direction="inbound"} 1
+outrider_streams_total{class="upgrade",direction="inbound"} 1
+`, "outrider_streams_total")
+}
+
 func TestAConnectionIsActiveUntilItIsClosedOnce(t *testing.T) {
 	m, _ := bare()
 	conn := &flow.Connection{Direction: flow.Outbound, Protocol: flow.TCP, PeerID: checkout, Security: flow.MutualTLS}

@@ -83,6 +83,7 @@ type traffic struct {
 	fallbacks   *prometheus.CounterVec
 	retries     [retryCount]prometheus.Counter
 	inspections [directionCount]grid
+	streams     [directionCount]grid
 
 	peers  peers
 	mu     sync.RWMutex
@@ -108,6 +109,8 @@ func (t *traffic) define(c *catalogue) {
 	inspections := c.counter("outrider_inspections_total",
 		"Requests that a policy wanted inspected, by outcome and by why some or all of it was not.",
 		"direction", "outcome", "reason")
+	streams := c.counter("outrider_streams_total",
+		"Requests finished that were streams, of which inspection sees the head.", "direction", "class")
 	upstream := c.counter("outrider_upstream_connections_total",
 		"Connections to the next hop that requests asked for, by how they were had.", "direction", "result")
 	retries := c.counter("outrider_retries_total",
@@ -139,6 +142,9 @@ func (t *traffic) define(c *catalogue) {
 		t.inspections[d] = newGrid(inspectionCount, uninspectedCount, func(outcome, reason int) prometheus.Counter {
 			return inspections.WithLabelValues(direction,
 				flow.Outcome(outcome).String(), flow.Uninspected(reason).String()) //nolint:gosec // both are below their counts
+		})
+		t.streams[d] = newGrid(len(flow.Classes()), 1, func(class, _ int) prometheus.Counter {
+			return streams.WithLabelValues(direction, flow.Class(class).String()) //nolint:gosec // below their count
 		})
 	}
 }

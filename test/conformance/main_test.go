@@ -1,15 +1,28 @@
 package conformance_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A server of net/http takes WebSocket over HTTP/2 (RFC 8441) only in a process that
+	// was started so: the variable is read before main.
+	if debug := os.Getenv("GODEBUG"); !strings.Contains(debug, takesConnect) {
+		env := append(os.Environ(), "GODEBUG="+strings.TrimPrefix(debug+","+takesConnect, ","))
+		_ = syscall.Exec(os.Args[0], os.Args, env) // where it can't, the tests of that fail and say so
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const takesConnect = "http2xconnect=1"
 
 // program finds a program that a test talks to. Where continuous integration
 // runs, its absence is a failure: what is skipped there is never run.
@@ -33,10 +46,11 @@ func programIfPresent(t *testing.T, name string) string {
 }
 
 // atLeast fails a test that ran fewer cases than it is meant to: a table that is
-// empty, or a loop that never ran, passes everything.
+// empty, or a loop that never ran, passes everything. The summary of all tests has the
+// number.
 func atLeast(t *testing.T, what string, ran, minimum int) {
 	t.Helper()
-	t.Logf("%d %s", ran, what)
+	t.Attr("cases", fmt.Sprintf("%d %s", ran, what))
 	if ran < minimum {
 		t.Errorf("%d %s were tested, want at least %d", ran, what, minimum)
 	}

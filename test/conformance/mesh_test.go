@@ -70,14 +70,34 @@ type meshOptions struct {
 	Protocol string
 	// Policies are added to the rule that checkout may do anything.
 	Policies string
-	// Calling is added to the spec of the outbound sidecar.
-	Calling string
+	// Calling is added to the spec of the outbound sidecar, Serving to that of the
+	// inbound one.
+	Calling, Serving string
+	// Carrier is what the hop between the two goes over; TCP when zero.
+	Carrier carrier
+}
+
+// A carrier is what can carry the hop: its name, and what it takes in YAML. Tests
+// that must hold over each of them run once for every one.
+type carrier struct {
+	name string
+	// destination are fields of the destination, once the inbound sidecar runs; none
+	// when nil.
+	destination func(m *mesh) string
+	// calling and serving are added to the specs of the two sidecars.
+	calling, serving string
+}
+
+func carriers() []carrier {
+	return []carrier{
+		{name: "TCP"},
+	}
 }
 
 func startMesh(t *testing.T, opts meshOptions) *mesh {
 	t.Helper()
 	m := startInbound(t, opts)
-	m.Out = m.outbound(t, m.Port, opts.Protocol, opts.Calling)
+	m.Out = m.outboundOver(t, opts.Carrier, m.Port, opts.Protocol, opts.Calling)
 	m.Front = m.Out.Address(t, "front")
 	return m
 }
@@ -95,7 +115,7 @@ func startInbound(t *testing.T, opts meshOptions) *mesh {
 	m.In = testkit.Start(t, testkit.Options{
 		Name: "payments", Labels: map[string]string{"app": "payments"}, Source: m.Server,
 		Policies: allowCheckout + opts.Policies,
-		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + `}]`,
+		YAML:     `  inbound: [{name: port, listen: "127.0.0.1:0", forward: "` + opts.App + `"` + protocolField(opts.Protocol) + "}]\n" + opts.Serving + opts.Carrier.serving,
 	})
 	m.Port = m.In.Address(t, "port")
 	return m
@@ -105,10 +125,19 @@ func startInbound(t *testing.T, opts meshOptions) *mesh {
 // destination must prove that it is payments.
 func (m *mesh) outbound(t *testing.T, destination, protocol, spec string) *testkit.Sidecar {
 	t.Helper()
+	return m.outboundOver(t, carrier{}, destination, protocol, spec)
+}
+
+func (m *mesh) outboundOver(t *testing.T, over carrier, destination, protocol, spec string) *testkit.Sidecar {
+	t.Helper()
+	var fields string
+	if over.destination != nil {
+		fields = over.destination(m)
+	}
 	return testkit.Start(t, testkit.Options{
 		Name: "checkout", Source: m.CA.Source(t, checkout),
 		YAML: `  outbound: [{name: front, listen: "127.0.0.1:0", destination: payments` + protocolField(protocol) + `}]
-  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]}]` + "\n" + spec,
+  destinations: [{name: payments, addresses: ["` + destination + `"], spiffeIDs: ["` + payments + `"]` + fields + "}]\n" + over.calling + spec,
 	})
 }
 

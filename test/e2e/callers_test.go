@@ -11,6 +11,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/identity/identitytest"
 	"github.com/outrider-mesh/outrider/internal/testkit"
+	"github.com/outrider-mesh/outrider/proxy/hop"
 )
 
 // reserved are header lines that only a sidecar may write, in spellings that some
@@ -54,8 +55,15 @@ func TestForgedIdentityHeadersReachNobody(t *testing.T) {
 	})
 	p := newPair(t, side{forward: app}, side{})
 	permissive := side{
-		source: p.inID, forward: app, listener: ", mtls: Permissive", policies: allowAll,
+		source: p.inID, forward: app, listener: ", mtls: Permissive, protocol: HTTP", policies: allowAll,
 	}.start(t)
+	undeclared := side{
+		source: p.inID, forward: app, listener: ", mtls: Permissive", policies: allowAll, spec: "  limits: {detectTimeout: 1ms}",
+	}.start(t)
+	waited := dial(t, undeclared.Address(t, "in"))
+	testkit.Eventually(t, "who waits is taken for a client of opaque bytes", func() bool {
+		return metric(t, undeclared, "outrider_connections_active", `protocol="tcp"`) == 1
+	})
 	request := "GET / HTTP/1.1\r\nHost: payments\r\n" + strings.Join(reserved, "\r\n") + "\r\n\r\n"
 	peer := p.outID.Current().SVID.Certificates[0]
 	hash := identityHash(peer.Raw)
@@ -71,9 +79,11 @@ func TestForgedIdentityHeadersReachNobody(t *testing.T) {
 		{"through two sidecars", dial(t, p.out.Address(t, "out")), proved},
 		{"from a mesh peer", dialMesh(t, p.in.Address(t, "in"), p.outID, h1), proved},
 		{"from a SPIFFE client that is no Outrider", dialMesh(t, p.in.Address(t, "in"), p.outID, "http/1.1"), proved},
+		{"from a mesh peer that declares opaque bytes", dialMesh(t, p.in.Address(t, "in"), p.outID, hop.ALPNTCP), proved},
 		{"from plaintext", dial(t, permissive.Address(t, "in")), nil},
+		{"from plaintext that waits first", waited, nil},
 	}
-	const least = 4
+	const least = 6
 	if len(cases) < least {
 		t.Errorf("%d cases, want %d", len(cases), least)
 	}
@@ -113,7 +123,7 @@ func TestAPlaintextCallerHasNoIdentity(t *testing.T) {
 		t.Errorf("%d cases, want %d", len(cases), least)
 	}
 	for _, c := range cases {
-		s := side{source: ca.Source(t, payments), forward: app, listener: ", mtls: Permissive", policies: c.policies}.start(t)
+		s := side{source: ca.Source(t, payments), forward: app, listener: ", mtls: Permissive, protocol: HTTP", policies: c.policies}.start(t)
 		a := dial(t, s.Address(t, "in")).get("/")
 		if a.StatusCode != c.plain || a.StatusCode == 200 && a.body != "" {
 			t.Errorf("%s: plaintext got %d %q, want %d", c.name, a.StatusCode, a.body, c.plain)

@@ -20,7 +20,13 @@ type event struct {
 	Test    string
 	Elapsed float64 // seconds
 	Output  string
+	// Key and Value are what a test said with T.Attr.
+	Key, Value string
 }
+
+// casesKey is the key of the attribute by which a suite says how much it has tried,
+// such as "146 cases of h2spec".
+const casesKey = "cases"
 
 // A test is one test of one package; the zero name stands for the package.
 type test struct{ pkg, name string }
@@ -32,6 +38,8 @@ type report struct {
 	output map[test]*strings.Builder // of tests that have not ended
 	counts map[string]*counts        // by package
 	total  counts
+	// suites are "package: test: what was tried", for the summary.
+	suites []string
 	// skips are "package: test: reason", for the summary.
 	skips []string
 	// broken names the packages and tests that failed.
@@ -80,6 +88,10 @@ func (r *report) add(e event) {
 		// Which test runs when is of no interest afterwards.
 		if !strings.HasPrefix(e.Output, "=== ") {
 			r.keep(t, e.Output)
+		}
+	case "attr":
+		if e.Key == casesKey {
+			r.suites = append(r.suites, fmt.Sprintf("%s: %s: %s", e.Package, e.Test, e.Value))
 		}
 	case "pass", "skip", "fail":
 		if e.Test == "" {
@@ -171,6 +183,10 @@ func (r *report) unfinished(pkg string) []test {
 // finish prints the summary and returns an error if something failed or fewer
 // than least tests ran.
 func (r *report) finish(least int) error {
+	if len(r.suites) > 0 {
+		slices.Sort(r.suites)
+		fmt.Fprintf(r.out, "\nTried, among others:\n  %s\n", strings.Join(r.suites, "\n  "))
+	}
 	if len(r.skips) > 0 {
 		fmt.Fprintf(r.out, "\nSKIPPED, so not checked here:\n")
 		for _, s := range r.skips {

@@ -43,6 +43,15 @@ func TestReport(t *testing.T) {
 			out: []string{"SKIPPED", "p: TestA: nginx is not installed", "0 tests, 1 skipped"},
 		},
 		{
+			name: "a suite says what it has tried", least: 0,
+			events: `{"Action":"attr","Package":"p","Test":"TestA","Key":"cases","Value":"146 cases of h2spec"}
+{"Action":"attr","Package":"p","Test":"TestA","Key":"colour","Value":"blue"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p"}
+`,
+			out: []string{"Tried, among others:\n  p: TestA: 146 cases of h2spec\n"}, absent: []string{"blue"},
+		},
+		{
 			name: "a skip without a reason says so", least: 0,
 			events: `{"Action":"skip","Package":"p","Test":"TestA"}
 {"Action":"pass","Package":"p"}

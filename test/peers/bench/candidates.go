@@ -31,12 +31,12 @@ func names(found []candidate) []string {
 	return all
 }
 
-// locate finds the programs of a table that take part. One that is absent is
+// locate finds the programs that fit and take part. One that is absent is
 // noted and left out, unless it was asked for by name.
-func (b *benchmark) locate(ctx context.Context, inspects bool, absent map[string]string) ([]candidate, error) {
+func (b *benchmark) locate(ctx context.Context, fits func(proxies.Entry) bool, absent map[string]string) ([]candidate, error) {
 	var found []candidate
 	for _, entry := range b.catalogue {
-		if entry.Inspects != inspects || !b.options.wants(entry.Name, entry.Default) {
+		if !fits(entry) || !b.options.wants(entry.Name, entry.Default) {
 			continue
 		}
 		install, err := entry.Program.Locate(ctx)
@@ -54,6 +54,11 @@ func (b *benchmark) locate(ctx context.Context, inspects bool, absent map[string
 	}
 	return found, nil
 }
+
+// The tables of the parts.
+func inspects(e proxies.Entry) bool { return e.Inspects }
+func forwards(e proxies.Entry) bool { return !e.Inspects }
+func calls(e proxies.Entry) bool    { return e.Calls }
 
 // locateBases finds the programs of a table that inspects as they are when they don't,
 // each once: what inspection costs is what they differ by.

@@ -19,14 +19,17 @@ import (
 // Streams are where the benchmark writes to.
 type Streams struct{ Out, Err io.Writer }
 
-// appCommand is the first argument that makes the executable the app.
-const appCommand = "app"
+// The first arguments that make the executable the app: of requests, and of calls.
+const (
+	appCommand   = "app"
+	callsCommand = "app-grpc"
+)
 
 // IsPart tells whether the arguments start a part of the benchmark rather than
 // the benchmark itself. A test's TestMain asks, for a test's own executable
 // takes these roles too.
 func IsPart(args []string) bool {
-	return len(args) > 0 && (args[0] == appCommand || args[0] == reference.Subcommand)
+	return len(args) > 0 && (args[0] == appCommand || args[0] == callsCommand || args[0] == reference.Subcommand)
 }
 
 // Run is the program: the benchmark, or the part of it that args name.
@@ -35,7 +38,9 @@ func Run(ctx context.Context, args []string, std Streams) error {
 	case !IsPart(args):
 		return runBenchmark(ctx, args, std)
 	case args[0] == appCommand && len(args) == 1:
-		return runApp(ctx, std.Out)
+		return runApp(ctx, std.Out, app.New().Serve)
+	case args[0] == callsCommand && len(args) == 1:
+		return runApp(ctx, std.Out, serveCalls)
 	case args[0] == reference.Subcommand && len(args) == 2:
 		return reference.Run(ctx, args[1])
 	default:
@@ -44,7 +49,7 @@ func Run(ctx context.Context, args []string, std Streams) error {
 }
 
 // runApp serves on a free port, says which as its first line, and ends with ctx.
-func runApp(ctx context.Context, out io.Writer) error {
+func runApp(ctx context.Context, out io.Writer, serve func(net.Listener) error) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the app: %w", err)
@@ -55,5 +60,5 @@ func runApp(ctx context.Context, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, ln.Addr()); err != nil {
 		return fmt.Errorf("say where the app is: %w", err)
 	}
-	return app.New().Serve(ln)
+	return serve(ln)
 }

@@ -14,7 +14,7 @@ import (
 // have none.
 func (b *benchmark) prepareInspection(ctx context.Context) (err error) {
 	b.report.Inspection = &report.Inspection{Absent: map[string]string{}, Fairness: inspectionFairness()}
-	if b.inspecting, err = b.locate(ctx, true, b.report.Inspection.Absent); err != nil {
+	if b.inspecting, err = b.locate(ctx, inspects, b.report.Inspection.Absent); err != nil {
 		return err
 	}
 	for _, entry := range b.catalogue {

@@ -23,8 +23,8 @@ type benchmark struct {
 	progress  *progress
 	report    *report.Report
 	// plain are who takes part in the first two parts, inspecting in the third;
-	// bases are the latter without inspection.
-	plain, inspecting, bases []candidate
+	// bases are the latter without inspection. calling are of the fourth.
+	plain, inspecting, bases, calling []candidate
 }
 
 // runBenchmark is the benchmark: find, start, load in turn, report.
@@ -68,12 +68,17 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 		}
 	}
 	if b.options.runs(hopPart) || b.options.runs(ratePart) {
-		if b.plain, err = b.locate(ctx, false, b.report.Absent); err != nil {
+		if b.plain, err = b.locate(ctx, forwards, b.report.Absent); err != nil {
 			return err
 		}
 	}
 	if b.options.runs(inspectionPart) {
 		if err := b.prepareInspection(ctx); err != nil {
+			return err
+		}
+	}
+	if b.options.runs(grpcPart) {
+		if err := b.prepareCalls(ctx); err != nil {
 			return err
 		}
 	}
@@ -93,7 +98,12 @@ func (b *benchmark) measure(ctx context.Context) error {
 		}
 	}
 	if len(b.inspecting) > 0 {
-		return b.withSession(ctx, slices.Concat(b.inspecting, b.bases), b.measureInspection)
+		if err := b.withSession(ctx, slices.Concat(b.inspecting, b.bases), b.measureInspection); err != nil {
+			return err
+		}
+	}
+	if len(b.calling) > 0 {
+		return b.withSession(ctx, b.calling, b.measureCalls)
 	}
 	return nil
 }
@@ -105,6 +115,9 @@ func (b *benchmark) expect() {
 	}
 	if b.options.runs(ratePart) {
 		b.progress.expect(b.openLoop())
+	}
+	if b.options.runs(grpcPart) {
+		b.progress.expect(b.callLoop())
 	}
 	if b.options.runs(inspectionPart) {
 		for i, kind := range inspectables() {

@@ -30,6 +30,7 @@ type session struct {
 	options options
 	self    string // our own executable
 	dir     string // everything written goes below
+	calls   bool   // gRPC is what is sent
 
 	app     *child.Child
 	appAddr string
@@ -45,7 +46,7 @@ func (b *benchmark) withSession(ctx context.Context, found []candidate, use func
 		return fmt.Errorf("make a directory for the run: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := &session{options: b.options, self: b.self, dir: dir, found: found, hops: map[string]*hop.Hop{}}
+	s := &session{options: b.options, self: b.self, dir: dir, found: found, calls: len(found) > 0 && slices.Equal(found, b.calling), hops: map[string]*hop.Hop{}}
 	defer s.close()
 	if err := s.start(ctx, b.progress); err != nil {
 		return err
@@ -75,7 +76,7 @@ func (s *session) start(ctx context.Context, p *progress) error {
 		p.note("starting %s", c.Name)
 		h, err := hop.Start(ctx, hop.Options{
 			Name: c.Name, Program: c.Program, Install: c.install,
-			App: s.appAddr, Dir: filepath.Join(s.dir, "hops"), Workers: s.options.workers,
+			App: s.appAddr, Dir: filepath.Join(s.dir, "hops"), Workers: s.options.workers, HTTP2: s.calls,
 			Client: client, Server: server,
 		})
 		if err != nil {
@@ -94,7 +95,11 @@ func (s *session) startApp(ctx context.Context) error {
 	}
 	defer said.Close()
 	defer says.Close()
-	cmd := exec.Command(s.self, appCommand)
+	command := appCommand
+	if s.calls {
+		command = callsCommand
+	}
+	cmd := exec.Command(s.self, command)
 	cmd.Stdout = says
 	if s.app, err = child.Start("app", cmd); err != nil {
 		return err

@@ -20,7 +20,9 @@ import (
 // A trial is one load on several peers, which take turns.
 type trial struct {
 	report.Load
-	request       hop.Request
+	request hop.Request
+	// calls is how many gRPC calls are under way at a time; zero for requests.
+	calls         int
 	peers         []string // programs, or report.Direct; tables have this order
 	rounds        int
 	warmup, block time.Duration
@@ -49,7 +51,7 @@ func honest() []target.Field {
 // here ends the run.
 func (s *session) run(ctx context.Context, t trial, p *progress) ([]report.Sample, error) {
 	plan, order := compare.Plan{
-		Callers: t.Connections, Rounds: t.rounds, Warmup: t.warmup, Block: t.block, Seed: t.seed,
+		Callers: max(t.Connections, t.calls), Rounds: t.rounds, Warmup: t.warmup, Block: t.block, Seed: t.seed,
 		Progress: func(so compare.Progress) { p.turn(t, so) },
 	}, []string(nil)
 	if t.Rate > 0 {
@@ -89,13 +91,21 @@ func (s *session) subject(name string, t trial) (compare.Subject, error) {
 	if idle := s.idle(name); len(idle) > 0 {
 		groups = append(groups, watch.Group{Name: idleGroup, PIDs: idle})
 	}
+	to, err := target.New(t.target(addr))
+	return compare.Subject{Name: name, Target: to, Watch: groups, Between: tidy}, err
+}
+
+// target is what is sent, to that address.
+func (t trial) target(addr string) target.Options {
+	if t.calls > 0 {
+		return hop.CallOptions(addr, t.Size, t.calls/t.Connections)
+	}
 	length := int64(t.Size)
-	to, err := target.New(target.Options{
+	return target.Options{
 		URL: "http://" + addr + t.request.Target, Method: t.request.Method, Host: hop.Host,
 		Header: t.request.Header, Body: t.request.Body,
 		Status: http.StatusOK, Length: &length, Persistent: true,
-	})
-	return compare.Subject{Name: name, Target: to, Watch: groups, Between: tidy}, err
+	}
 }
 
 // inOrder makes samples of what was measured, in the order in which it was.

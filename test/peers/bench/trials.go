@@ -10,6 +10,7 @@ import (
 const (
 	openSeed       = 1000
 	inspectionSeed = 2000
+	callsSeed      = 3000
 )
 
 // closedLoops are every number of connections with every size.

@@ -42,8 +42,9 @@ type Options struct {
 	App string
 	// Dir is where the hop keeps its files.
 	Dir string
-	// Workers is as in [proxies.Side].
+	// Workers and HTTP2 are as in [proxies.Side].
 	Workers int
+	HTTP2   bool
 	// Client and Server are the identities of the two sides.
 	Client, Server pki.Files
 }
@@ -66,7 +67,7 @@ type Hop struct {
 func Start(ctx context.Context, o Options) (*Hop, error) {
 	h, err := launch(o)
 	if err == nil {
-		err = h.ready(ctx)
+		err = h.ready(ctx, o.HTTP2)
 	}
 	if err == nil {
 		err = h.findProcesses()
@@ -91,7 +92,7 @@ func launch(o Options) (*Hop, error) {
 		{Outbound: true, Listen: h.Addr, Upstream: h.InboundAddr, Identity: o.Client, Peer: o.Server},
 	} {
 		side.Dir = filepath.Join(o.Dir, o.Name, side.Name())
-		side.Workers = o.Workers
+		side.Workers, side.HTTP2 = o.Workers, o.HTTP2
 		c, err := startSide(o, side)
 		if err != nil {
 			return h, err
@@ -142,8 +143,8 @@ func (h *Hop) Close() {
 	}
 }
 
-// ready waits until a request passes.
-func (h *Hop) ready(ctx context.Context) error {
+// ready waits until a request passes, or a call.
+func (h *Hop) ready(ctx context.Context, calls bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(retry)
@@ -153,7 +154,7 @@ func (h *Hop) ready(ctx context.Context) error {
 		if err := h.Alive(); err != nil {
 			return err
 		}
-		err := probe(ctx, h.Addr)
+		err := probe(ctx, h.Addr, calls)
 		if err == nil {
 			return nil
 		}
@@ -173,10 +174,13 @@ func (h *Hop) ready(ctx context.Context) error {
 	}
 }
 
-// probe makes one request and wants the app's answer.
-func probe(ctx context.Context, addr string) error {
+// probe makes one request or call and wants the app's answer.
+func probe(ctx context.Context, addr string, calls bool) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	if calls {
+		return Call(ctx, addr, 0)
+	}
 	status, _, err := Ask(ctx, addr, Request{Method: http.MethodGet, Target: "/0", Header: []target.Field{
 		// What inspection wants of an honest client.
 		{Name: "User-Agent", Value: "outrider-bench"}, {Name: "Accept", Value: "*/*"},

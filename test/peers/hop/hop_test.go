@@ -224,7 +224,7 @@ func TestTheOutboundSideInsistsOnTheServer(t *testing.T) {
 		defer h.Close()
 		// It must start, and refuse.
 		for {
-			last := probe(t.Context(), h.Addr)
+			last := probe(t.Context(), h.Addr, false)
 			switch {
 			case last == nil:
 				t.Fatal("a request passed to a server of an unknown root")

@@ -46,6 +46,8 @@ type Side struct {
 	Outbound bool
 	// Listen and Upstream are host:port addresses.
 	Listen, Upstream string
+	// HTTP2 tells that HTTP/2 is spoken on all three legs, HTTP/1.1 otherwise.
+	HTTP2 bool
 	// Dir is this side's own directory for configuration and logs.
 	Dir string
 	// Workers is the number of threads or processes that serve; zero asks for
@@ -91,6 +93,8 @@ type Entry struct {
 	Without  string
 	// Opaque tells that it carries bytes: it reads no HTTP and logs no request.
 	Opaque bool
+	// Calls tells that it carries gRPC as well.
+	Calls bool
 	// NoInspection is why a program has no entry that inspects; empty for those
 	// of which nobody would expect one.
 	NoInspection string
@@ -109,14 +113,14 @@ type Paths struct {
 // Catalogue lists every program, in the order of the tables.
 func Catalogue(paths Paths) []Entry {
 	return []Entry{
-		{Name: "outrider", Program: outrider{path: paths.Outrider}, Default: true},
-		{Name: "nginx", Program: nginx{}, Default: true},
+		{Name: "outrider", Program: outrider{path: paths.Outrider}, Default: true, Calls: true},
+		{Name: "nginx", Program: nginx{}, Default: true, Calls: true},
 		{
 			Name: "haproxy", Program: haproxy{}, Default: true,
 			NoInspection: "Debian has neither a ModSecurity nor a Coraza agent for it",
 		},
 		{
-			Name: "envoy", Program: envoy{path: paths.Envoy}, Default: true,
+			Name: "envoy", Program: envoy{path: paths.Envoy}, Default: true, Calls: true,
 			NoInspection: "the build has no such filter; coraza-proxy-wasm is a download of its own",
 		},
 		{Name: "stunnel", Program: stunnel{}, Default: true, Opaque: true},

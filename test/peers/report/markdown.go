@@ -24,6 +24,9 @@ func (r *Report) Markdown() string {
 	if r.Inspection != nil {
 		r.Inspection.markdown(&b)
 	}
+	if r.Calls != nil {
+		r.Calls.markdown(&b)
+	}
 	return b.String()
 }
 

@@ -28,6 +28,8 @@ type Report struct {
 	// for.
 	Open       *Open       `json:"open_loop,omitempty"`
 	Inspection *Inspection `json:"inspection,omitempty"`
+	// Calls is the fourth part; nil where it was not asked for.
+	Calls *Calls `json:"grpc,omitempty"`
 }
 
 // Setup is what held for all blocks.

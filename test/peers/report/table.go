@@ -26,6 +26,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if r.Inspection != nil {
 		r.Inspection.writeText(&b)
 	}
+	if r.Calls != nil {
+		r.Calls.writeText(&b)
+	}
 	_, err := io.WriteString(w, strings.TrimSuffix(b.String(), "\n"))
 	return err
 }
@@ -95,6 +98,9 @@ func (r *Report) All() []Sample {
 		for _, i := range r.Inspection.Requests {
 			all = append(append(all, i.Samples...), i.Open.Samples...)
 		}
+	}
+	if r.Calls != nil {
+		all = append(all, r.Calls.Samples...)
 	}
 	return all
 }
