@@ -71,7 +71,7 @@ func (s *Server) poll(r *http.Request) (since string, refused *refusal) {
 		return "", refused
 	}
 	// One that is answered at once each time would be asking for ever.
-	if wait, ok := s.addresses.take(address(r), time.Now()); !ok {
+	if wait, ok := s.addresses.take(hostOf(r.RemoteAddr), time.Now()); !ok {
 		return "", refuseFor(limited, wait, "too many requests from this address")
 	}
 	if r.Method != http.MethodGet {

@@ -7,6 +7,9 @@ const (
 	// maxConnections is how many connections are open at a time: two for each
 	// of 5,000 workloads, at some 20 KiB each 200 MiB at worst.
 	maxConnections = 10_000
+	// maxPerAddress is how many of them are of one address: nodes of some
+	// networks hide their pods, 250 at most, behind one.
+	maxPerAddress = 1_000
 	// maxHead is in bytes. A service account token has one to two KiB.
 	maxHead = 16 << 10
 	// maxToken is in bytes. Tokens grow with the names in them, which end at

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,7 +110,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			server.Close()
 		}
 	})
-	err := server.ServeTLS(netutil.LimitListener(l, maxConnections), "", "")
+	err := server.ServeTLS(netutil.LimitListener(newFairListener(l), maxConnections), "", "")
 	if stop() {
 		ending.Done() // it will never run
 	}
@@ -142,15 +141,6 @@ func deadlines(w http.ResponseWriter, read, write time.Duration) {
 	// A writer without deadlines is one of a test.
 	_ = c.SetReadDeadline(time.Now().Add(read))
 	_ = c.SetWriteDeadline(time.Now().Add(write))
-}
-
-// address is whom requests are counted for before anybody is known.
-func address(r *http.Request) string {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return a.Addr().Unmap().String()
 }
 
 // clipped shortens foreign text for the log.
