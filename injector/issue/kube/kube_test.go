@@ -277,8 +277,15 @@ func TestEveryNamespaceIsToldOfTheRoots(t *testing.T) {
 	client := newClient(t, namespace("shop", false), namespace("kube-system", false), namespace("dying", true))
 	k := newKeeper(t, client, true)
 	var leads atomic.Bool
+	var refrained atomic.Int64
 	leads.Store(true)
-	trust, err := kube.NewTrust(kube.TrustOptions{Client: client, Signer: k, Excluded: []string{"kube-system"}, Leader: leads.Load})
+	leader := func() bool {
+		if !leads.Load() {
+			refrained.Add(1)
+		}
+		return leads.Load()
+	}
+	trust, err := kube.NewTrust(kube.TrustOptions{Client: client, Signer: k, Excluded: []string{"kube-system"}, Leader: leader})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +323,6 @@ func TestEveryNamespaceIsToldOfTheRoots(t *testing.T) {
 			t.Errorf("%s was told of %d roots", name, n)
 		}
 	}
-	var before int
 	count := func() (n int) {
 		for _, a := range client.Actions() {
 			if a.GetResource().Resource == "configmaps" && (a.GetVerb() == "create" || a.GetVerb() == "update") {
@@ -325,13 +331,17 @@ func TestEveryNamespaceIsToldOfTheRoots(t *testing.T) {
 		}
 		return n
 	}
-	before = count()
+	before := count()
 	leads.Store(false)
 	if _, err := client.CoreV1().Namespaces().Create(t.Context(), namespace("later", false), meta.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.CoreV1().ConfigMaps("shop").Delete(t.Context(), kube.TrustConfigMap, meta.DeleteOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	eventually(t, "another replica's work is left to it", func() bool { return refrained.Load() >= 2 })
+	if n := count() - before; n != 0 {
+		t.Errorf("%d writes of a replica that doesn't lead", n)
 	}
 	leads.Store(true)
 	k.Publish(k.Current().SVID, k.Current().Bundles) // whoever leads looks again

@@ -21,7 +21,7 @@ import (
 // The Secrets, and what is in them.
 const (
 	// StateSecret holds the state of the CA.
-	StateSecret = "outrider-ca" //nolint:gosec // a name
+	StateSecret = "outrider-ca"
 	// BroughtSecret holds the CA of the user, if there is one, under the keys
 	// tls.crt, tls.key and ca.crt.
 	BroughtSecret = "outrider-external-ca" //nolint:gosec // a name

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,10 +26,10 @@ import (
 )
 
 const (
-	// TrustConfigMap is the ConfigMap by which sidecars know their issuer, and
-	// TrustKey what in it holds the roots in PEM.
+	// TrustConfigMap is the ConfigMap by which sidecars know their issuer.
 	TrustConfigMap = "outrider-trust"
-	TrustKey       = "ca.pem"
+	// TrustKey is what in it holds the roots in PEM.
+	TrustKey = "ca.pem"
 
 	// lookAgain is how often every namespace is looked at in any case: who
 	// leads may have changed. It costs no request where nothing is to be done.
@@ -197,9 +198,5 @@ func (t *Trust) anchors() string {
 	for _, root := range own.X509Authorities() {
 		sorted[string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}))] = true
 	}
-	var text string
-	for _, block := range slices.Sorted(maps.Keys(sorted)) {
-		text += block
-	}
-	return text
+	return strings.Join(slices.Sorted(maps.Keys(sorted)), "")
 }
