@@ -173,9 +173,14 @@ func watch(ctx context.Context, all ...cache.SharedIndexInformer) {
 	running.Wait()
 }
 
+// withoutData keeps what tells Secrets apart, in another object: the one that has
+// come may be somebody else's still.
 func withoutData(obj any) (any, error) {
-	if secret, ok := obj.(*core.Secret); ok {
-		secret.Data, secret.ManagedFields = nil, nil
+	secret, ok := obj.(*core.Secret)
+	if !ok {
+		return obj, nil
 	}
-	return obj, nil
+	return &core.Secret{ObjectMeta: meta.ObjectMeta{
+		Name: secret.Name, Namespace: secret.Namespace, UID: secret.UID, ResourceVersion: secret.ResourceVersion,
+	}}, nil
 }
