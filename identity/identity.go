@@ -23,7 +23,8 @@ import (
 )
 
 // A Source hands out the newest identity material. It is implemented by
-// identity/workload, identity/files and, for tests, identity/identitytest.
+// identity/workload, identity/meshca, identity/files and, for tests,
+// identity/identitytest.
 type Source interface {
 	// Current returns the newest snapshot, never nil. It is one atomic load
 	// and may be called for every handshake.

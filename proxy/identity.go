@@ -8,11 +8,15 @@ import (
 	"net"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/files"
+	"github.com/outrider-mesh/outrider/identity/meshca"
 	"github.com/outrider-mesh/outrider/identity/mtls"
 	"github.com/outrider-mesh/outrider/identity/workload"
 	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 )
@@ -24,6 +28,9 @@ func (s *Sidecar) openSource(ctx context.Context) error {
 		return nil
 	}
 	id := s.opts.Config.Spec.Identity
+	if id.MeshCA != nil {
+		return s.openMeshCA(id.MeshCA)
+	}
 	if id.Files != nil {
 		src, err := files.New(files.Options{
 			SVID: id.Files.SVID, Key: id.Files.Key, Bundles: id.Files.Bundles,
@@ -47,6 +54,22 @@ func (s *Sidecar) openSource(ctx context.Context) error {
 		return fmt.Errorf("spec.identity.workloadAPI: %w", err)
 	}
 	s.source, s.closeSource = src, src.Close
+	return nil
+}
+
+func (s *Sidecar) openMeshCA(c *config.MeshCA) error {
+	const field = "spec.identity.meshCA"
+	server, err := spiffeid.FromString(c.Server)
+	if err != nil {
+		return fmt.Errorf("%s.server: %w", field, err)
+	}
+	src, err := meshca.New(meshca.Options{
+		Address: c.Address, Server: server, Token: c.Token, TrustAnchors: c.TrustAnchors, Log: s.opts.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	s.source, s.runSource = src, src.Run
 	return nil
 }
 

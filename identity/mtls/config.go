@@ -17,6 +17,10 @@ type ServerOptions struct {
 	// none is listed is refused (RFC 7301, section 3.2); one that offers none
 	// is accepted.
 	NextProtos []string
+	// Anonymous also accepts clients that present no certificate: an issuer
+	// has to answer those that come for their first. A certificate that is
+	// presented is verified all the same. [PeerOf] fails for the others.
+	Anonymous bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -29,6 +33,9 @@ type ClientOptions struct {
 	// NextProtos are the ALPN protocols offered, most wanted first; empty:
 	// ALPN is not used.
 	NextProtos []string
+	// Anonymous presents no certificate, whatever the source holds and the
+	// server asks for.
+	Anonymous bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -42,8 +49,14 @@ func ServerConfig(src identity.Source, opts ServerOptions) *tls.Config {
 	e := newEndpoint(src, opts.Now)
 	c := base(e, opts.NextProtos)
 	c.ClientAuth = tls.RequireAnyClientCert // verified below
+	if opts.Anonymous {
+		c.ClientAuth = tls.RequestClientCert
+	}
 	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return e.certificate() }
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		if opts.Anonymous && len(cs.PeerCertificates) == 0 {
+			return nil
+		}
 		_, err := e.verify(cs, x509.ExtKeyUsageClientAuth)
 		return err
 	}
@@ -62,7 +75,12 @@ func ClientConfig(src identity.Source, opts ClientOptions) *tls.Config {
 	// SVID has no host name, and its roots are those of the trust domain in
 	// its ID, so VerifyConnection does all of the verification.
 	c.InsecureSkipVerify = true //nolint:forbidigo // VerifyConnection verifies chain and identity of every connection.
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return e.certificate() }
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if opts.Anonymous {
+			return new(tls.Certificate), nil // empty: crypto/tls sends none
+		}
+		return e.certificate()
+	}
 	c.VerifyConnection = func(cs tls.ConnectionState) error {
 		peer, err := e.verify(cs, x509.ExtKeyUsageServerAuth)
 		if err != nil {

@@ -14,7 +14,8 @@ func (m Mesh) join(tree map[string]any) {
 		spec["identity"] = map[string]any{"workloadAPI": map[string]any{"socket": "unix://" + path.Join(workloadDir, id.Socket)}}
 	} else {
 		spec["identity"] = map[string]any{"meshCA": map[string]any{
-			"address": m.ControlPlane, "token": path.Join(tokenDir, tokenFile), "trust": path.Join(trustDir, trustFile),
+			"address": m.ControlPlane, "server": m.ControlPlaneID,
+			"token": path.Join(tokenDir, tokenFile), "trustAnchors": path.Join(trustDir, trustFile),
 		}}
 	}
 	spec["policies"] = map[string]any{"controlPlane": map[string]any{

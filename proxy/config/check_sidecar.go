@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-	"maps"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,57 +25,6 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.nonNegative("spec.drain", s.Spec.Drain)
 	c.processors(s.Spec.Processors)
 	c.nonNegative("spec.limits", s.Spec.Limits)
-}
-
-func (c *checker) identity(id Identity) {
-	const field = "spec.identity"
-	switch {
-	case id.WorkloadAPI == nil && id.Files == nil:
-		c.bad(field, "says nothing about where the SVID comes from", "write workloadAPI: {} or files: {...}")
-	case id.WorkloadAPI != nil && id.Files != nil:
-		c.bad(field, "has both workloadAPI and files", "keep one of them")
-	}
-	if w := id.WorkloadAPI; w != nil && w.Socket != "" && !validSocket(w.Socket) {
-		c.bad(field+".workloadAPI.socket", fmt.Sprintf("%q is not a socket address", clipped(w.Socket)),
-			"write unix:///absolute/path or tcp://ip:port")
-	}
-	if id.Files != nil {
-		c.files(field+".files", id.Files)
-	}
-}
-
-// validSocket follows the SPIFFE Workload Endpoint specification, section 4.
-func validSocket(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return false
-	}
-	switch u.Scheme {
-	case "unix":
-		return u.Host == "" && u.Opaque == "" && len(u.Path) > 1
-	case "tcp":
-		a, ok := parseAddress(u.Host)
-		return ok && u.Path == "" && a.addr.IsValid() && a.port != 0
-	}
-	return false
-}
-
-func (c *checker) files(field string, f *Files) {
-	c.required(field+".svid", f.SVID, "name the PEM file of the certificate chain")
-	c.required(field+".key", f.Key, "name the PEM file of the private key")
-	if len(f.Bundles) == 0 {
-		c.bad(field+".bundles", "is missing or empty", "name the PEM file of the roots of your own trust domain at least")
-	}
-	for _, domain := range slices.Sorted(maps.Keys(f.Bundles)) {
-		at := strict.Key(field+".bundles", domain)
-		if _, err := spiffeid.TrustDomainFromString(domain); err != nil || strings.Contains(domain, "/") {
-			c.bad(at, fmt.Sprintf("%q is not a trust domain", clipped(domain)), "write its name only, such as example.org")
-		}
-		c.required(at, f.Bundles[domain], "name the PEM file of its roots")
-	}
-	if f.Interval < 0 {
-		c.bad(field+".interval", fmt.Sprintf("%v is negative", f.Interval), "remove it for the default")
-	}
 }
 
 func (c *checker) policies(p *Policies) {

@@ -21,6 +21,10 @@ const (
 	DefaultHealth  = ":15021"
 	// DefaultQUICPort is where sidecars take QUIC.
 	DefaultQUICPort = 15008
+	// DefaultToken and DefaultTrustAnchors are where the injector mounts what a
+	// sidecar needs to get its identity.
+	DefaultToken        = "/var/run/secrets/outrider/token" //nolint:gosec // the name of a file
+	DefaultTrustAnchors = "/var/run/outrider/trust/ca.pem"
 
 	// defaultInterval is short beside the lifetime of any SVID and long
 	// beside the cost of a stat.
@@ -43,6 +47,9 @@ func (s *Sidecar) SetDefaults() {
 	spec := &s.Spec
 	if f := spec.Identity.Files; f != nil {
 		f.Interval = or(f.Interval, defaultInterval)
+	}
+	if m := spec.Identity.MeshCA; m != nil {
+		m.Token, m.TrustAnchors = or(m.Token, DefaultToken), or(m.TrustAnchors, DefaultTrustAnchors)
 	}
 	spec.defaultCapture()
 	for i := range spec.Inbound {

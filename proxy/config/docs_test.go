@@ -102,13 +102,15 @@ func TestEveryKeyIsDocumentedAndEveryDocumentedKeyExists(t *testing.T) {
 
 func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	var s Sidecar
-	s.Spec.Identity.Files = &Files{}
+	s.Spec.Identity.Files, s.Spec.Identity.MeshCA = &Files{}, &MeshCA{}
 	s.Spec.Inbound, s.Spec.Outbound = []Inbound{{}}, []Outbound{{}}
 	s.Spec.Destinations, s.Spec.Capture = []Destination{{}}, &Capture{}
 	s.SetDefaults()
 	i, m, l := InspectionSpec{}.WithDefaults(), (*MeshConfig)(nil).WithDefaults(), limits.Default()
 	for title, defaults := range map[string]map[string]any{
 		KindSidecar: {
+			"spec.identity.meshCA.token":                    s.Spec.Identity.MeshCA.Token,
+			"spec.identity.meshCA.trustAnchors":             s.Spec.Identity.MeshCA.TrustAnchors,
 			"spec.identity.files.interval":                  s.Spec.Identity.Files.Interval,
 			"spec.inbound[].protocol":                       s.Spec.Inbound[0].Protocol,
 			"spec.inbound[].connect":                        s.Spec.Inbound[0].Connect,

@@ -119,6 +119,9 @@ func (s *Sidecar) resolve(dir string) {
 			f.Bundles[domain] = at(path)
 		}
 	}
+	if m := s.Spec.Identity.MeshCA; m != nil {
+		m.Token, m.TrustAnchors = at(m.Token), at(m.TrustAnchors)
+	}
 	if p := s.Spec.Policies; p != nil {
 		p.Directory, p.Shadow = at(p.Directory), at(p.Shadow)
 	}

@@ -57,6 +57,7 @@ type Spec struct {
 // Identity says where the SVID comes from. Exactly one field is set.
 type Identity struct {
 	WorkloadAPI *WorkloadAPI `yaml:"workloadAPI,omitempty"`
+	MeshCA      *MeshCA      `yaml:"meshCA,omitempty"`
 	Files       *Files       `yaml:"files,omitempty"`
 }
 
@@ -65,6 +66,22 @@ type WorkloadAPI struct {
 	// Socket is its address, such as "unix:///run/spire/agent.sock". Empty
 	// means the environment variable SPIFFE_ENDPOINT_SOCKET.
 	Socket string `yaml:"socket,omitempty"`
+}
+
+// MeshCA is the mesh's own issuer, part of the control plane in Kubernetes.
+// Relative paths are relative to the sidecar's file.
+type MeshCA struct {
+	// Address is its "host:port". A name may be resolved to whatever it is: who
+	// answers must have the identity Server.
+	Address string `yaml:"address"`
+	// Server is its SPIFFE ID, whose trust domain is the workload's own.
+	Server string `yaml:"server"`
+	// Token is the file of the service account token; empty means
+	// [DefaultToken].
+	Token string `yaml:"token,omitempty"`
+	// TrustAnchors is the PEM file of the roots that vouch for it; empty means
+	// [DefaultTrustAnchors].
+	TrustAnchors string `yaml:"trustAnchors,omitempty"`
 }
 
 // Files are PEM files. Relative paths are relative to the sidecar's file.

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/outrider-mesh/outrider/proxy/config/strict"
+)
+
+func (c *checker) identity(id Identity) {
+	const field = "spec.identity"
+	var named []string
+	for _, source := range []struct {
+		name string
+		set  bool
+	}{{"workloadAPI", id.WorkloadAPI != nil}, {"meshCA", id.MeshCA != nil}, {"files", id.Files != nil}} {
+		if source.set {
+			named = append(named, source.name)
+		}
+	}
+	switch {
+	case len(named) == 0:
+		c.bad(field, "says nothing about where the SVID comes from", "write workloadAPI: {}, meshCA: {...} or files: {...}")
+	case len(named) > 1:
+		c.bad(field, "has both "+strings.Join(named, " and "), "keep one of them")
+	}
+	if w := id.WorkloadAPI; w != nil && w.Socket != "" && !validSocket(w.Socket) {
+		c.bad(field+".workloadAPI.socket", fmt.Sprintf("%q is not a socket address", clipped(w.Socket)),
+			"write unix:///absolute/path or tcp://ip:port")
+	}
+	if id.MeshCA != nil {
+		c.meshCA(field+".meshCA", id.MeshCA)
+	}
+	if id.Files != nil {
+		c.files(field+".files", id.Files)
+	}
+}
+
+func (c *checker) meshCA(field string, m *MeshCA) {
+	const addressRemedy = "write host:port, such as outrider-injector.outrider-system.svc:15012"
+	if c.required(field+".address", m.Address, addressRemedy) && !validHostPort(m.Address) {
+		c.bad(field+".address", fmt.Sprintf("%q is not host:port", clipped(m.Address)), addressRemedy)
+	}
+	const serverRemedy = "write the SPIFFE ID of the control plane, such as spiffe://example.org/ns/outrider-system/sa/outrider-injector"
+	if !c.required(field+".server", m.Server, serverRemedy) {
+		return
+	}
+	if id, err := spiffeid.FromString(m.Server); err != nil || id.Path() == "" {
+		c.bad(field+".server", fmt.Sprintf("%q is not the SPIFFE ID of a workload", clipped(m.Server)), serverRemedy)
+	}
+}
+
+// validHostPort takes an IP address or a DNS name, and a port.
+func validHostPort(s string) bool {
+	if a, ok := parseAddress(s); ok {
+		return a.addr.IsValid() && a.port != 0
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil || len(host) > 253 {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n != 0 && subdomain.MatchString(strings.TrimSuffix(host, "."))
+}
+
+// validSocket follows the SPIFFE Workload Endpoint specification, section 4.
+func validSocket(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	switch u.Scheme {
+	case "unix":
+		return u.Host == "" && u.Opaque == "" && len(u.Path) > 1
+	case "tcp":
+		a, ok := parseAddress(u.Host)
+		return ok && u.Path == "" && a.addr.IsValid() && a.port != 0
+	}
+	return false
+}
+
+func (c *checker) files(field string, f *Files) {
+	c.required(field+".svid", f.SVID, "name the PEM file of the certificate chain")
+	c.required(field+".key", f.Key, "name the PEM file of the private key")
+	if len(f.Bundles) == 0 {
+		c.bad(field+".bundles", "is missing or empty", "name the PEM file of the roots of your own trust domain at least")
+	}
+	for _, domain := range slices.Sorted(maps.Keys(f.Bundles)) {
+		at := strict.Key(field+".bundles", domain)
+		if _, err := spiffeid.TrustDomainFromString(domain); err != nil || strings.Contains(domain, "/") {
+			c.bad(at, fmt.Sprintf("%q is not a trust domain", clipped(domain)), "write its name only, such as example.org")
+		}
+		c.required(at, f.Bundles[domain], "name the PEM file of its roots")
+	}
+	if f.Interval < 0 {
+		c.bad(field+".interval", fmt.Sprintf("%v is negative", f.Interval), "remove it for the default")
+	}
+}
