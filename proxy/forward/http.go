@@ -19,7 +19,8 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
-// maxTries bounds how many endpoints are tried before the first byte was sent.
+// maxTries bounds how many endpoints are tried before the first byte was sent, and how
+// often a request is sent that none of them has begun.
 const maxTries = 3
 
 // A Forwarder carries flows to one destination.
@@ -53,9 +54,9 @@ func (f *Forwarder) HTTP1(ctx context.Context, x *http1.Exchange, q *flow.Reques
 		return refusal
 	}
 	upgraded, failure := exchange1(x, endpoint, up, e)
-	if failure != nil && x.Retryable(failure) {
+	for tries := 1; failure != nil && tries < maxTries && x.Retryable(failure); tries++ {
 		x.Rewind()
-		if up, endpoint, refusal = again(ctx, f, q, endpoint, http1Pool); up == nil {
+		if up, endpoint, refusal = resend(ctx, f, q, endpoint, tries, http1Pool); up == nil {
 			return refusal
 		}
 		upgraded, failure = exchange1(x, endpoint, up, e)
@@ -116,9 +117,9 @@ func (f *Forwarder) HTTP2(ctx context.Context, x *http2.Exchange, q *flow.Reques
 		return refusal
 	}
 	failure := exchange2(x, endpoint, up, e)
-	if failure != nil && x.Retryable(failure) {
+	for tries := 1; failure != nil && tries < maxTries && x.Retryable(failure); tries++ {
 		x.Rewind()
-		if up, endpoint, refusal = again(ctx, f, q, endpoint, http2Pool); up == nil {
+		if up, endpoint, refusal = resend(ctx, f, q, endpoint, tries, http2Pool); up == nil {
 			return refusal
 		}
 		failure = exchange2(x, endpoint, up, e)

@@ -76,6 +76,15 @@ func failFast() flow.Refusal {
 	return flow.Refusal{Reason: flow.NoDestination, Detail: "no endpoint has answered a connect lately; it is tried again in a moment"}
 }
 
+// resend gets a link for a request that e has not begun, after that many tries. An
+// endpoint that doesn't on a new link either is going away.
+func resend[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balance.Endpoint, tries int, pools func(*balance.Endpoint) pool[L]) (up L, _ *balance.Endpoint, refusal flow.Refusal) {
+	if tries == 1 {
+		return again(ctx, f, q, e, pools)
+	}
+	return another(ctx, f, q, e, pools)
+}
+
 // again gets a link for a request that met a stale one on e: a new one, since all
 // that are pooled may be stale, and to another endpoint if e is gone.
 func again[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balance.Endpoint, pools func(*balance.Endpoint) pool[L]) (up L, _ *balance.Endpoint, refusal flow.Refusal) {

@@ -334,6 +334,7 @@ func TestASilentNextHopIsNotWaitedFor(t *testing.T) {
 			if got := p.next(); !strings.HasPrefix(got, "1 :status=504") {
 				t.Error(got)
 			}
+			synctest.Wait() // for whoever notes when it was asked
 			within(t, "the ping", asked.Sub(start), interval)
 			within(t, "the answer to it", time.Since(asked), limits.Default().PingTimeout)
 			if f := r.failure(); f != "upstream unsent: no answer to a ping" {

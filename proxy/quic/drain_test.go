@@ -3,9 +3,12 @@ package quic
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
+
+	quicgo "github.com/quic-go/quic-go"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
@@ -179,5 +182,33 @@ func TestWritingToAStreamThatWasClosed(t *testing.T) {
 	}
 	if _, err := io.WriteString(s, "GET"); err == nil {
 		t.Error("the second write succeeds")
+	}
+}
+
+// Only what the other end says it has not begun may be sent again.
+func TestWhatWasNotBegun(t *testing.T) {
+	cases := []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"a stream turned away", &quicgo.StreamError{ErrorCode: codeClosing, Remote: true}, true},
+		{"a stream cut off", &quicgo.StreamError{ErrorCode: codeAborted, Remote: true}, false},
+		{"a stream that we cut off", &quicgo.StreamError{ErrorCode: codeClosing}, false},
+		{"a connection refused", &quicgo.TransportError{ErrorCode: quicgo.ConnectionRefused, Remote: true}, true},
+		{"a connection that we refuse", &quicgo.TransportError{ErrorCode: quicgo.ConnectionRefused}, false},
+		{"a connection that broke", &quicgo.TransportError{ErrorCode: quicgo.InternalError, Remote: true}, false},
+		{"too many connections", &quicgo.ApplicationError{ErrorCode: codeBusy, Remote: true}, true},
+		{"a connection that was closed", &quicgo.ApplicationError{ErrorCode: codeClosing, Remote: true}, false},
+		{"silence", &quicgo.IdleTimeoutError{}, false},
+	}
+	const least = 9
+	if len(cases) < least {
+		t.Errorf("%d cases, want %d", len(cases), least)
+	}
+	for _, c := range cases {
+		if got := notBegun(fmt.Errorf("wrapped: %w", c.err)); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
 	}
 }

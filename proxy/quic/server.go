@@ -77,10 +77,24 @@ func (s *Server) Run(ctx, base context.Context) error {
 			s.door.accepted(qc) //nolint:contextcheck // it counts as long as the connection lasts
 			s.running.Go(func() { s.connection(ctx, base, qc) })
 		case ctx.Err() != nil:
-			return s.listener.Close() // who comes now learns at once that nobody is there
+			return s.shut(ctx, base)
 		default:
 			return fmt.Errorf("accept a QUIC connection: %w", err)
 		}
+	}
+}
+
+// shut has whoever comes now learn at once that nobody is there. Who came before, and
+// was not met yet, is told that we are going.
+func (s *Server) shut(ctx, base context.Context) error {
+	err := s.listener.Close() // waits for the handshakes that are under way
+	for {
+		qc, ended := s.listener.Accept(base)
+		if ended != nil {
+			return err
+		}
+		s.door.accepted(qc) //nolint:contextcheck // as above
+		s.running.Go(func() { s.connection(ctx, base, qc) })
 	}
 }
 

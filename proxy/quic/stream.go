@@ -72,10 +72,14 @@ func (s *Stream) readAnswer() error {
 }
 
 // notBegun tells whether the other end has refused a stream without looking at it: it
-// is shutting down, or did not want the connection.
+// is shutting down, or did not want the connection, which it may say when our side of
+// the handshake is complete and its own is not (RFC 9000 §20.1).
 func notBegun(err error) bool {
 	if broken, ok := errors.AsType[*quicgo.StreamError](err); ok {
 		return broken.Remote && broken.ErrorCode == codeClosing
+	}
+	if refused, ok := errors.AsType[*quicgo.TransportError](err); ok {
+		return refused.Remote && refused.ErrorCode == quicgo.ConnectionRefused
 	}
 	gone, ok := errors.AsType[*quicgo.ApplicationError](err)
 	return ok && gone.Remote && gone.ErrorCode == codeBusy
@@ -105,16 +109,22 @@ func (s *Stream) AwaitAccepted() error {
 	return s.readAnswer()
 }
 
-// Write implements net.Conn. When the other end has closed the stream in good order,
-// the first write seems to succeed, as on TCP: what is still to be read tells whether
-// there is an answer, or the end before one, after which the request may be sent again.
+// Write implements net.Conn. When the other end has closed the stream in good order, or
+// not begun it, the first write seems to succeed, as on TCP: what is still to be read
+// tells whether there is an answer, or the end before one, after which the request may
+// be sent again.
 func (s *Stream) Write(p []byte) (int, error) {
 	n, err := s.quic.Write(p)
-	if stopped, ok := errors.AsType[*quicgo.StreamError](err); ok && stopped.Remote && stopped.ErrorCode == codeNone && !s.stopped {
+	if err != nil && !s.stopped && (closedInOrder(err) || notBegun(err)) {
 		s.stopped = true
 		return len(p), nil
 	}
 	return n, mapError(err)
+}
+
+func closedInOrder(err error) bool {
+	broken, ok := errors.AsType[*quicgo.StreamError](err)
+	return ok && broken.Remote && broken.ErrorCode == codeNone
 }
 
 // CloseWrite ends our direction in good order.

@@ -78,27 +78,30 @@ func chunked(body string) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-// wafOverload fills the inspection slots with bodies that are dear to inspect.
+// wafOverload fills the inspection slots with bodies that are dear to inspect: each
+// takes longer than the scheduler lets it run, or they would come one after the other
+// although all are there.
 func wafOverload(t *testing.T) {
 	ca := identitytest.NewCA(t, "example.org")
 	s := side{
 		source: ca.Source(t, payments), forward: serveApp(t, hello),
 		policies: allowMesh + next + inspection("mode: Block, threshold: 1000, body: {inspectBytes: 65536}"),
-		spec:     "  limits: {inspectionWait: 1ms}\n",
+		spec:     "  limits: {inspectionWait: 1ms, inspectionTimeout: 60s}\n",
 	}.start(t)
 	var dear strings.Builder
 	dear.WriteString(`{"a":[`)
-	for dear.Len() < 1000 {
+	for dear.Len() < 6000 {
 		dear.WriteString(`{"k":"v1 and 2"},`)
 	}
 	dear.WriteString(`0]}`)
 	request := "POST / HTTP/1.1\r\nHost: payments\r\nContent-Type: application/json\r\nContent-Length: " +
 		strconv.Itoa(dear.Len()) + "\r\n\r\n" + dear.String()
 	callers := 10 * runtime.GOMAXPROCS(0) // there is a slot for each processor
-	results := make(chan int, callers)
+	results, together := make(chan int, callers), make(chan struct{})
 	for range callers {
 		w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
 		go func() {
+			<-together
 			io.WriteString(w, request)
 			a, err := w.tryAnswer()
 			switch {
@@ -111,6 +114,7 @@ func wafOverload(t *testing.T) {
 			}
 		}()
 	}
+	close(together)
 	seen := map[int]int{}
 	for range callers {
 		seen[<-results]++
