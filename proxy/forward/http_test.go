@@ -32,6 +32,9 @@ type backend struct {
 	fails func(netip.AddrPort) error
 	// serve is one connection, the number counts all of them from 0.
 	serve func(number int, nc net.Conn, br *bufio.Reader)
+	// leaving, where it is true of an address, serves nobody there: its connections
+	// end in good order, as those of a sidecar that has begun nothing.
+	leaving func(netip.AddrPort) bool
 
 	mu    sync.Mutex
 	dials []netip.AddrPort
@@ -51,9 +54,16 @@ func (b *backend) Dial(_ context.Context, addr netip.AddrPort, _ flow.Protocol) 
 	ours, theirs := loopback(b.t)
 	b.wg.Go(func() {
 		defer theirs.Close()
-		b.serve(number, theirs, bufio.NewReader(theirs))
+		br := bufio.NewReader(theirs)
+		if b.leaving != nil && b.leaving(addr) {
+			if req, err := http.ReadRequest(br); err == nil {
+				_, _ = io.Copy(io.Discard, req.Body)
+			}
+			return
+		}
+		b.serve(number, theirs, br)
 	})
-	return balance.Dialed{Conn: ours}, nil
+	return balance.Dialed{Conn: ours, CleanCloseMeansUnprocessed: b.leaving != nil}, nil
 }
 
 // dialed returns how often each address was.
@@ -322,6 +332,31 @@ func TestARetryGoesToAnotherEndpointIfTheFirstIsGone(t *testing.T) {
 		if q.Retried {
 			break
 		}
+	}
+}
+
+// What a replica that goes away has not begun is begun by another, even what may not
+// be done twice; and is not offered around for ever.
+func TestWhatOneHasNotBegunAnotherDoes(t *testing.T) {
+	first := netip.MustParseAddrPort("10.0.0.1:80")
+	tried := 0
+	for range 20 { // either may be the first to be tried
+		b := &backend{t: t, serve: echo, leaving: func(a netip.AddrPort) bool { return a == first }}
+		if got, _ := b.front(t, b.forwarder(2, nil)).do(t, "POST", "body"); got != "200 POST body" {
+			t.Error(got)
+		}
+		tried += b.dialed()[first.String()]
+	}
+	if tried == 0 {
+		t.Error("the one that goes away was never tried")
+	}
+
+	alone := &backend{t: t, serve: echo, leaving: func(netip.AddrPort) bool { return true }}
+	if got, _ := alone.front(t, alone.forwarder(1, nil)).do(t, "POST", "body"); got != "502 upstream_closed" {
+		t.Error(got)
+	}
+	if n := alone.dialed()[first.String()]; n != maxTries {
+		t.Errorf("offered %d times, want %d", n, maxTries)
 	}
 }
 
