@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 
 	"github.com/outrider-mesh/outrider/internal/buildinfo"
 	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/internal/footprint"
 	"github.com/outrider-mesh/outrider/internal/lifecycle"
 	"github.com/outrider-mesh/outrider/internal/logging"
 	"github.com/outrider-mesh/outrider/proxy"
@@ -50,11 +52,23 @@ func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 		return err
 	}
 	log.Info("starting", "version", buildinfo.Version(), "config", *path)
+	go releaseOnceReady(stop.Graceful, s, log)                      //nolint:contextcheck // as above
 	if err := s.Run(stop.Graceful, stop.Force.Done()); err != nil { //nolint:contextcheck // as above
 		return fmt.Errorf("sidecar: %w", err)
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// releaseOnceReady gives back what only the start needed.
+func releaseOnceReady(ctx context.Context, s *proxy.Sidecar, log *slog.Logger) {
+	select {
+	case <-s.Ready():
+		if err := footprint.ReleaseCode(); err != nil {
+			log.Info("more memory is in use than is needed", "err", err)
+		}
+	case <-ctx.Done():
+	}
 }
 
 // rightUser refuses to run as a user whose calls are captured: they would come

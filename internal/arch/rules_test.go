@@ -121,7 +121,7 @@ func rules() []rule {
 			why: "a Kubernetes client more than doubles the sidecar; it holds no credentials of the cluster and needs none",
 		},
 		{
-			of: []string{"./internal/lifecycle", "./internal/logging", "./internal/buildinfo", "./internal/child"}, forbid: []string{"./..."},
+			of: []string{"./internal/lifecycle", "./internal/logging", "./internal/buildinfo", "./internal/child", "./internal/footprint"}, forbid: []string{"./..."},
 			why: "mechanisms for every program; what they need is handed to them",
 		},
 		{
