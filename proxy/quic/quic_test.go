@@ -578,3 +578,19 @@ func FuzzPreface(f *testing.F) {
 		}
 	})
 }
+
+// A connection that is there is of no use to an end whose own SVID has expired.
+func TestAnExpiredSVIDOpensNoStream(t *testing.T) {
+	w := serve(t, func(s *Stream, _ Handshake) {
+		defer s.Close()
+		io.Copy(s, s)
+	})
+	src := w.ca.Source(t, checkout)
+	p := w.peer(t, src, payments)
+	s, _ := open(t, p, 80)
+	defer s.Close()
+	src.Rotate(t, devca.IssueOptions{NotAfter: time.Now().Add(-time.Second)})
+	if _, _, err := p.Open(t.Context(), flow.TCP, 80); !errors.Is(err, mtls.ErrSVIDExpired) {
+		t.Errorf("opening a stream: %v, want %v", err, mtls.ErrSVIDExpired)
+	}
+}
