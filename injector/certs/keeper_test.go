@@ -99,6 +99,7 @@ func TestEveryReplicaPresentsWhatTheAPIServerTrusts(t *testing.T) {
 		defer stop()
 		<-leader.Ready()
 		<-follower.Ready()
+		synctest.Wait() // for the leader, who makes it known
 		first, err := follower.GetCertificate(nil)
 		if err != nil {
 			t.Fatal(err)
