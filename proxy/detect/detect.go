@@ -1,8 +1,9 @@
 // Package detect finds out what a connection carries from its first bytes.
 //
 // It looks only as long and as far as it is allowed to, and what it looked at is
-// read again by whoever serves the connection. It is the last resort: a declared
-// protocol, by ALPN or by configuration, is never second-guessed here.
+// read again by whoever serves the connection. It is the last resort: what an operator
+// declares, and what a peer says about HTTP, is never second-guessed here. That its
+// bytes are opaque is not taken on a peer's word (see [Late]).
 package detect
 
 import (

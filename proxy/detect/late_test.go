@@ -98,7 +98,8 @@ func late(t *testing.T, p *detect.Port, do func(client, server net.Conn)) (proto
 		}
 	})
 	go do(client, server)
-	return p.Late(fromClient, fromServer, time.Hour, patience)
+	c, s, protocol, err = p.Late(fromClient, fromServer, time.Hour, patience)
+	return protocol, c, s, err
 }
 
 func reads(t *testing.T, nc net.Conn, want string) {

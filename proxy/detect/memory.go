@@ -91,8 +91,8 @@ func (p *Port) Look(nc net.Conn, timeout, again time.Duration) (Kind, *Conn, err
 // Protocol is what a connection of that kind carries. Only a port that has never
 // carried HTTP is taken for one whose server speaks first: HTTP clients open
 // connections that they use later, and as opaque bytes a request would escape what
-// is decided and recorded for each of them. A client of HTTP/2 is never silent: it
-// speaks first (RFC 9113 §3.4).
+// is decided and recorded for each of them. Which version of HTTP a silent client
+// speaks is left to the engine of HTTP/1, which hands a preface over.
 func (p *Port) Protocol(kind Kind) flow.Protocol {
 	switch {
 	case kind == HTTP2:
@@ -104,16 +104,20 @@ func (p *Port) Protocol(kind Kind) flow.Protocol {
 }
 
 // Late is [Late], and remembers what it saw. The protocol is undetected unless the
-// client is one of HTTP after all.
-func (p *Port) Late(client, server net.Conn, idle, more time.Duration) (late flow.Protocol, c, s net.Conn, err error) {
+// client is one of HTTP after all. Then, and on error, nothing was said to the server,
+// and its connection is closed.
+func (p *Port) Late(client, server net.Conn, idle, more time.Duration) (c, s net.Conn, late flow.Protocol, err error) {
 	like, c, answer, err := Late(client, server, idle, more)
-	if like {
-		return p.late(c), c, answer, err
-	}
-	if len(answer.ahead) > 0 {
+	switch {
+	case err != nil:
+		_ = server.Close()
+	case like:
+		_ = server.Close()
+		late = p.late(c)
+	case len(answer.ahead) > 0:
 		p.heard(answer.ahead)
 	}
-	return flow.Undetected, c, answer, err
+	return c, answer, late, err
 }
 
 // late is the protocol of a request. What only resembles one is for our own engine to

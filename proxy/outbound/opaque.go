@@ -47,10 +47,8 @@ func (c *conn) serveTCP() (isHTTP bool) {
 	client, up, late, err := c.lookAgain(up)
 	switch {
 	case err != nil:
-		_ = up.Close() // nothing was said on it
 		return c.refuse(flow.RequestTimeout, "neither the application nor the other end has said anything for too long")
 	case late != flow.Undetected:
-		_ = up.Close()
 		c.nc, c.Flow.Protocol = client, late
 		return true
 	}
@@ -68,6 +66,5 @@ func (c *conn) lookAgain(up net.Conn) (client, server net.Conn, late flow.Protoc
 		return c.nc, up, flow.Undetected, nil
 	}
 	l := c.l.opts.Limits
-	late, client, server, err = c.port.Late(c.nc, up, l.TCPIdleTimeout, l.DetectTimeout)
-	return client, server, late, err
+	return c.port.Late(c.nc, up, l.TCPIdleTimeout, l.DetectTimeout)
 }
