@@ -101,15 +101,10 @@ func (s *Sidecar) checkIdentity(now time.Time) {
 
 // identityProblem says why snap cannot be used; nil if it can.
 func identityProblem(snap *identity.Snapshot, now time.Time) error {
-	switch {
-	case !snap.Ready() && snap.Err != nil:
+	if !snap.Ready() && snap.Err != nil {
 		return snap.Err
-	case !snap.Ready():
-		return mtls.ErrNoSVID
-	case now.After(snap.SVID.Certificates[0].NotAfter):
-		return mtls.ErrSVIDExpired
 	}
-	return nil
+	return mtls.CheckOwn(snap, now)
 }
 
 // verifyConnections cuts off the connections whose peer the bundles of snap do

@@ -89,6 +89,18 @@ func (e *endpoint) certificate() (*tls.Certificate, error) {
 	return m.cert, nil
 }
 
+// CheckOwn says why this end has nothing at the time now that a peer would accept:
+// [ErrNoSVID] or [ErrSVIDExpired]. For whoever would rather know before it tries.
+func CheckOwn(snap *identity.Snapshot, now time.Time) error {
+	switch {
+	case !snap.Ready():
+		return ErrNoSVID
+	case now.After(snap.SVID.Certificates[0].NotAfter):
+		return ErrSVIDExpired
+	}
+	return nil
+}
+
 // withCause adds why the source has nothing newer, if it knows.
 func withCause(err, cause error) error {
 	if cause == nil {

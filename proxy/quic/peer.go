@@ -49,7 +49,7 @@ type Handshake struct {
 
 // Open opens a stream to a port, on the connection that is there or on a new one.
 func (p *Peer) Open(ctx context.Context, protocol flow.Protocol, port uint16) (*Stream, Handshake, error) {
-	if err := ownIdentity(p.source.Current(), time.Now()); err != nil {
+	if err := mtls.CheckOwn(p.source.Current(), time.Now()); err != nil {
 		return nil, Handshake{}, err // a connection that is there would be of no use
 	}
 	for {
@@ -69,17 +69,6 @@ func (p *Peer) Open(ctx context.Context, protocol flow.Protocol, port uint16) (*
 			return nil, Handshake{}, err
 		}
 	}
-}
-
-// ownIdentity says why this end has none that a peer would accept.
-func ownIdentity(snap *identity.Snapshot, now time.Time) error {
-	switch {
-	case !snap.Ready():
-		return mtls.ErrNoSVID
-	case now.After(snap.SVID.Certificates[0].NotAfter):
-		return mtls.ErrSVIDExpired
-	}
-	return nil
 }
 
 // stream opens a stream and writes its preface. The answer is read with the first
@@ -151,7 +140,7 @@ func (p *Peer) dial(ctx context.Context, streams int) (c *shared, err error) {
 		return nil, err
 	}
 	before, start := p.source.Current(), time.Now()
-	if err := ownIdentity(before, start); err != nil {
+	if err := mtls.CheckOwn(before, start); err != nil {
 		return nil, err
 	}
 	qc, err := transport.Dial(ctx, p.addr, p.tls, clientConfig(p.client.limits))
