@@ -180,29 +180,13 @@ func encrypts(url string) bool {
 func distinct(errs ...error) error {
 	var all []error
 	for _, err := range errs {
-		for _, e := range apart(err) {
+		for _, e := range budget.Apart(err) {
 			if !slices.ContainsFunc(all, func(other error) bool { return other.Error() == e.Error() }) {
 				all = append(all, e)
 			}
 		}
 	}
 	return errors.Join(all...)
-}
-
-// apart undoes errors.Join.
-func apart(err error) []error {
-	if err == nil {
-		return nil
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, e := range joined.Unwrap() {
-		all = append(all, apart(e)...)
-	}
-	return all
 }
 
 // measure runs one scenario.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/config/strict"
 )
 
 // accessPolicy is a policy as a document.
@@ -28,10 +29,10 @@ func writePolicy(p *printer, policy authz.Policy, comments func(rule int) []stri
 		p.fail(err)
 		return
 	}
-	flow(child(doc, "metadata"))
-	spec := child(doc, "spec")
-	flow(child(spec, "selector"))
-	if rules := child(spec, "rules"); rules != nil {
+	flow(strict.Child(doc, "metadata"))
+	spec := strict.Child(doc, "spec")
+	flow(strict.Child(spec, "selector"))
+	if rules := strict.Child(spec, "rules"); rules != nil {
 		for i, rule := range rules.Content {
 			compact(rule)
 			rule.HeadComment = commented(comments(i))
@@ -75,18 +76,6 @@ func flow(n *yaml.Node) {
 	if n != nil && n.Kind != yaml.ScalarNode {
 		n.Style = yaml.FlowStyle
 	}
-}
-
-func child(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
 }
 
 // commented makes comments of lines. What comes from a log or from documents of

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/authz"
@@ -75,17 +73,11 @@ func subject(d *config.Documents, w authz.Workload, mode config.MTLSMode) (trial
 	return trial.Subject{Set: set, Strict: mode != config.Permissive}, nil
 }
 
-// readDocuments reads a file of YAML documents, a byte more than it may have so
-// that the parser can say so.
+// readDocuments reads a file of YAML documents.
 func readDocuments(path string) ([]*strict.Document, []strict.Problem, error) {
-	f, err := os.Open(path)
+	data, err := config.ReadBounded(path)
 	if err != nil {
 		return nil, nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, strict.MaxBytes+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read %q: %w", path, err)
 	}
 	docs, problems := strict.Split(path, data)
 	return docs, problems, nil

@@ -33,7 +33,7 @@ func (c *checker) bad(field, message, remedy string) {
 
 // note reports an error of a parser, or each of several that were joined.
 func (c *checker) note(field string, err error) {
-	for i, e := range apart(err) {
+	for i, e := range Apart(err) {
 		if i == 0 {
 			c.bad(field, e.Error(), "")
 			continue
@@ -42,8 +42,8 @@ func (c *checker) note(field string, err error) {
 	}
 }
 
-// apart undoes errors.Join.
-func apart(err error) []error {
+// Apart undoes [errors.Join]: each of the errors in err by itself, none for nil.
+func Apart(err error) []error {
 	if err == nil {
 		return nil
 	}
@@ -53,7 +53,7 @@ func apart(err error) []error {
 	}
 	var all []error
 	for _, e := range joined.Unwrap() {
-		all = append(all, apart(e)...)
+		all = append(all, Apart(e)...)
 	}
 	return all
 }
@@ -187,7 +187,7 @@ func (c *checker) request(at string, s *Scenario, targets map[string]TargetSpec)
 			continue
 		}
 		if _, err := target.New(s.Options(spec.URL)); err != nil && err.Error() != own {
-			c.bad(at+"."+end.field, apart(err)[0].Error(), "")
+			c.bad(at+"."+end.field, Apart(err)[0].Error(), "")
 		}
 	}
 }

@@ -31,7 +31,7 @@ func InEnvironment(path string) bool { return strings.HasPrefix(path, inEnvironm
 func source(path string) ([]byte, error) {
 	name, ok := strings.CutPrefix(path, inEnvironment)
 	if !ok {
-		return readBounded(path)
+		return ReadBounded(path)
 	}
 	text, ok := os.LookupEnv(name)
 	if !ok {
@@ -40,9 +40,9 @@ func source(path string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// readBounded reads a byte more than is allowed, so that the parser can say
-// that the file is too large without our reading all of it.
-func readBounded(path string) ([]byte, error) {
+// ReadBounded reads a file of documents, a byte more than is allowed, so that the
+// parser can say that it is too large without our reading all of it.
+func ReadBounded(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

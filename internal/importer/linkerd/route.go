@@ -120,16 +120,23 @@ func (m *mesh) httpRoute(s *importer.Source, api string) {
 		return
 	}
 	for i, rule := range doc.Spec.Rules {
-		at := strict.Index("spec.rules", i)
-		r.refuses(at, &rule.unsupported)
-		if len(rule.Matches) == 0 {
-			r.matches = append(r.matches, match{at: at, hosts: r.hosts})
-		}
-		for j := range rule.Matches {
-			r.httpMatch(strict.Index(at+".matches", j), &rule.Matches[j])
-		}
+		eachMatch(r, i, &rule.unsupported, rule.Matches, match{}, r.httpMatch)
 	}
 	r.anything(len(doc.Spec.Rules))
+}
+
+// eachMatch reads the matches of rule i. Without one it matches every request; what
+// all requests of its kind have in common is in every.
+func eachMatch[M any](r *route, i int, u *unsupported, matches []M, every match, read func(at string, m *M)) {
+	at := strict.Index("spec.rules", i)
+	r.refuses(at, u)
+	if len(matches) == 0 {
+		every.at, every.hosts = at, r.hosts
+		r.matches = append(r.matches, every)
+	}
+	for j := range matches {
+		read(strict.Index(at+".matches", j), &matches[j])
+	}
 }
 
 // anything reports a route without rules, of which implementations think
@@ -213,14 +220,7 @@ func (m *mesh) grpcRoute(s *importer.Source, api string) {
 		return
 	}
 	for i, rule := range doc.Spec.Rules {
-		at := strict.Index("spec.rules", i)
-		r.refuses(at, &rule.unsupported)
-		if len(rule.Matches) == 0 {
-			r.matches = append(r.matches, match{at: at, hosts: r.hosts, method: "POST"})
-		}
-		for j := range rule.Matches {
-			r.grpcMatch(strict.Index(at+".matches", j), &rule.Matches[j])
-		}
+		eachMatch(r, i, &rule.unsupported, rule.Matches, match{method: "POST"}, r.grpcMatch)
 	}
 	r.anything(len(doc.Spec.Rules))
 }

@@ -19,7 +19,7 @@ func (o Opaque) Present() bool { return o.Line > 0 }
 // Items returns the elements of a list as documents of their own, such as those
 // of the List that kubectl prints; nil for a document without that list.
 func (d *Document) Items(key string) []*Document {
-	list := child(d.root, key)
+	list := Child(d.root, key)
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return nil
 	}

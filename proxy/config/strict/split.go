@@ -156,9 +156,9 @@ func newDocument(file string, first int, node *yaml.Node) *Document {
 // newRoot reads the head of a document.
 func newRoot(file string, root *yaml.Node) *Document {
 	d := &Document{File: file, Line: root.Line, root: root}
-	d.APIVersion, d.Kind = text(child(root, "apiVersion")), text(child(root, "kind"))
-	meta := child(root, "metadata")
-	d.Namespace, d.Name = text(child(meta, "namespace")), text(child(meta, "name"))
+	d.APIVersion, d.Kind = text(Child(root, "apiVersion")), text(Child(root, "kind"))
+	meta := Child(root, "metadata")
+	d.Namespace, d.Name = text(Child(meta, "namespace")), text(Child(meta, "name"))
 	return d
 }
 
@@ -170,8 +170,8 @@ func shift(n *yaml.Node, by int) {
 	}
 }
 
-// child returns the value of a key of a mapping; nil when there is none.
-func child(n *yaml.Node, key string) *yaml.Node {
+// Child returns the value of a key of a mapping; nil when there is none.
+func Child(n *yaml.Node, key string) *yaml.Node {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
 	}
