@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/internal/testkit/session"
 	"github.com/outrider-mesh/outrider/loadtest/attack"
 )
 
@@ -33,44 +33,12 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const dir, least = "testdata/script", 17
-	sessions, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(sessions) < least {
-		t.Errorf("only %d sessions", len(sessions))
-	}
-	testscript.Run(t, testscript.Params{
-		Dir: dir,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "waf": startWAF, "samples": samples, "nobody": nobody, "steady": steady,
-			"target": startTarget, "process": new(processes).process, "interrupt": interrupt, "orphans": orphans,
-			"shorttmp": shortTemp, "measured": measured, "fill": fill,
-		},
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		UpdateScripts:       *update,
+	const least = 17
+	session.Run(t, least, *update, session.Commands{
+		"waf": startWAF, "samples": samples, "nobody": nobody, "steady": steady,
+		"target": startTarget, "process": new(processes).process, "interrupt": interrupt, "orphans": orphans,
+		"shorttmp": shortTemp, "measured": measured, "fill": fill,
 	})
-}
-
-// exits STATUS COMMAND... runs a command and compares its exit status.
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits status command [arg...]")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
-		got = failed.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit status %d, want %d", got, want)
-	}
 }
 
 // waf KIND starts a target and sets URL and, for those that write one, LOG.

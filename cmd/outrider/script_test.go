@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +19,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/outrider-mesh/outrider/identity/devca"
+	"github.com/outrider-mesh/outrider/internal/testkit/session"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in the sessions")
@@ -33,42 +31,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const dir, least = "testdata/script", 17
-	sessions, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(sessions) < least {
-		t.Errorf("only %d sessions", len(sessions))
-	}
-	testscript.Run(t, testscript.Params{
-		Dir: dir,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate, "cling": cling, "decision": decision,
-		},
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		UpdateScripts:       *update,
+	const least = 17
+	session.Run(t, least, *update, session.Commands{
+		"svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate, "cling": cling, "decision": decision,
 	})
-}
-
-// exits STATUS COMMAND... runs a command and compares its exit status.
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits status command [arg...]")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
-		got = failed.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit status %d, want %d", got, want)
-	}
 }
 
 // svid ID writes an SVID of a development CA to svid.pem, key.pem and

@@ -20,7 +20,7 @@ type rule struct {
 }
 
 // testOnly are the packages made for tests. They may use each other.
-var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./authz/authztest", "./test/..."}
+var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./authz/authztest", "./internal/importer/importertest", "./test/..."}
 
 // engines is all that an HTTP engine may know of the sidecar.
 var engines = []string{"./proxy/limits", "./proxy/message", "./proxy/socket"}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/internal/importer"
+	"github.com/outrider-mesh/outrider/internal/importer/importertest"
 	"github.com/outrider-mesh/outrider/internal/importer/istio"
 	"github.com/outrider-mesh/outrider/proxy/config/strict"
 )
@@ -187,50 +187,14 @@ func TestWhatIsNotKnownFailsTheImport(t *testing.T) {
 	if r := translate(t, everything, importer.Options{}); !r.Exact() || len(r.Policies) != 1 {
 		t.Fatalf("the document itself is not translated: %v", r.Problems)
 	}
-	var root yaml.Node
-	if err := yaml.Unmarshal([]byte(everything), &root); err != nil {
-		t.Fatal(err)
-	}
-	tried := 0
-	visit(root.Content[0], "", func(at string, n *yaml.Node) {
-		if at == ".metadata.labels" || at == ".metadata.annotations" || at == ".spec.selector.matchLabels" {
-			return // these hold what their owners like
+	free := []string{".metadata.labels", ".metadata.annotations", ".spec.selector.matchLabels"}
+	tried := importertest.Unknown(t, everything, free, func(at, document string) {
+		if r := translate(t, document, importer.Options{}); r.Exact() {
+			t.Errorf("a field %s is taken: %s", at, document)
 		}
-		before := n.Content
-		for _, value := range []*yaml.Node{scalar("x"), {Kind: yaml.SequenceNode, Content: []*yaml.Node{scalar("x")}}, {Kind: yaml.MappingNode}} {
-			n.Content = append(slices.Clip(before), scalar("unheardOf"), value)
-			text, err := yaml.Marshal(root.Content[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r := translate(t, string(text), importer.Options{}); r.Exact() {
-				t.Errorf("a field %s.unheardOf is taken: %s", at, text)
-			}
-			tried++
-		}
-		n.Content = before
 	})
 	if tried < 30 {
 		t.Errorf("tried only %d", tried)
-	}
-}
-
-func scalar(text string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
-}
-
-func visit(n *yaml.Node, at string, mapping func(at string, n *yaml.Node)) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		mapping(at, n)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			visit(n.Content[i+1], at+"."+n.Content[i].Value, mapping)
-		}
-	case yaml.SequenceNode:
-		for i, c := range n.Content {
-			visit(c, fmt.Sprintf("%s[%d]", at, i), mapping)
-		}
-	default:
 	}
 }
 
