@@ -5,6 +5,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
 
@@ -37,4 +38,17 @@ func (c *conn) capture() bool {
 // nobody has declared anything and HTTP is not to be expected.
 func (c *conn) opaqueByConvention() bool {
 	return c.Flow.Original.IsValid() && detect.OpaqueByConvention(c.Flow.Original.Port())
+}
+
+// isTheApplications tells whether TLS on a permissive port is that of the
+// application: where the operator has declared a captured port opaque, a client
+// that is no sidecar is taken to mean the application's own certificate. It has
+// no identity then.
+func (c *conn) isTheApplications() bool {
+	if !c.Flow.Original.IsValid() || c.declared != flow.TCP {
+		return false
+	}
+	offered, replay, err := detect.Offered(c.nc, c.l.opts.Limits.DetectTimeout)
+	c.nc = replay
+	return err == nil && !hop.FromSidecar(offered) // else the handshake says what is wrong
 }

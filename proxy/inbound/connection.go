@@ -78,7 +78,7 @@ func (c *conn) authenticate() bool {
 		if err != nil {
 			return c.refuse(flow.ClientClosed, err.Error())
 		}
-		if kind != detect.TLS {
+		if kind != detect.TLS || c.isTheApplications() {
 			return true
 		}
 	}
