@@ -50,6 +50,17 @@ func resultOf(w Way) telemetry.CaptureResult {
 	return telemetry.CaptureKnown
 }
 
+// stillPasses judges a connection that passed by again, when the configuration
+// has changed: unknown destinations may be refused now, or this one be known. It
+// is nil for every other connection.
+func (c *conn) stillPasses() func() bool {
+	if !c.Flow.Passthrough {
+		return nil
+	}
+	find, to := c.l.opts.Captured, c.Flow.Original
+	return func() bool { return find(to).Passthrough }
+}
+
 // nowhere says why there is no way.
 func (c *conn) nowhere() flow.Refusal {
 	detail := "it was taken out of the configuration"

@@ -56,6 +56,7 @@ func (c *conn) describe() {
 	}
 	if c.Flow.Protocol == flow.TCP {
 		about.Peer = c.Flow.Peer // HTTP has a pool of hops, which looks after them
+		about.StillAllowed = c.stillPasses()
 	}
 	c.Tracked.Describe(about)
 	c.Count()
@@ -101,6 +102,11 @@ func (c *conn) serveTCP() {
 		c.Flow.Times.TLS = h.Took
 	}
 	c.describe()
+	if passes := c.stillPasses(); passes != nil && !passes() {
+		c.Flow.Refusal = flow.Refusal{Reason: flow.PolicyChanged, Detail: "while the connection was being made"}
+		socket.Abort(up)
+		return
+	}
 	if mesh {
 		if err := h.Revalidate(); err != nil { // the bundles changed during the handshake
 			c.Flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}

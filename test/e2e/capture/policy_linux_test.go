@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/outrider-mesh/outrider/internal/testkit"
 	"github.com/outrider-mesh/outrider/internal/testkit/netns"
 )
 
@@ -107,6 +108,18 @@ func TestUnknownDestinations(t *testing.T) {
 		}
 		m.checkout.counts(t, `outrider_captured_connections_total{direction="outbound",result="passthrough"} 3`)
 	})
+}
+
+// What is decided about unknown destinations holds for connections that are open.
+func TestAPassThroughConnectionEndsWhenItMayNotBe(t *testing.T) {
+	m := newMesh(t, options{calling: "  capture: {unknown: Passthrough}\n"})
+	m.outsider.serve(t, "greet", ":7000")
+	client := m.checkout.serve(t, "hold", outsiderIP+":7000")
+	m.checkout.edit(t, "unknown: Passthrough", "unknown: Refuse")
+	testkit.Eventually(t, "the connection ends", func() bool { return strings.Contains(client.String(), "ended") })
+	if r := m.checkout.record(t, "outbound", outsiderIP+":7000"); r["reason"] != "policy_changed" || r["passthrough"] != true {
+		t.Errorf("%v", r)
+	}
 }
 
 // A destination that is known and can't be reached as it must be is not reached
