@@ -15,6 +15,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/admin"
+	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
@@ -29,6 +30,7 @@ const (
 	conditionIdentity  = "identity"
 	conditionPolicies  = "policies"
 	conditionListeners = "listeners"
+	conditionCapture   = "capture" // where traffic is captured
 )
 
 // A Sidecar is one running data plane.
@@ -55,6 +57,7 @@ type Sidecar struct {
 	readiness *admin.Readiness
 	admin     *admin.Server
 	traffic   *traffic
+	sentry    *capture.Sentry // nil where nothing is captured
 
 	quit  context.CancelFunc // set by Run before anything can call it
 	ready chan struct{}      // closed when first ready
@@ -77,7 +80,7 @@ func New(ctx context.Context, opts Options) (*Sidecar, error) {
 	s.config.Store(opts.Config)
 	s.readiness = admin.NewReadiness(s.metrics.Ready, conditionIdentity, conditionPolicies, conditionListeners)
 	s.traffic = newTraffic(s)
-	for _, build := range []func(context.Context) error{s.openLog, s.openAdmin, s.openSource, s.openPolicies} {
+	for _, build := range []func(context.Context) error{s.openCapture, s.openLog, s.openAdmin, s.openSource, s.openPolicies} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, s.close(ctx))
 		}
@@ -107,6 +110,9 @@ func (s *Sidecar) Run(ctx context.Context, force <-chan struct{}) error {
 	}
 	g.Add("sweep", s.sweep)
 	g.Add("traffic", func(ctx context.Context) error { return s.traffic.run(ctx, force) })
+	if s.sentry != nil {
+		g.Add("capture", s.watchCapture) // ends before the listeners do
+	}
 	err := g.Run(ctx)
 	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
 }

@@ -160,7 +160,7 @@ func TestTheOwnCallsAreLeftBeforeAnythingIsRedirected(t *testing.T) {
 		}
 		text := p.String()
 		_, outbound, _ := strings.Cut(text, "chain outbound")
-		own, redirect := strings.Index(outbound, "the sidecar's own calls"), strings.Index(outbound, "redirect to")
+		own, redirect := strings.Index(outbound, "the sidecar's own calls"), strings.Index(outbound, "\t\tmeta l4proto tcp counter redirect to")
 		if redirect >= 0 && (own < 0 || own > redirect) {
 			t.Errorf("%s:\n%s", c.name, text)
 		}

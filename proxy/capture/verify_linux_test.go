@@ -54,7 +54,7 @@ func TestProbesFailWithoutRules(t *testing.T) {
 		t.Fatal(targets, err)
 	}
 	for _, target := range targets {
-		for _, probe := range p.probes(target) {
+		for _, probe := range p.probes(target, 0) {
 			if proof := probe.run(t.Context()); !errors.Is(proof.Err, syscall.ECONNREFUSED) || !strings.Contains(proof.String(), "are the rules installed?") {
 				t.Error(proof)
 			}

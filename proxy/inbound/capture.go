@@ -1,6 +1,8 @@
 package inbound
 
 import (
+	"net"
+
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
@@ -8,6 +10,15 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
+
+// take serves a connection, unless it has done its work by arriving.
+func (l *Listener) take(raw net.Conn) {
+	if l.opts.Sentry.Took(raw) {
+		_ = raw.Close() // nothing is said on it
+		return
+	}
+	l.serve(raw)
+}
 
 // capture finds where a redirected connection was going, which is where it will
 // be forwarded and the port that policies speak of. A listener that is called by

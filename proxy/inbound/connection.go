@@ -285,5 +285,8 @@ func (c *conn) serveTCP() {
 
 // overloaded writes down a connection that found no room.
 func (l *Listener) overloaded(nc net.Conn) {
+	if l.opts.Sentry.Took(nc) {
+		return
+	}
 	l.books.Refused(nc, l.app, flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"})
 }

@@ -1,12 +1,23 @@
 package outbound
 
 import (
+	"net"
+
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
+
+// take serves a connection, unless it has done its work by arriving.
+func (l *Listener) take(raw net.Conn) {
+	if l.opts.Sentry.Took(raw) {
+		_ = raw.Close() // nothing is said on it
+		return
+	}
+	l.serve(raw)
+}
 
 // capture finds where a redirected connection was going, and the way there. A
 // listener that is called by its own address has one destination, and nothing is

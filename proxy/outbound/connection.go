@@ -177,5 +177,8 @@ func (c *conn) forward(x *http1.Exchange, q *flow.Request) bool {
 
 // overloaded writes down a connection that found no room.
 func (l *Listener) overloaded(nc net.Conn) {
+	if l.opts.Sentry.Took(nc) {
+		return
+	}
 	l.books.Refused(nc, l.app, flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"})
 }
