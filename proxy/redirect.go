@@ -49,7 +49,7 @@ func (s *Sidecar) watchCapture(ctx context.Context) error {
 	for before := errUnproved; ; {
 		err := s.sentry.Check(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // that stopped the check too
 		}
 		s.captureIs(err, before)
 		before = err

@@ -79,7 +79,7 @@ func TestASentrySeesThatTrafficDoesNotPass(t *testing.T) {
 		prepare    func(t *testing.T)
 		blind      bool
 	}{
-		{"the rules are gone", "are the rules installed?", func(t *testing.T) { Remove() }, false},
+		{"the rules are gone", "are the rules installed?", func(*testing.T) { Remove() }, false},
 		{"somebody else has the ports", "somebody else took it", func(*testing.T) {}, true},
 	}
 	if len(cases) < 2 {
