@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -162,6 +163,15 @@ func TestThePlanOfAConfiguration(t *testing.T) {
 		t.Error(diff)
 	}
 	if _, err := capture.New(CaptureOptions(c)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A listener may have the longest name there is, and its rule still says so.
+func TestAPlanWithTheLongestNames(t *testing.T) {
+	name := strings.Repeat("x", 63)
+	_, c := assembled(t, strings.Replace(captured, "name: public", "name: "+name, 1))
+	if p, err := capture.New(CaptureOptions(c)); err != nil || !strings.Contains(p.String(), name) {
 		t.Error(err)
 	}
 }

@@ -1,13 +1,81 @@
 package proxy
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/config"
 )
+
+const (
+	// captureRetry is how soon traffic that did not pass is tried again: the
+	// rules may be on their way.
+	captureRetry = time.Second
+	// captureInterval is how often traffic that passes is tried again. It costs
+	// four connections within this machine.
+	captureInterval = 5 * time.Second
+)
+
+// openCapture prepares to look whether traffic passes.
+func (s *Sidecar) openCapture(context.Context) error {
+	if in, out := s.opts.Config.Spec.Captures(); !in && !out {
+		return nil
+	}
+	plan, err := capture.New(CaptureOptions(s.opts.Config))
+	if err != nil {
+		return fmt.Errorf("spec.capture: %w", err)
+	}
+	s.sentry = capture.NewSentry(plan)
+	s.readiness.Set(conditionCapture, errUnproved)
+	return nil
+}
+
+var errUnproved = errors.New("not yet")
+
+// watchCapture keeps readiness true to whether traffic passes: an application
+// that is healthy while its traffic passes by its sidecar must not look so.
+func (s *Sidecar) watchCapture(ctx context.Context) error {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		return nil
+	}
+	for before := errUnproved; ; {
+		err := s.sentry.Check(ctx)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // that stopped the check too
+		}
+		s.captureIs(err, before)
+		before = err
+		wait := captureInterval
+		if err != nil {
+			wait = captureRetry
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// captureIs tells of a check, and logs what is new. Each failure names another
+// port, so two are alike.
+func (s *Sidecar) captureIs(err, before error) {
+	s.readiness.Set(conditionCapture, err)
+	switch {
+	case err == nil && before != nil:
+		s.opts.Log.Info("captured traffic passes")
+	case err != nil && (before == nil || errors.Is(before, errUnproved)):
+		s.opts.Log.Error("capture", "err", err)
+	}
+}
 
 // CaptureOptions are what a configuration says about redirection.
 func CaptureOptions(c *config.Sidecar) capture.Options {

@@ -16,6 +16,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/admin"
 	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
@@ -34,6 +35,7 @@ const (
 	conditionIdentity  = "identity"
 	conditionPolicies  = "policies"
 	conditionListeners = "listeners"
+	conditionCapture   = "capture" // where traffic is captured
 )
 
 // A Sidecar is one running data plane.
@@ -66,6 +68,7 @@ type Sidecar struct {
 	readiness    *admin.Readiness
 	admin        *admin.Server
 	traffic      *traffic
+	sentry       *capture.Sentry // nil where nothing is captured
 
 	quit  context.CancelFunc // set by Run before anything can call it
 	ready chan struct{}      // closed when first ready
@@ -89,7 +92,7 @@ func New(ctx context.Context, opts Options) (*Sidecar, error) {
 	s.readiness = admin.NewReadiness(s.metrics.Ready, conditionIdentity, conditionPolicies, conditionListeners)
 	s.quicClient = quic.NewClient(effectiveLimits(opts.Config.Spec.Limits), opts.Log)
 	s.traffic = newTraffic(s)
-	for _, build := range []func(context.Context) error{s.openLog, s.openAdmin, s.openSource, s.openPolicies} {
+	for _, build := range []func(context.Context) error{s.openCapture, s.openLog, s.openAdmin, s.openSource, s.openPolicies} {
 		if err := build(ctx); err != nil {
 			return nil, errors.Join(err, s.close(ctx))
 		}
@@ -122,6 +125,9 @@ func (s *Sidecar) Run(ctx context.Context, force <-chan struct{}) error {
 	}
 	g.Add("sweep", s.sweep)
 	g.Add("traffic", func(ctx context.Context) error { return s.traffic.run(ctx, force) })
+	if s.sentry != nil {
+		g.Add("capture", s.watchCapture) // ends before the listeners do
+	}
 	err := g.Run(ctx)
 	return errors.Join(err, s.close(context.WithoutCancel(ctx)))
 }

@@ -204,7 +204,7 @@ func (d *appDialer) Dial(ctx context.Context, addr netip.AddrPort, _ flow.Protoc
 func (t *traffic) inbound(c *config.Sidecar, in config.Inbound, socket accept.Listener) server {
 	s, key := t.s, appKey(in.Name)
 	return inbound.New(inbound.Options{
-		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol), Captured: t.capturedInbound(in),
+		Name: in.Name, Listener: socket, Protocol: protocolOf(in.Protocol), Captured: t.capturedInbound(in), Sentry: s.sentry,
 		Strict:       func() bool { return s.strictAt(in) },
 		AllowConnect: in.Connect == config.ConnectForward,
 		App:          func() *forward.Forwarder { return t.forwarder(key) },
@@ -221,7 +221,7 @@ func (t *traffic) outbound(c *config.Sidecar, out config.Outbound, socket accept
 	s := t.s
 	key := outKey(out.Name)
 	return outbound.New(outbound.Options{
-		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol), Captured: t.capturedOutbound(out),
+		Name: out.Name, Listener: socket, Protocol: protocolOf(out.Protocol), Captured: t.capturedOutbound(out), Sentry: s.sentry,
 		AllowConnect: out.Connect == config.ConnectForward,
 		Service:      out.Destination,
 		Forward:      func() *forward.Forwarder { return t.forwarder(key) },

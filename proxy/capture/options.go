@@ -91,12 +91,12 @@ func (o Options) check() error {
 
 // ownName is what nft can read inside of quotes, for which it has no escapes,
 // and what fits into the 128 bytes of a comment.
-var ownName = regexp.MustCompile(`^[a-z0-9][-a-z0-9 ]{0,62}$`)
+var ownName = regexp.MustCompile(`^[a-z0-9][-a-z0-9 ]{0,79}$`)
 
 func (o Options) checkOwn(own OwnPort) error {
 	switch {
 	case !ownName.MatchString(own.Name):
-		return fmt.Errorf("the name %q of port %d: use at most 63 lower-case letters, digits, '-' and spaces", own.Name, own.Port)
+		return fmt.Errorf("the name %q of port %d: use at most 80 lower-case letters, digits, '-' and spaces", own.Name, own.Port)
 	case own.Port == 0:
 		return fmt.Errorf("the port of %s is 0", own.Name)
 	case own.Port == o.InboundPort || own.Port == o.OutboundPort:

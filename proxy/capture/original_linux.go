@@ -42,15 +42,6 @@ func Original(nc net.Conn) (netip.AddrPort, error) {
 	return to, nil
 }
 
-func addrPortOf(a net.Addr) (netip.AddrPort, bool) {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	addr := tcp.AddrPort()
-	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), addr.IsValid()
-}
-
 // ask4 reads a sockaddr_in, for which the library's 20 bytes of another option
 // have room: 2 for the family, 2 for the port and 4 for the address.
 func ask4(fd int) (netip.AddrPort, error) {

@@ -21,6 +21,9 @@ func (p *Plan) InForce() (string, error) { return "", ErrUnsupported }
 // Verify proves that traffic passes.
 func (p *Plan) Verify(context.Context) ([]Proof, error) { return nil, ErrUnsupported }
 
+// Check looks whether traffic passes.
+func (s *Sentry) Check(context.Context) error { return ErrUnsupported }
+
 // Original returns where the peer of a redirected connection wanted to go.
 func Original(net.Conn) (netip.AddrPort, error) { return netip.AddrPort{}, ErrUnsupported }
 

@@ -26,6 +26,9 @@ const (
 	// priorityProbe is on the connections of Verify, and produced by no
 	// IP_TOS, so that no application has it by accident.
 	priorityProbe = 5
+	// prioritySentry is on the outbound connections of a Sentry, which runs as
+	// the user whose calls are left alone otherwise.
+	prioritySentry = 6
 )
 
 // A Plan is a set of rules. It does nothing by itself.
@@ -137,6 +140,7 @@ func (o Options) outbound() chain {
 	if o.OutboundPort == 0 {
 		return c
 	}
+	c.redirect("the sidecar sees that it holds", o.OutboundPort, viaLoopback{}, fromUser{o.UID}, priority{prioritySentry})
 	c.leave("the sidecar's own calls", fromUser{o.UID})
 	for _, uid := range o.Outbound.UIDs {
 		c.leave("excluded user", fromUser{uid})
@@ -163,7 +167,8 @@ func (c *chain) jump(why, to string, m ...match) {
 	c.rules = append(c.rules, rule{match: m, then: verdict{jump: to}, why: why})
 }
 
-// redirect ends a chain. The kernel wants to know that a port can be changed.
-func (c *chain) redirect(why string, port uint16) {
-	c.rules = append(c.rules, rule{match: []match{tcp{}}, then: verdict{redirect: port}, why: why})
+// redirect takes what is TCP: the kernel wants to know that there is a port that
+// it can change.
+func (c *chain) redirect(why string, port uint16, m ...match) {
+	c.rules = append(c.rules, rule{match: append(m, tcp{}), then: verdict{redirect: port}, why: why})
 }

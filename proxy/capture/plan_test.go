@@ -119,7 +119,7 @@ func TestPlansThatCannotBe(t *testing.T) {
 		{"an own port that is the outbound one", func(o *Options) { o.Own = []OwnPort{{"health", 15001}} }, "redirected to"},
 		{"a name that ends the comment", func(o *Options) { o.Own = []OwnPort{{`x" drop`, 1}} }, "lower-case"},
 		{"a name without letters", func(o *Options) { o.Own = []OwnPort{{"", 1}} }, "lower-case"},
-		{"a name that no comment can hold", func(o *Options) { o.Own = []OwnPort{{strings.Repeat("x", 64), 1}} }, "at most 63"},
+		{"a name that no comment can hold", func(o *Options) { o.Own = []OwnPort{{strings.Repeat("x", 81), 1}} }, "at most 80"},
 		{"port 0 inbound", func(o *Options) { o.Inbound.Ports = []uint16{0} }, "excluded inbound port 0"},
 		{"port 0 outbound", func(o *Options) { o.Outbound.Ports = []uint16{0} }, "excluded outbound port 0"},
 		{"a port twice", func(o *Options) { o.Inbound.Ports = []uint16{80, 80} }, "excluded inbound port 80 is repeated"},
@@ -160,7 +160,7 @@ func TestTheOwnCallsAreLeftBeforeAnythingIsRedirected(t *testing.T) {
 		}
 		text := p.String()
 		_, outbound, _ := strings.Cut(text, "chain outbound")
-		own, redirect := strings.Index(outbound, "the sidecar's own calls"), strings.Index(outbound, "redirect to")
+		own, redirect := strings.Index(outbound, "the sidecar's own calls"), strings.Index(outbound, "\t\tmeta l4proto tcp counter redirect to")
 		if redirect >= 0 && (own < 0 || own > redirect) {
 			t.Errorf("%s:\n%s", c.name, text)
 		}

@@ -50,7 +50,7 @@ func (p *Plan) Verify(ctx context.Context) ([]Proof, error) {
 	var proofs []Proof
 	var errs []error
 	for _, target := range targets {
-		for _, probe := range p.probes(target) {
+		for _, probe := range p.probes(target, 0) {
 			proof := probe.run(ctx)
 			proofs = append(proofs, proof)
 			if errors.Is(proof.Err, syscall.EADDRINUSE) {
@@ -89,10 +89,12 @@ func (p *Plan) targets() ([]netip.AddrPort, error) {
 		}
 	}
 	if len(targets) == 0 {
-		return nil, errors.New("this machine has no address to try it with: give it one that is neither loopback, nor link-local, nor excluded")
+		return nil, errNoTarget
 	}
 	return targets, nil
 }
+
+var errNoTarget = errors.New("this machine has no address to try it with: give it one that is neither loopback, nor link-local, nor excluded")
 
 // addressOf leaves out what is never redirected, and what needs a zone.
 func addressOf(a net.Addr) (netip.Addr, bool) {
@@ -135,10 +137,11 @@ type probe struct {
 	priority  int // of its socket; 0 leaves it
 }
 
-func (p *Plan) probes(target netip.AddrPort) []probe {
+// probes are one for each direction; outbound is the priority of that one's socket.
+func (p *Plan) probes(target netip.AddrPort, outbound int) []probe {
 	var all []probe
 	if p.opts.OutboundPort != 0 {
-		all = append(all, probe{"outbound", target, p.opts.OutboundPort, 0})
+		all = append(all, probe{"outbound", target, p.opts.OutboundPort, outbound})
 	}
 	if p.opts.InboundPort != 0 {
 		all = append(all, probe{"inbound", target, p.opts.InboundPort, priorityProbe})

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -66,6 +68,11 @@ func Declared(alpn string) flow.Protocol {
 		return flow.TCP
 	}
 	return flow.Undetected
+}
+
+// FromSidecar tells whether a client that offers these names is an Outrider.
+func FromSidecar(offered []string) bool {
+	return slices.ContainsFunc(offered, func(name string) bool { return strings.HasPrefix(name, "outrider/") })
 }
 
 // CleanClose tells whether the server behind the negotiated name promises that

@@ -263,3 +263,16 @@ func TestRevalidateSeesARootThatWent(t *testing.T) {
 		t.Errorf("the client, whose bundle did not: %v", err)
 	}
 }
+
+func TestSidecarsAreKnownByWhatTheyOffer(t *testing.T) {
+	for _, p := range []flow.Protocol{flow.HTTP1, flow.TCP} {
+		if offered := hop.ClientProtocols(p); !hop.FromSidecar(offered) {
+			t.Errorf("%q are not taken for a sidecar's", offered)
+		}
+	}
+	for _, offered := range [][]string{nil, {"h2", "http/1.1"}, {"xoutrider/1+tcp"}} {
+		if hop.FromSidecar(offered) {
+			t.Errorf("%q are taken for a sidecar's", offered)
+		}
+	}
+}

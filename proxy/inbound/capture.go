@@ -1,14 +1,25 @@
 package inbound
 
 import (
+	"net"
 	"net/netip"
 
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
+	"github.com/outrider-mesh/outrider/proxy/hop"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
+
+// take serves a connection, unless it has done its work by arriving.
+func (l *Listener) take(raw net.Conn) {
+	if l.opts.Sentry.Took(raw) {
+		_ = raw.Close() // nothing is said on it
+		return
+	}
+	l.serve(raw)
+}
 
 // capture finds where a redirected connection was going, which is where it will
 // be forwarded and the port that policies speak of. A listener that is called by
@@ -48,4 +59,17 @@ func (c *conn) original() (netip.AddrPort, error) {
 // nobody has declared anything and HTTP is not to be expected.
 func (c *conn) opaqueByConvention() bool {
 	return c.Flow.Original.IsValid() && detect.OpaqueByConvention(c.Flow.Original.Port())
+}
+
+// isTheApplications tells whether TLS on a permissive port is that of the
+// application: where the operator has declared a captured port opaque, a client
+// that is no sidecar is taken to mean the application's own certificate. It has
+// no identity then.
+func (c *conn) isTheApplications() bool {
+	if !c.Flow.Original.IsValid() || c.declared != flow.TCP {
+		return false
+	}
+	offered, replay, err := detect.Offered(c.nc, c.l.opts.Limits.DetectTimeout)
+	c.nc = replay
+	return err == nil && !hop.FromSidecar(offered) // else the handshake says what is wrong
 }

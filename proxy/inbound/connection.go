@@ -99,7 +99,7 @@ func (c *conn) authenticate() bool {
 		if err != nil {
 			return c.refuse(flow.ClientClosed, err.Error())
 		}
-		if kind != detect.TLS {
+		if kind != detect.TLS || c.isTheApplications() {
 			return true
 		}
 	}
@@ -291,5 +291,8 @@ func (c *conn) judgeOpaque() func() bool {
 
 // overloaded writes down a connection that found no room.
 func (l *Listener) overloaded(nc net.Conn) {
+	if l.opts.Sentry.Took(nc) {
+		return
+	}
 	l.books.Refused(nc, l.app, flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"})
 }

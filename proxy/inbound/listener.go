@@ -11,6 +11,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
 	"github.com/outrider-mesh/outrider/proxy/balance"
+	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
@@ -46,6 +47,8 @@ type Options struct {
 	// Captured is for a listener that redirected connections arrive at; nil
 	// for one that is called by its own address.
 	Captured *Captured
+	// Sentry is shown what a redirected connection may be; nil: nobody looks.
+	Sentry *capture.Sentry
 
 	// Base ends when every connection must end.
 	Base      context.Context //nolint:containedctx // the parent of every connection's
@@ -111,7 +114,7 @@ func New(opts Options) *Listener {
 		l.app.Destination = destinationOf(app)
 	}
 	l.loop = &accept.Loop{
-		Listener: opts.Listener, Gate: opts.Gate, Serve: l.serve, Refuse: l.overloaded,
+		Listener: opts.Listener, Gate: opts.Gate, Serve: l.take, Refuse: l.overloaded,
 		Panicked: opts.Metrics.Panic, Log: opts.Log,
 	}
 	return l

@@ -1,12 +1,23 @@
 package outbound
 
 import (
+	"net"
+
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
 	"github.com/outrider-mesh/outrider/proxy/telemetry"
 )
+
+// take serves a connection, unless it has done its work by arriving.
+func (l *Listener) take(raw net.Conn) {
+	if l.opts.Sentry.Took(raw) {
+		_ = raw.Close() // nothing is said on it
+		return
+	}
+	l.serve(raw)
+}
 
 // capture finds where a redirected connection was going, and the way there. A
 // listener that is called by its own address has one destination, and nothing is
@@ -48,6 +59,17 @@ func resultOf(w Way) telemetry.CaptureResult {
 		return telemetry.CaptureUnknown
 	}
 	return telemetry.CaptureKnown
+}
+
+// stillPasses judges a connection that passed by again, when the configuration
+// has changed: unknown destinations may be refused now, or this one be known. It
+// is nil for every other connection.
+func (c *conn) stillPasses() func() bool {
+	if !c.Flow.Passthrough {
+		return nil
+	}
+	find, to := c.l.opts.Captured, c.Flow.Original
+	return func() bool { return find(to).Passthrough }
 }
 
 // nowhere says why there is no way.

@@ -61,6 +61,7 @@ func (c *conn) describe(f *flow.Connection) {
 	}
 	if f.Protocol == flow.TCP {
 		about.Peer = f.Peer // HTTP has a pool of hops, which looks after them
+		about.StillAllowed = c.stillPasses()
 	}
 	c.Tracked.Describe(about)
 	c.Flow.Security, c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = f.Security, f.Local, f.Peer, f.PeerID
@@ -88,5 +89,8 @@ func (c *conn) detect() bool {
 
 // overloaded writes down a connection that found no room.
 func (l *Listener) overloaded(nc net.Conn) {
+	if l.opts.Sentry.Took(nc) {
+		return
+	}
 	l.books.Refused(nc, l.app, flow.Refusal{Reason: flow.Overloaded, Detail: "limits.connections is reached"})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/proxy/accept"
 	"github.com/outrider-mesh/outrider/proxy/accesslog"
+	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/flow"
@@ -39,6 +40,8 @@ type Options struct {
 	// Captured finds the way of a redirected connection by where it was going;
 	// nil for a listener that is called by its own address.
 	Captured func(netip.AddrPort) Way
+	// Sentry is shown what a redirected connection may be; nil: nobody looks.
+	Sentry *capture.Sentry
 	// Base ends when every connection must end.
 	Base    context.Context //nolint:containedctx // the parent of every connection's
 	Tracker *drain.Tracker
@@ -97,7 +100,7 @@ func New(opts Options) *Listener {
 		Limits: opts.Limits, Buffers: opts.HTTP2, AllowConnect: opts.AllowConnect,
 	})
 	l.loop = &accept.Loop{
-		Listener: opts.Listener, Gate: opts.Gate, Serve: l.serve, Refuse: l.overloaded,
+		Listener: opts.Listener, Gate: opts.Gate, Serve: l.take, Refuse: l.overloaded,
 		Panicked: opts.Metrics.Panic, Log: opts.Log,
 	}
 	return l

@@ -37,6 +37,10 @@ func (c *conn) serveTCP() (isHTTP bool) {
 		c.Flow.Times.TLS = h.Took
 	}
 	c.describe(&c.Flow)
+	if passes := c.stillPasses(); passes != nil && !passes() {
+		socket.Abort(up)
+		return c.refuse(flow.PolicyChanged, "while the connection was being made")
+	}
 	if mesh {
 		if err := h.Revalidate(); err != nil { // the bundles changed during the handshake
 			c.Flow.Refusal = flow.Refusal{Reason: flow.UpstreamTLSFailed, Detail: err.Error()}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/outrider-mesh/outrider/internal/testkit"
 	"github.com/outrider-mesh/outrider/internal/testkit/netns"
 )
 
@@ -117,5 +118,40 @@ func TestRulesCanBeInstalledUnderARunningSidecar(t *testing.T) {
 	}
 	if out, status := m.checkout.curl(t, m.payments.at(8080)); status != 0 || !strings.Contains(out, checkout) {
 		t.Errorf("status %d, %q", status, out)
+	}
+}
+
+// A sidecar whose traffic passes it by does not look healthy, whenever that
+// begins and ends.
+func TestReadinessTellsWhetherTrafficPasses(t *testing.T) {
+	netns.NeedsProgram(t, "curl")
+	w := alone(t)
+	w.run(t)
+	ready := func(want string) {
+		t.Helper()
+		testkit.Eventually(t, want, func() bool {
+			out, _ := curl(t, w.pod, application, "--write-out", "%{http_code}", "http://127.0.0.1:15021/healthz/ready")
+			return strings.Contains(out, want)
+		})
+	}
+	for range 2 {
+		ready("capture")
+		if out, status := w.capture(t, "--no-verify"); status != 0 {
+			t.Fatal(out)
+		}
+		ready("200")
+		if out, status := w.capture(t, "--remove"); status != 0 {
+			t.Fatal(out)
+		}
+	}
+	ready("capture")
+	w.sidecar.stop(t)
+	for _, want := range []string{"traffic does not pass the sidecar: outbound IPv4: a connection to ", "are the rules installed?", "captured traffic passes"} {
+		if !strings.Contains(w.sidecar.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, w.sidecar)
+		}
+	}
+	if records := w.Records(t); len(records) != 0 {
+		t.Errorf("the access log has %v", records)
 	}
 }

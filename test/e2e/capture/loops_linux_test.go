@@ -52,6 +52,9 @@ func TestCallsToTheSidecarItselfLeadNowhere(t *testing.T) {
 		if out, status := m.checkout.curl(t, m.payments.at(8080)); status != 0 || !strings.Contains(out, "GET /") {
 			t.Errorf("%s: afterwards: status %d, %q", unknown, status, out)
 		}
+		if r := m.payments.record(t, "inbound", paymentsIP+":15001"); r["reason"] != "not_redirected" {
+			t.Errorf("%s: %v", unknown, r)
+		}
 		m.payments.record(t, "inbound", paymentsIP+":8080") // the last: what came before is written
 		refused := 0
 		for _, r := range m.payments.Records(t) {

@@ -186,6 +186,25 @@ func (w *workload) capture(t *testing.T, flags ...string) (string, int) {
 	return w.pod.run(t, root, append(argv, flags...)...)
 }
 
+// edit changes the sidecar's file, as an editor does.
+func (w *workload) edit(t *testing.T, old, now string) {
+	t.Helper()
+	name := filepath.Join(w.dir, "sidecar.yaml")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("%q is not in the file", old)
+	}
+	next := filepath.Join(w.dir, "next")
+	if err := errors.Join(
+		os.WriteFile(next, []byte(strings.Replace(string(text), old, now, 1)), 0o444), os.Rename(next, name),
+	); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // run starts the sidecar.
 func (w *workload) run(t *testing.T) {
 	t.Helper()

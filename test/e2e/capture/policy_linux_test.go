@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/outrider-mesh/outrider/internal/testkit"
 	"github.com/outrider-mesh/outrider/internal/testkit/netns"
 )
 
@@ -109,6 +110,18 @@ func TestUnknownDestinations(t *testing.T) {
 	})
 }
 
+// What is decided about unknown destinations holds for connections that are open.
+func TestAPassThroughConnectionEndsWhenItMayNotBe(t *testing.T) {
+	m := newMesh(t, options{calling: "  capture: {unknown: Passthrough}\n"})
+	m.outsider.serve(t, "greet", ":7000")
+	client := m.checkout.serve(t, "hold", outsiderIP+":7000")
+	m.checkout.edit(t, "unknown: Passthrough", "unknown: Refuse")
+	testkit.Eventually(t, "the connection ends", func() bool { return strings.Contains(client.String(), "ended") })
+	if r := m.checkout.record(t, "outbound", outsiderIP+":7000"); r["reason"] != "policy_changed" || r["passthrough"] != true {
+		t.Errorf("%v", r)
+	}
+}
+
 // A destination that is known and can't be reached as it must be is not reached
 // in plaintext instead.
 func TestAKnownDestinationIsNeverPassedThrough(t *testing.T) {
@@ -154,6 +167,36 @@ func TestAPortOfHTTPNeverFallsToOpaqueBytes(t *testing.T) {
 	}
 	if r := m.payments.record(t, "inbound", paymentsIP+":8080"); r["reason"] != "not_http" {
 		t.Errorf("%v", r)
+	}
+}
+
+// While a workload is moved into the mesh, callers without a sidecar go on as
+// before, TLS of the application's own included, where that is declared.
+func TestTLSOfTheApplicationOnAPermissivePort(t *testing.T) {
+	netns.NeedsProgram(t, "curl")
+	m := newMesh(t, options{
+		inbound: ", mtls: Permissive, ports: [{port: 8443, protocol: TCP}]",
+		policies: "apiVersion: outrider.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: mesh}\n" +
+			"spec: {defaultAccess: AllowAll}\n",
+	})
+	m.payments.serve(t, "https", ":8443")
+	m.payments.serve(t, "https", ":9999")
+	url := func(port int) string { return fmt.Sprintf("https://%s:%d/", paymentsIP, port) }
+	if out, _ := curl(t, m.outsider, application, "--insecure", url(8443)); out != direct(paymentsIP) {
+		t.Errorf("without a sidecar: %q", out)
+	}
+	if r := m.payments.record(t, "inbound", paymentsIP+":8443"); refused(r) || r["security"] != "plaintext" || member(r, "source", "id") != nil {
+		t.Errorf("%v", r)
+	}
+	if out, _ := m.checkout.curl(t, "--insecure", url(8443)); out != direct(paymentsIP) {
+		t.Errorf("with a sidecar: %q", out)
+	}
+	m.payments.Await(t, "the sidecar's call", func(r map[string]any) bool {
+		return member(r, "source", "id") == checkout && r["security"] == "mutual_tls" && !refused(r)
+	})
+	// Where nothing is declared, TLS means us.
+	if out, status := curl(t, m.outsider, application, "--insecure", url(9999)); status == 0 {
+		t.Errorf("on a port of which nothing is said: %q", out)
 	}
 }
 

@@ -83,10 +83,11 @@ func file(t *testing.T, name string) string {
 }
 
 // serve starts one of the servers below in a pod, as its application.
-func (p *pod) serve(t *testing.T, kind, addr string) {
+func (p *pod) serve(t *testing.T, kind, addr string) *program {
 	t.Helper()
 	s := p.start(t, application, nil, "env", serveEnv+"=1", file(t, "serve"), kind, addr)
 	testkit.Eventually(t, kind+" on "+addr, func() bool { return strings.Contains(s.String(), "listening") })
+	return s
 }
 
 // serveUDP starts an echo of packets.
@@ -102,6 +103,8 @@ func serve(kind, addr string) error {
 		return echoPackets(addr)
 	case "call", "call-udp":
 		return call(kind, addr)
+	case "hold":
+		return hold(addr)
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -198,6 +201,23 @@ func call(kind, addr string) error {
 	line, err := in.ReadString('\n')
 	fmt.Print(line)
 	return err
+}
+
+// hold is a client of greet that says nothing more, until it is cut off.
+func hold(addr string) error {
+	nc, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	in := bufio.NewReader(nc)
+	if _, err := in.ReadString('\n'); err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	_, err = in.ReadString('\n')
+	fmt.Println("ended", err)
+	return nil
 }
 
 // dial makes a call from a pod and returns what was printed.
