@@ -64,7 +64,7 @@ func (w *world) asked(t *testing.T, r *replica, name string) (*corev1.Pod, float
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.remove(t, pod) }) //nolint:contextcheck // after the test
+	t.Cleanup(func() { w.remove(t, pod) })
 	return pod, r.metric(t, asked) - before
 }
 
@@ -119,7 +119,7 @@ func (w *world) other(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { //nolint:contextcheck // after the test
+	t.Cleanup(func() {
 		_ = configurations.Delete(context.WithoutCancel(t.Context()), "zz-other", metav1.DeleteOptions{})
 	})
 	// The API server takes a moment to know of it.

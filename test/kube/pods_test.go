@@ -170,7 +170,7 @@ var (
 func normal(t *testing.T, pod *corev1.Pod) string {
 	t.Helper()
 	pod = pod.DeepCopy()
-	pod.ManagedFields, pod.UID, pod.ResourceVersion, pod.CreationTimestamp, pod.Namespace, pod.SelfLink = nil, "", "", metav1.Time{}, "", ""
+	pod.ManagedFields, pod.UID, pod.ResourceVersion, pod.CreationTimestamp, pod.Namespace = nil, "", "", metav1.Time{}, ""
 	pod.Status = corev1.PodStatus{}
 	if pod.GenerateName != "" {
 		pod.Name = ""

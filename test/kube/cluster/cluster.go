@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,7 +76,7 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if err := c.await(ctx, "etcd", http.DefaultClient, store+"/health"); err != nil {
+	if err := c.await(ctx, "etcd", &http.Client{Timeout: time.Second}, store+"/health"); err != nil {
 		return err
 	}
 	if err := c.run(ctx, "kube-apiserver", opts.APIServer, c.flags(store, ports[2])...); err != nil {
@@ -137,7 +138,7 @@ func (c *Cluster) client() (*http.Client, error) {
 		return nil, err
 	}
 	roots.AppendCertsFromPEM(text)
-	return &http.Client{Transport: &http.Transport{
+	return &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
 	}}, nil
 }
@@ -211,8 +212,8 @@ func (c *Cluster) tail(name string) string {
 
 // Close ends everything and waits for it.
 func (c *Cluster) Close() {
-	for i := len(c.children) - 1; i >= 0; i-- {
-		c.children[i].Close()
+	for _, p := range slices.Backward(c.children) {
+		p.Close()
 	}
 	c.children = nil
 }
@@ -221,11 +222,11 @@ func (c *Cluster) Close() {
 func free(n int) ([]string, error) {
 	var all []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() //nolint:revive // all at the end, so that no port comes twice
+		defer l.Close() // all at the end, so that no port comes twice
 		all = append(all, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 	return all, nil

@@ -12,7 +12,7 @@ import (
 // A Package is one of Debian's, with where a program of it is.
 type Package struct{ Name, Path string }
 
-// The packages that a cluster needs: the API server keeps everything in etcd, the
+// Packages are what a cluster needs of Debian, by the program that is asked for: the API server keeps everything in etcd, the
 // kubelet has containerd start containers, and that has runc and the plugins do it.
 func Packages() map[string]Package {
 	return map[string]Package{
@@ -45,7 +45,7 @@ func (s *Store) Debian(ctx context.Context, program string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(fresh)
+	defer s.discard(fresh)
 	if err := fetch(ctx, fresh, p.Name); err != nil {
 		return "", fmt.Errorf("%s is not installed, and Debian's %s can't be fetched: %w", program, p.Name, err)
 	}

@@ -84,13 +84,13 @@ func (s *Store) CoreDNS(ctx context.Context) (string, error) {
 func stamp(v string) string {
 	major, rest, _ := strings.Cut(strings.TrimPrefix(v, "v"), ".")
 	minor, _, _ := strings.Cut(rest, ".")
-	flags := "-s -w"
+	flags := []string{"-s", "-w"}
 	for _, at := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
 		for name, value := range map[string]string{"gitVersion": v, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean", "gitCommit": "none", "buildDate": "2026-01-01T00:00:00Z"} {
-			flags += fmt.Sprintf(" -X %s.%s=%s", at, name, value)
+			flags = append(flags, "-X", at+"."+name+"="+value)
 		}
 	}
-	return flags
+	return strings.Join(flags, " ")
 }
 
 // A target is what is built at once.
@@ -126,7 +126,7 @@ func (s *Store) build(ctx context.Context, t target) (map[string]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(fresh)
+	defer s.discard(fresh)
 	args := append([]string{"build", "-mod=readonly", "-ldflags", t.flags, "-o", fresh + string(filepath.Separator)}, missing...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = t.module, append(os.Environ(), "CGO_ENABLED=0")
@@ -142,6 +142,13 @@ func (s *Store) scratch() (string, error) {
 		return "", err
 	}
 	return os.MkdirTemp(s.dir, ".new-*")
+}
+
+// discard removes a scratch directory; what is left of it costs space and nothing else.
+func (s *Store) discard(dir string) {
+	if err := os.RemoveAll(dir); err != nil {
+		s.say("%v", err)
+	}
 }
 
 // keep moves what has been made to where it is looked for, each file at once, so that
