@@ -37,6 +37,12 @@ func NewTarget(name string, t push.Target, ttl time.Duration) *Resource {
 	return newResource(push.DestinationType, name, t.Encode(), ttl)
 }
 
+// Kept is a document of which only those know the last good version who have it: they
+// keep it. Who has none gets nothing of its set until somebody mends the document.
+func Kept(name string) *Resource { return &Resource{Name: name} }
+
+func (r *Resource) kept() bool { return r.wire == nil }
+
 func newResource(kind, name string, body []byte, ttl time.Duration) *Resource {
 	r := &Resource{Name: name, Version: push.Version(body)}
 	r.wire = &discovery.Resource{Name: name, Version: r.Version, Resource: &anypb.Any{TypeUrl: kind, Value: body}}
