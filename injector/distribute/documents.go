@@ -30,7 +30,8 @@ type documents struct {
 
 // respond returns what is to be sent, nil for nothing: the difference between what
 // is held and the set. A set that was refused is not sent again. One with a kept
-// document that is not held is not sent at all: in part, it would be another policy.
+// document that is needed and not held is not sent at all: in part, it would be another
+// policy.
 func (d *documents) respond(set Set, now time.Time, nonce string) *discovery.DeltaDiscoveryResponse {
 	due := d.dirty
 	d.dirty = time.Time{}
@@ -39,10 +40,11 @@ func (d *documents) respond(set Set, now time.Time, nonce string) *discovery.Del
 	for _, doc := range set {
 		held, has := d.held[doc.Name]
 		switch {
-		case doc.kept() && !has:
+		case doc.kept() && has:
+			next[doc.Name] = held
+		case doc.kept() && doc.needed:
 			return nil
 		case doc.kept():
-			next[doc.Name] = held
 		default:
 			next[doc.Name] = doc.Version
 			if held != doc.Version {

@@ -48,8 +48,8 @@ func (w *world) Documents(of Key) (Set, bool) {
 	}
 	var set Set
 	for name, text := range w.documents[of] {
-		if text == "kept" {
-			set = append(set, Kept(name))
+		if text == "kept" || text == "perhaps" {
+			set = append(set, Kept(name, text == "kept"))
 			continue
 		}
 		set = append(set, NewDocument(name, []byte(text)))

@@ -171,6 +171,11 @@ func TestWhatIsKeptStays(t *testing.T) {
 	if n := talk(s, late, w.from(payments), epoch); n != 0 {
 		t.Errorf("%d responses with a set in part: %v", n, late.documents)
 	}
+	w.write(payments, "a", "perhaps") // it was for others, as far as anybody can tell
+	s.changed(epoch)
+	if n := talk(s, late, w.from(payments), epoch); n != 1 || late.documents["b"] != "2" || len(late.documents) != 1 {
+		t.Errorf("%d responses, %v", n, late.documents)
+	}
 	w.write(payments, "a", "mended")
 	s.changed(epoch)
 	if n := talk(s, late, w.from(payments), epoch); n != 1 || late.documents["a"] != "mended" {
