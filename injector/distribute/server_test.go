@@ -9,12 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/devca"
@@ -156,8 +158,18 @@ func (g *stage) enter(key Key, id string) *guest {
 func (g *stage) enterAs(key Key, src identity.Source) *guest {
 	g.t.Helper()
 	c := g.arrive(src)
-	c.say(c.hello(push.Node{Namespace: key.Namespace, Name: key.Name, Version: "1"}.Proto()))
+	c.say(c.hello(g.node(key)))
 	return c
+}
+
+// node is who a sidecar says that it is.
+func (g *stage) node(key Key) *core.Node {
+	g.t.Helper()
+	n := new(core.Node)
+	if err := proto.Unmarshal(push.Node{Namespace: key.Namespace, Name: key.Name, Version: "1"}.Append(nil), n); err != nil {
+		g.t.Fatal(err)
+	}
+	return n
 }
 
 func (c *guest) say(r *discovery.DeltaDiscoveryRequest) {
@@ -300,7 +312,7 @@ func TestStrangersAreNotServed(t *testing.T) {
 		mixed.Publish(strangers.Current().SVID, g.source.Current().Bundles)
 		c, err := g.knock(mixed)
 		if err == nil {
-			c.say(c.hello(push.Node{Namespace: "shop", Name: "payments-0"}.Proto()))
+			c.say(c.hello(g.node(payments)))
 			err = c.end().Err()
 		}
 		if counts := g.counts(); status.Code(err) != codes.Unavailable || counts["refusals_total"] != 0 || counts["responses_total document"] != 0 {
