@@ -31,6 +31,7 @@ type ControlPlane struct {
 	own identity.Source
 	// issuer is nil when somebody else issues identities.
 	issuer *issuing
+	push   *pushing
 	// leads tells whether this replica writes.
 	leads atomic.Bool
 	// leading is what only the replica that leads does.
@@ -44,7 +45,7 @@ func New(opts Options) (*ControlPlane, error) {
 		return nil, err
 	}
 	c := &ControlPlane{opts: opts, own: opts.Identity}
-	for _, part := range []func() error{c.newWebhook, c.newConfig, c.newIdentity} {
+	for _, part := range []func() error{c.newWebhook, c.newConfig, c.newIdentity, c.newPushing} {
 		if err := part(); err != nil {
 			return nil, err
 		}
@@ -136,10 +137,12 @@ func (c *ControlPlane) Run(ctx context.Context) error {
 	if c.issuer != nil {
 		c.issuer.sources(&g)
 	}
+	g.Add("cluster", c.push.follower.Run)
 	g.Add("election", c.elect)
 	if c.issuer != nil {
 		g.Add("issuer", func(ctx context.Context) error { return c.issuer.server.Serve(ctx, c.opts.Listeners.Issuer) })
 	}
+	g.Add("push", func(ctx context.Context) error { return c.push.serve(ctx, c.opts.Listeners) })
 	g.Add("webhook", c.answer)
 	return g.Run(ctx)
 }
@@ -166,6 +169,9 @@ func (c *ControlPlane) missing() error {
 	}
 	if !closed(c.config.Synced()) {
 		errs = append(errs, errors.New("the MeshConfig has not been read yet"))
+	}
+	if !closed(c.push.follower.Synced()) {
+		errs = append(errs, errors.New("the cluster has not been read yet"))
 	}
 	if c.issuer != nil {
 		errs = append(errs, c.issuer.canIssue())

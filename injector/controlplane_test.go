@@ -61,14 +61,16 @@ func listener(t *testing.T) net.Listener {
 
 func listeners(t *testing.T) injector.Listeners {
 	t.Helper()
-	return injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t), Issuer: listener(t)}
+	return injector.Listeners{Webhook: listener(t), Metrics: listener(t), Health: listener(t), Issuer: listener(t), Push: listener(t)}
 }
 
 // meshConfigs are the custom resources of a cluster.
 func meshConfigs(objects ...runtime.Object) *dynamicfake.FakeDynamicClient {
-	return dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
-		v1alpha1.GroupVersion().WithResource("meshconfigs"): "MeshConfigList",
-	}, objects...)
+	kinds := map[schema.GroupVersionResource]string{}
+	for _, r := range v1alpha1.Resources() {
+		kinds[r.GroupVersionResource()] = r.Kind + "List"
+	}
+	return dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, objects...)
 }
 
 func fetch(t *testing.T, client *http.Client, method, url, body string) (int, string) {

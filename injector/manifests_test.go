@@ -148,7 +148,7 @@ func TestTheDeploymentHasWhatTheProgramSays(t *testing.T) {
 	for _, p := range c.Ports {
 		ports[p.Name] = p.ContainerPort
 	}
-	if diff := cmp.Diff(map[string]int32{"webhook": injector.WebhookPort, "issuer": injector.IssuerPort, "metrics": injector.MetricsPort, "health": injector.HealthPort}, ports); diff != "" {
+	if diff := cmp.Diff(map[string]int32{"webhook": injector.WebhookPort, "issuer": injector.IssuerPort, "push": injector.PushPort, "metrics": injector.MetricsPort, "health": injector.HealthPort}, ports); diff != "" {
 		t.Errorf("ports (-program +manifest):\n%s", diff)
 	}
 	if d.Name != injector.Name || d.Namespace != mutate.ControlPlaneNamespace || d.Spec.Template.Spec.ServiceAccountName != injector.Name || *d.Spec.Replicas != 2 {
@@ -171,7 +171,7 @@ func TestTheDeploymentHasWhatTheProgramSays(t *testing.T) {
 	for _, p := range one[*corev1.Service](t, objects).Spec.Ports {
 		served[p.Port] = p.TargetPort.StrVal
 	}
-	if diff := cmp.Diff(map[int32]string{443: "webhook", mutate.ControlPort: "issuer"}, served); diff != "" {
+	if diff := cmp.Diff(map[int32]string{443: "webhook", mutate.ControlPort: "issuer", mutate.PushPort: "push"}, served); diff != "" {
 		t.Errorf("the Service's ports (-wanted +manifest):\n%s", diff)
 	}
 	if l := one[*coordinationv1.Lease](t, objects); l.Name != injector.Name {

@@ -29,6 +29,7 @@ const (
 const (
 	WebhookPort = 8443
 	IssuerPort  = mutate.ControlPort // identities, for sidecars
+	PushPort    = mutate.PushPort    // documents and destinations, for sidecars
 	MetricsPort = 15020
 	HealthPort  = 15021
 )
@@ -67,6 +68,8 @@ type Options struct {
 // Listeners are open sockets, which Run closes.
 type Listeners struct {
 	Webhook, Metrics, Health net.Listener
+	// Push is where sidecars get documents and destinations.
+	Push net.Listener
 	// Issuer is where sidecars ask for identities; nil with Options.Identity.
 	Issuer net.Listener
 }
@@ -75,7 +78,7 @@ func (o *Options) setDefaults() error {
 	if o.Client == nil || o.Resources == nil || o.Mesh.Image == "" || o.Replica == "" {
 		return errors.New("control plane: it needs clients, the sidecar's image and a name of its own")
 	}
-	if l := o.Listeners; l.Webhook == nil || l.Metrics == nil || l.Health == nil {
+	if l := o.Listeners; l.Webhook == nil || l.Metrics == nil || l.Health == nil || l.Push == nil {
 		return errors.New("control plane: it needs its listeners")
 	}
 	if (o.Listeners.Issuer == nil) != (o.Identity != nil) {
@@ -84,6 +87,7 @@ func (o *Options) setDefaults() error {
 	o.TrustDomain = cmp.Or(o.TrustDomain, mutate.DefaultTrustDomain)
 	o.Mesh.Namespace = cmp.Or(o.Mesh.Namespace, mutate.ControlPlaneNamespace)
 	o.Mesh.ControlPlane = cmp.Or(o.Mesh.ControlPlane, mutate.ControlPlaneAddress(o.Mesh.Namespace))
+	o.Mesh.Push = cmp.Or(o.Mesh.Push, mutate.PushAddress(o.Mesh.Namespace))
 	o.Mesh.ControlPlaneID = cmp.Or(o.Mesh.ControlPlaneID, mutate.ControlPlaneID(o.TrustDomain, o.Mesh.Namespace))
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()

@@ -42,7 +42,7 @@ type flags struct {
 	provider, driver, socket string
 	webhook, metrics, health string
 	issuing                  issuerFlags
-	issuer                   string
+	issuer, push             string
 	level, format            string
 }
 
@@ -63,6 +63,7 @@ func newFlags(env cli.Environment) *flags {
 	fs.StringVar(&f.socket, "identity-socket", "", "`name` of the Workload API's socket there; empty: spire-agent.sock")
 	f.issuing.add(fs)
 	fs.StringVar(&f.issuer, "issuer-listen", fmt.Sprintf(":%d", injector.IssuerPort), "`address` where sidecars ask for identities; with --identity-provider=MeshCA only")
+	fs.StringVar(&f.push, "push-listen", fmt.Sprintf(":%d", injector.PushPort), "`address` where sidecars get policies and destinations")
 	fs.StringVar(&f.webhook, "webhook-listen", fmt.Sprintf(":%d", injector.WebhookPort), "`address` that the API server calls")
 	fs.StringVar(&f.metrics, "metrics-listen", fmt.Sprintf(":%d", injector.MetricsPort), "`address` of the metrics")
 	fs.StringVar(&f.health, "health-listen", fmt.Sprintf(":%d", injector.HealthPort), "`address` of liveness and readiness")
@@ -123,7 +124,7 @@ func (f *flags) listen(ctx context.Context) (injector.Listeners, error) {
 	sockets := []struct {
 		at string
 		l  *net.Listener
-	}{{f.webhook, &ls.Webhook}, {f.metrics, &ls.Metrics}, {f.health, &ls.Health}}
+	}{{f.webhook, &ls.Webhook}, {f.metrics, &ls.Metrics}, {f.health, &ls.Health}, {f.push, &ls.Push}}
 	if f.issues() {
 		sockets = append(sockets, struct {
 			at string
