@@ -15,7 +15,7 @@ import (
 func FuzzRequests(f *testing.F) {
 	p := newPupil()
 	for _, r := range []*discovery.DeltaDiscoveryRequest{
-		p.hello(push.Node{Namespace: "shop", Name: "payments-0"}.Proto()), p.want(vip.String(), "10.0.0.1:1"),
+		p.hello(nil), p.want(vip.String(), "10.0.0.1:1"),
 		{TypeUrl: push.DocumentType, ResponseNonce: "1"}, {TypeUrl: push.DestinationType, ResourceNamesUnsubscribe: []string{vip.String()}},
 	} {
 		raw, err := proto.Marshal(r)

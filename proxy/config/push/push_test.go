@@ -9,6 +9,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/outrider-mesh/outrider/proxy/config"
 )
@@ -113,20 +114,44 @@ func TestNamesOfDocuments(t *testing.T) {
 	}
 }
 
+// sent is a node as it arrives.
+func sent(t *testing.T, n Node) *core.Node {
+	t.Helper()
+	p := new(core.Node)
+	if err := proto.Unmarshal(n.Append(nil), p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// What is written by hand is what go-control-plane would write.
+func TestANodeIsOneOfXDS(t *testing.T) {
+	got := sent(t, Node{Namespace: "shop", Name: "payments-0", Version: "v1"})
+	text := func(s string) *structpb.Value { return structpb.NewStringValue(s) }
+	want := &core.Node{
+		Id: "shop/payments-0", UserAgentName: "outrider",
+		Metadata:             &structpb.Struct{Fields: map[string]*structpb.Value{"namespace": text("shop"), "name": text("payments-0")}},
+		UserAgentVersionType: &core.Node_UserAgentVersion{UserAgentVersion: "v1"},
+	}
+	if !proto.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestANodeSaysWhoItIs(t *testing.T) {
 	want := Node{Namespace: "shop", Name: "payments-7c9d-x2x4z", Version: "v1.2.3"}
-	if got, err := ParseNode(want.Proto()); err != nil || got != want {
+	if got, err := ParseNode(sent(t, want)); err != nil || got != want {
 		t.Error(got, err)
 	}
 	for _, n := range []Node{{}, {Namespace: "shop"}, {Name: "payments"}, {Namespace: "a/b", Name: "c"}, {Namespace: "a", Name: "../b"}, {Namespace: "a", Name: "B"}, {Namespace: "a", Name: strings.Repeat("b", 300)}} {
-		if got, err := ParseNode(n.Proto()); err == nil {
+		if got, err := ParseNode(sent(t, n)); err == nil {
 			t.Errorf("%+v is taken for %+v", n, got)
 		}
 	}
 	if _, err := ParseNode(nil); err == nil {
 		t.Error("nobody is somebody")
 	}
-	long := want.Proto()
+	long := sent(t, want)
 	long.UserAgentVersionType = &core.Node_UserAgentVersion{UserAgentVersion: strings.Repeat("v", MaxNodeBytes)}
 	if _, err := ParseNode(long); err == nil {
 		t.Error("a node has no bound")
@@ -175,11 +200,7 @@ func FuzzParseTarget(f *testing.F) {
 
 // A claim is read as it was made, or not at all.
 func FuzzParseNode(f *testing.F) {
-	seed, err := proto.Marshal(Node{Namespace: "shop", Name: "payments", Version: "1"}.Proto())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(seed)
+	f.Add(Node{Namespace: "shop", Name: "payments", Version: "1"}.Append(nil))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		p := new(core.Node)
 		if proto.Unmarshal(raw, p) != nil {
@@ -189,7 +210,7 @@ func FuzzParseNode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseNode(n.Proto()); err != nil || again != n {
+		if again, err := ParseNode(sent(t, n)); err != nil || again != n {
 			t.Fatalf("%+v becomes %+v, %v", n, again, err)
 		}
 	})
