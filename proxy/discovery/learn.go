@@ -78,7 +78,7 @@ func (b *Book[W]) Restore(all []Known) {
 func (b *Book[W]) Kept() (all []Known, changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if changed, b.changed = b.changed, false; !changed {
+	if changed, b.changed = b.changed, false; !changed || b.shut {
 		return nil, false
 	}
 	for at, e := range b.entries {
