@@ -29,16 +29,27 @@ type documents struct {
 }
 
 // respond returns what is to be sent, nil for nothing: the difference between what
-// is held and the set. A set that was refused is not sent again.
+// is held and the set. A set that was refused is not sent again. One with a kept
+// document that is needed and not held is not sent at all: in part, it would be another
+// policy.
 func (d *documents) respond(set Set, now time.Time, nonce string) *discovery.DeltaDiscoveryResponse {
 	due := d.dirty
 	d.dirty = time.Time{}
 	r := &discovery.DeltaDiscoveryResponse{TypeUrl: push.DocumentType, Nonce: nonce, SystemVersionInfo: set.version()}
 	next := make(map[string]string, len(set))
 	for _, doc := range set {
-		next[doc.Name] = doc.Version
-		if d.held[doc.Name] != doc.Version {
-			r.Resources = append(r.Resources, doc.wire)
+		held, has := d.held[doc.Name]
+		switch {
+		case doc.kept() && has:
+			next[doc.Name] = held
+		case doc.kept() && doc.needed:
+			return nil
+		case doc.kept():
+		default:
+			next[doc.Name] = doc.Version
+			if held != doc.Version {
+				r.Resources = append(r.Resources, doc.wire)
+			}
 		}
 	}
 	for name := range d.held {

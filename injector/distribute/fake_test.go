@@ -48,6 +48,10 @@ func (w *world) Documents(of Key) (Set, bool) {
 	}
 	var set Set
 	for name, text := range w.documents[of] {
+		if text == "kept" || text == "perhaps" {
+			set = append(set, Kept(name, text == "kept"))
+			continue
+		}
 		set = append(set, NewDocument(name, []byte(text)))
 	}
 	slices.SortFunc(set, func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })

@@ -16,7 +16,8 @@ func FuzzRequests(f *testing.F) {
 	p := newPupil()
 	for _, r := range []*discovery.DeltaDiscoveryRequest{
 		p.hello(nil), p.want(vip.String(), "10.0.0.1:1"),
-		{TypeUrl: push.DocumentType, ResponseNonce: "1"}, {TypeUrl: push.DestinationType, ResourceNamesUnsubscribe: []string{vip.String()}},
+		{TypeUrl: push.DocumentType, ResponseNonce: "1"},
+		{TypeUrl: push.DestinationType, ResourceNamesUnsubscribe: []string{vip.String()}},
 	} {
 		raw, err := proto.Marshal(r)
 		if err != nil {

@@ -18,7 +18,8 @@ type Resource struct {
 	// Name and Version identify it and its content.
 	Name, Version string
 
-	wire *discovery.Resource
+	wire   *discovery.Resource // nil: a kept one
+	needed bool                // of a kept one
 }
 
 // NewDocument is a policy document by the name of [push.DocumentName].
@@ -36,6 +37,13 @@ func NewWorkload(w push.Workload) *Resource {
 func NewTarget(name string, t push.Target, ttl time.Duration) *Resource {
 	return newResource(push.DestinationType, name, t.Encode(), ttl)
 }
+
+// Kept is a document of which only those know the last good version who have it: they
+// keep it. Where it is needed, who does not have it gets nothing of its set until
+// somebody mends the document.
+func Kept(name string, needed bool) *Resource { return &Resource{Name: name, needed: needed} }
+
+func (r *Resource) kept() bool { return r.wire == nil }
 
 func newResource(kind, name string, body []byte, ttl time.Duration) *Resource {
 	r := &Resource{Name: name, Version: push.Version(body)}

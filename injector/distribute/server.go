@@ -61,7 +61,7 @@ func New(o Options) *Server {
 		grpc.MaxSendMsgSize(push.MaxResponseBytes),
 		grpc.MaxHeaderListSize(headerBytes),
 		grpc.MaxConcurrentStreams(maxStreamsOfConnection),
-		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepAlive, Timeout: keepAliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: false}),
 	)

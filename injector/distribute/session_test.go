@@ -151,6 +151,38 @@ func TestDocumentsThatAreHeldBackAreNotSent(t *testing.T) {
 	}
 }
 
+// Whoever has a document whose last good version nobody else knows keeps it, and goes
+// on being told of the others.
+func TestWhatIsKeptStays(t *testing.T) {
+	w, p := newWorld(), newPupil()
+	w.write(payments, "a", "good")
+	w.write(payments, "b", "1")
+	talk(meet(t, payments, p), p, w.from(payments), epoch)
+	w.write(payments, "a", "kept")
+	w.write(payments, "b", "2")
+	if n := talk(meet(t, payments, p), p, w.from(payments), epoch); n != 1 {
+		t.Errorf("%d responses", n)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "good", "b": "2"}, p.documents); diff != "" {
+		t.Error(diff)
+	}
+	late := newPupil()
+	s := meet(t, payments, late)
+	if n := talk(s, late, w.from(payments), epoch); n != 0 {
+		t.Errorf("%d responses with a set in part: %v", n, late.documents)
+	}
+	w.write(payments, "a", "perhaps") // it was for others, as far as anybody can tell
+	s.changed(epoch)
+	if n := talk(s, late, w.from(payments), epoch); n != 1 || late.documents["b"] != "2" || len(late.documents) != 1 {
+		t.Errorf("%d responses, %v", n, late.documents)
+	}
+	w.write(payments, "a", "mended")
+	s.changed(epoch)
+	if n := talk(s, late, w.from(payments), epoch); n != 1 || late.documents["a"] != "mended" {
+		t.Errorf("%d responses, %v", n, late.documents)
+	}
+}
+
 func TestDestinationsAreOnDemand(t *testing.T) {
 	w, p := newWorld(), newPupil()
 	w.move(vip, push.Target{Name: "payments.shop:80", Outside: true})
