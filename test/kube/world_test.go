@@ -179,10 +179,10 @@ func (w *world) token(t *testing.T, namespace, account, audience string, pod *co
 // A replica is a running control plane, with the rights of its service account and no
 // others.
 type replica struct {
-	name                             string
-	child                            *child.Child
-	webhook, issuer, metrics, health string
-	log                              string
+	name                                   string
+	child                                  *child.Child
+	webhook, issuer, push, metrics, health string
+	log                                    string
 }
 
 // replica starts one. Its listeners take whatever ports are free.
@@ -202,7 +202,7 @@ func (w *world) replica(t *testing.T, name string, args ...string) *replica {
 	for _, l := range []struct {
 		flag string
 		at   *string
-	}{{"webhook", &r.webhook}, {"issuer", &r.issuer}, {"metrics", &r.metrics}, {"health", &r.health}} {
+	}{{"webhook", &r.webhook}, {"issuer", &r.issuer}, {"push", &r.push}, {"metrics", &r.metrics}, {"health", &r.health}} {
 		*l.at = cluster.Address(t)
 		all = append(all, "--"+l.flag+"-listen", *l.at)
 	}

@@ -36,6 +36,11 @@ func run(args []string) error {
 		return serve()
 	case len(args) == 1 && args[0] == "check": // for probes that run a command
 		return nil
+	case len(args) == 1 && args[0] == "wait": // until it is asked to end
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		<-ctx.Done()
+		return nil
 	case len(args) == 2 && args[0] == "get":
 		return get(args[1])
 	case len(args) == 3 && args[0] == "load":
