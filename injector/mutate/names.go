@@ -99,3 +99,6 @@ const TokenAudience = "outrider"
 // configuration. The environment of a container can't be changed once it exists,
 // unlike annotations.
 const configVariable = "OUTRIDER_CONFIG"
+
+// podVariable is the one that holds the name of the pod.
+const podVariable = "POD_NAME"
