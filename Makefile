@@ -85,6 +85,16 @@ test-quic: ## Run the end-to-end and conformance tests once more, every hop over
 	  printf "test-quic: %d calls came over QUIC, to %d meshes\n", calls, meshes; \
 	  if (calls < $(QUIC_CALLS_MIN)) { print "test-quic: want at least $(QUIC_CALLS_MIN) calls"; exit 1 } }' $(DIST)/quic-calls.txt
 
+# Kubernetes is built on first use, in ten minutes and more, and kept outside of the
+# tree: in $OUTRIDER_KUBE_CACHE, or the user's cache directory.
+.PHONY: test-kube
+test-kube: ## Test the control plane against a real API server, which is built first
+	@OUTRIDER_TEST_KUBE=1 go test -count=1 -timeout 45m -v -tags $(TAGS) ./test/kube | grep -vE '^ *(=== RUN|--- PASS)'
+
+.PHONY: e2e
+e2e: ## Test the mesh with real pods on a node of Kubernetes that lives in namespaces, as root
+	@OUTRIDER_TEST_NODE=1 go test -count=1 -timeout 60m -v -tags $(TAGS) ./test/kube/node | grep -vE '^ *(=== RUN|--- PASS)'
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (20s)
 	@targets=$$(go test -list '^Fuzz' ./... | \

@@ -39,6 +39,19 @@ type Selector struct {
 	MatchLabels map[string]string `json:"matchLabels,omitempty" yaml:"matchLabels,omitempty"`
 }
 
+// Matches tells whether a workload with these labels is chosen; nil chooses all.
+func (s *Selector) Matches(labels map[string]string) bool {
+	if s == nil {
+		return true
+	}
+	for key, want := range s.MatchLabels {
+		if got, ok := labels[key]; !ok || got != want {
+			return false
+		}
+	}
+	return true
+}
+
 // Action is what a matching policy does.
 type Action string
 
@@ -160,15 +173,7 @@ func (w Workload) selectedBy(p *Policy) bool {
 	if ns := p.Metadata.Namespace; ns != "" && ns != w.Namespace {
 		return false
 	}
-	if p.Spec.Selector == nil {
-		return true
-	}
-	for key, want := range p.Spec.Selector.MatchLabels {
-		if got, ok := w.Labels[key]; !ok || got != want {
-			return false
-		}
-	}
-	return true
+	return p.Spec.Selector.Matches(w.Labels)
 }
 
 // id is how decisions and problems name the policy.

@@ -2,6 +2,7 @@ package injector_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +28,7 @@ import (
 	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/outrider-mesh/outrider/injector"
+	"github.com/outrider-mesh/outrider/injector/issue/kube"
 	"github.com/outrider-mesh/outrider/injector/mutate"
 	"github.com/outrider-mesh/outrider/injector/webhook"
 	"github.com/outrider-mesh/outrider/manifests"
@@ -145,14 +148,31 @@ func TestTheDeploymentHasWhatTheProgramSays(t *testing.T) {
 	for _, p := range c.Ports {
 		ports[p.Name] = p.ContainerPort
 	}
-	if diff := cmp.Diff(map[string]int32{"webhook": injector.WebhookPort, "metrics": injector.MetricsPort, "health": injector.HealthPort}, ports); diff != "" {
+	if diff := cmp.Diff(map[string]int32{"webhook": injector.WebhookPort, "issuer": injector.IssuerPort, "push": injector.PushPort, "metrics": injector.MetricsPort, "health": injector.HealthPort}, ports); diff != "" {
 		t.Errorf("ports (-program +manifest):\n%s", diff)
 	}
 	if d.Name != injector.Name || d.Namespace != mutate.ControlPlaneNamespace || d.Spec.Template.Spec.ServiceAccountName != injector.Name || *d.Spec.Replicas != 2 {
 		t.Errorf("the Deployment is %s/%s of %s", d.Namespace, d.Name, d.Spec.Template.Spec.ServiceAccountName)
 	}
-	if s := one[*corev1.Secret](t, objects); s.Name != injector.CertificateSecret || len(s.Data) > 0 {
-		t.Errorf("the Secret is %s with %d keys", s.Name, len(s.Data))
+	var secrets []string
+	for _, o := range objects {
+		if s, ok := o.(*corev1.Secret); ok {
+			secrets = append(secrets, s.Name)
+			if len(s.Data)+len(s.StringData) > 0 {
+				t.Errorf("the Secret %s has content", s.Name)
+			}
+		}
+	}
+	slices.Sort(secrets)
+	if diff := cmp.Diff([]string{kube.StateSecret, injector.CertificateSecret}, secrets); diff != "" {
+		t.Errorf("Secrets (-program +manifest):\n%s", diff)
+	}
+	served := map[int32]string{}
+	for _, p := range one[*corev1.Service](t, objects).Spec.Ports {
+		served[p.Port] = p.TargetPort.StrVal
+	}
+	if diff := cmp.Diff(map[int32]string{443: "webhook", mutate.ControlPort: "issuer", mutate.PushPort: "push"}, served); diff != "" {
+		t.Errorf("the Service's ports (-wanted +manifest):\n%s", diff)
 	}
 	if l := one[*coordinationv1.Lease](t, objects); l.Name != injector.Name {
 		t.Errorf("the Lease is %s", l.Name)
@@ -192,24 +212,40 @@ func permissions(objects []runtime.Object) []string {
 	return all
 }
 
+// restricted are the resources of which not every object may be asked for.
+var restricted = []string{"secrets", "leases", "mutatingwebhookconfigurations", "configmaps", "meshconfigs"}
+
 // named is the same of something that was asked.
 func named(a k8stesting.Action) string {
 	name := "*"
 	switch a := a.(type) {
 	case k8stesting.GetAction: // patches as well
 		name = a.GetName()
-	case k8stesting.UpdateAction:
-		if o, ok := a.GetObject().(metav1.Object); ok {
+	case k8stesting.UpdateAction: // what is created is of this kind too, and has no name to be restricted to
+		if o, ok := a.GetObject().(metav1.Object); ok && a.GetVerb() == "update" {
 			name = o.GetName()
 		}
+	case k8stesting.ListAction:
+		name = selected(a.GetListRestrictions().Fields)
+	case k8stesting.WatchAction:
+		name = selected(a.GetWatchRestrictions().Fields)
 	}
 	resource := a.GetResource().Resource
-	switch resource {
-	case "secrets", "leases", "mutatingwebhookconfigurations":
-	default:
+	if !slices.Contains(restricted, resource) {
 		name = "*"
 	}
+	if sub := a.GetSubresource(); sub != "" {
+		resource += "/" + sub
+	}
 	return a.GetVerb() + " " + resource + "/" + name
+}
+
+// selected is the one name that a list or a watch is about.
+func selected(s fields.Selector) string {
+	if name, ok := s.RequiresExactMatch("metadata.name"); ok {
+		return name
+	}
+	return "*"
 }
 
 // Everything that the control plane asks it may, and nothing else may it ask.
@@ -227,8 +263,29 @@ func TestPermissionsAreWhatIsUsed(t *testing.T) {
 		written <- struct{}{}
 		return false, nil, nil
 	})
+	// One namespace has to be told of the roots, another one has been told of others.
+	stale := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "stale", Name: kube.TrustConfigMap}}
+	if err := errors.Join(client.Tracker().Add(stale), client.Tracker().Add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "stale"}})); err != nil {
+		t.Fatal(err)
+	}
+	reviewing(client)
+	resources := meshConfigs(meshConfig(map[string]any{"mtls": "Strict"}))
 	ctx, cancel := context.WithCancel(t.Context())
-	done, post := start(ctx, t, client)
+	ls := listeners(t)
+	done, post := run(ctx, t, client, injector.Options{
+		Client: client, Resources: resources, Replica: "a", Listeners: ls, Mesh: mutate.Mesh{Image: "example.com/outrider:1"}, TrustDomain: "shop.example",
+	})
+	s := sidecar(t.Context(), t, client, ls.Issuer.Addr().String(), "good")
+	eventually(t, "a sidecar has an identity", func() bool { return s.Current().Ready() })
+	actions := func() (used []string) {
+		for _, a := range slices.Concat(client.Actions(), resources.Actions()) {
+			used = append(used, named(a))
+		}
+		return used
+	}
+	for _, last := range []string{"update configmaps/" + kube.TrustConfigMap, "update meshconfigs/status/mesh"} {
+		eventually(t, last, func() bool { return slices.Contains(actions(), last) })
+	}
 	for _, owner := range [][2]string{{"ReplicaSet", "rs"}, {"StatefulSet", "sts"}, {"DaemonSet", "ds"}, {"Job", "job"}} {
 		status, body := post(`{"name":"web","ownerReferences":[{"apiVersion":"v1","kind":"` + owner[0] + `","name":"` + owner[1] + `","uid":"` + owner[1] + `","controller":true}]}`)
 		if status != 200 {
@@ -240,10 +297,7 @@ func TestPermissionsAreWhatIsUsed(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	var used []string
-	for _, a := range client.Actions() {
-		used = append(used, named(a))
-	}
+	used := actions()
 	slices.Sort(used)
 	if diff := cmp.Diff(permissions(objects), slices.Compact(used)); diff != "" {
 		t.Errorf("(-allowed +used):\n%s", diff)

@@ -24,19 +24,19 @@ const (
 	scrapesAtOneTime = 4
 )
 
-// health answers the kubelet: alive as long as it answers, ready with a certificate.
+// health answers the kubelet: alive as long as it answers, ready when nothing is
+// missing for its work.
 func (c *ControlPlane) health() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "live")
 	})
 	mux.HandleFunc("GET /healthz/ready", func(w http.ResponseWriter, _ *http.Request) {
-		select {
-		case <-c.certs.Ready():
-			fmt.Fprintln(w, "ready")
-		default:
-			http.Error(w, "not ready: the webhook has no certificate yet", http.StatusServiceUnavailable)
+		if err := c.missing(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
 		}
+		fmt.Fprintln(w, "ready")
 	})
 	return mux
 }

@@ -20,6 +20,9 @@ type Options struct {
 	// EndpointSocket is the value of SPIFFE_ENDPOINT_SOCKET, used where the
 	// configuration names no socket.
 	EndpointSocket string
+	// PodName is the value of POD_NAME, by which the control plane knows this workload;
+	// empty: by the name in the configuration.
+	PodName string
 	// Source replaces the identity source of the configuration; nil keeps it.
 	Source identity.Source
 	// Stdout and Stderr are where an access log of that name goes; required.
@@ -32,6 +35,9 @@ type Options struct {
 	// PolicyInterval is how often the policy directory is looked at even if
 	// the system notified no change; 0 means the feed's default.
 	PolicyInterval time.Duration
+	// DestinationIdle is when a discovered destination that nobody calls is forgotten;
+	// 0 means what package limits says.
+	DestinationIdle time.Duration
 }
 
 // effectiveLimits are the defaults with what the configuration overrides.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/config/push"
 	"github.com/outrider-mesh/outrider/proxy/feed"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
 )
@@ -20,6 +21,9 @@ func (s *Sidecar) openPolicies(context.Context) error {
 		s.shadow = feed.NewDirectory(feed.Options{
 			Dir: p.Shadow, Interval: s.opts.PolicyInterval, Log: s.opts.Log.With("shadow", true), Apply: s.propose,
 		})
+	}
+	if p != nil && p.ControlPlane != nil {
+		return s.openControlPlane(*p.ControlPlane)
 	}
 	if p == nil || p.DenyAll || p.Directory == "" {
 		if err := s.apply(&config.Documents{}); err != nil {
@@ -72,11 +76,15 @@ func (s *Sidecar) awaitIdentity(ctx context.Context) bool {
 }
 
 // apply puts a set of documents into force, all of it or nothing.
-func (s *Sidecar) apply(d *config.Documents) error {
+func (s *Sidecar) apply(d *config.Documents) error { return s.applyTo(d, nil) }
+
+// applyTo is apply for this workload as the API server knows it; nil: as the
+// configuration does.
+func (s *Sidecar) applyTo(d *config.Documents, known *push.Workload) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	mesh := d.Mesh.WithDefaults()
-	workload := s.workload(mesh)
+	workload := s.workload(mesh, known)
 	set, err := authz.Compile(d.Access, authz.Options{Workload: workload, Default: authz.Access(mesh.DefaultAccess)})
 	if err != nil {
 		return fmt.Errorf("access policies: %w", err)
@@ -87,6 +95,7 @@ func (s *Sidecar) apply(d *config.Documents) error {
 	}
 	s.mesh.Store(&mesh)
 	s.documents.Store(d)
+	s.known.Store(known)
 	s.enforcer.Publish(set)
 	s.inspector.Swap(inspector)
 	s.metrics.PolicyLoaded(d.Generation, time.Now())
@@ -119,7 +128,7 @@ func (s *Sidecar) try(d *config.Documents) error {
 		mesh = d.Mesh.WithDefaults()
 	}
 	set, err := authz.Compile(d.Access, authz.Options{
-		Workload: s.workload(mesh), Default: authz.Access(mesh.DefaultAccess), Trial: true,
+		Workload: s.workload(mesh, s.known.Load()), Default: authz.Access(mesh.DefaultAccess), Trial: true,
 	})
 	if err != nil {
 		return fmt.Errorf("access policies: %w", err)
@@ -134,10 +143,13 @@ func (s *Sidecar) inspectionBounds() inspect.Bounds {
 	return inspect.Bounds{Wait: l.InspectionWait, Budget: l.InspectionTimeout}
 }
 
-// workload is whom policies select.
-func (s *Sidecar) workload(mesh config.MeshSpec) authz.Workload {
+// workload is whom policies select. The labels of a pod can change while it lives.
+func (s *Sidecar) workload(mesh config.MeshSpec, known *push.Workload) authz.Workload {
 	m := s.config.Load().Metadata
 	w := authz.Workload{Namespace: m.Namespace, Name: m.Name, Labels: m.Labels, TrustDomain: mesh.TrustDomain}
+	if known != nil {
+		w.Labels = known.Labels
+	}
 	if snap := s.source.Current(); w.TrustDomain == "" && snap.SVID != nil {
 		w.TrustDomain = snap.SVID.ID.TrustDomain().Name()
 	}
@@ -161,6 +173,17 @@ func (s *Sidecar) strictAt(in config.Inbound) bool {
 	return mode != config.Permissive
 }
 
+// policyStatus is that of the source of documents; false: there is none.
+func (s *Sidecar) policyStatus() (feed.Status, bool) {
+	switch {
+	case s.directory != nil:
+		return s.directory.Status(), true
+	case s.control != nil && s.control.on.Load() != nil:
+		return s.control.on.Load().documents.Status(), true
+	}
+	return feed.Status{}, false
+}
+
 // dump is what /config_dump shows. The types it shows hold no secrets.
 func (s *Sidecar) dump() any {
 	type identityDump struct {
@@ -178,12 +201,20 @@ func (s *Sidecar) dump() any {
 		id.Problem = err.Error()
 	}
 	policies := map[string]any{"documents": s.documents.Load()}
-	if s.directory != nil {
-		st := s.directory.Status()
+	if st, ok := s.policyStatus(); ok {
 		policies["loadedAt"], policies["files"] = st.LoadedAt, st.Files
+		if !st.ConfirmedAt.IsZero() {
+			policies["confirmedAt"] = st.ConfirmedAt
+		}
 		if st.Err != nil {
 			policies["problem"] = st.Err.Error()
 		}
+	}
+	if s.control != nil {
+		policies["controlPlane"] = s.control.dump()
+	}
+	if w := s.known.Load(); w != nil {
+		policies["labels"] = w.Labels
 	}
 	if s.shadow != nil {
 		shadow := map[string]any{"documents": s.proposal.Load()}

@@ -80,8 +80,17 @@ func only(f *forward.Forwarder, addr netip.AddrPort) *forward.Forwarder {
 	return &one
 }
 
-// unknown is the way to what nobody configured: none, or past everything.
+// unknown is the way to what nobody configured: the control plane may know it, and what
+// nobody knows goes nowhere, or past everything.
 func (t *traffic) unknown(c *config.Sidecar) func(netip.AddrPort) outbound.Way {
+	if t.s.control != nil {
+		return t.discovered(t.past(c))
+	}
+	return t.past(c)
+}
+
+// past is the way to what nobody knows.
+func (t *traffic) past(c *config.Sidecar) func(netip.AddrPort) outbound.Way {
 	if s := c.Spec.Capture; s == nil || s.Unknown != config.UnknownPassthrough {
 		return func(netip.AddrPort) outbound.Way { return outbound.Way{} }
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/capture"
 	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/config/push"
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/enforce"
 	"github.com/outrider-mesh/outrider/proxy/feed"
@@ -46,10 +47,12 @@ type Sidecar struct {
 	source      identity.Source
 	closeSource func() error                // nil where there is nothing to close
 	runSource   func(context.Context) error // nil where the source runs by itself
-	directory   *feed.Directory             // nil where everything is denied
+	directory   *feed.Directory             // nil where documents come from elsewhere, or nowhere
+	control     *controlPlane               // nil where there is none
 	mesh        atomic.Pointer[config.MeshSpec]
 	documents   atomic.Pointer[config.Documents]
-	shadow      *feed.Directory // nil where nothing is tried
+	known       atomic.Pointer[push.Workload] // this workload, if the control plane says
+	shadow      *feed.Directory               // nil where nothing is tried
 	proposal    atomic.Pointer[config.Documents]
 	applying    sync.Mutex // held while either of the two sets changes
 
@@ -116,6 +119,9 @@ func (s *Sidecar) Run(ctx context.Context, force <-chan struct{}) error {
 	g.Add("identity", s.followIdentity)
 	if s.directory != nil {
 		g.Add("policies", s.followPolicies)
+	}
+	if s.control != nil {
+		g.Add("control plane", s.followControlPlane)
 	}
 	if s.shadow != nil {
 		g.Add("shadow", s.followShadow)
@@ -215,6 +221,9 @@ func (s *Sidecar) sweep(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			s.checkIdentity(now)
+			if s.directory != nil {
+				s.metrics.PolicyConfirmed(s.directory.Status().ConfirmedAt, false)
+			}
 			s.tracker.Expire(now, s.drainTimeout())
 			s.expireHops(now, s.drainTimeout())
 			s.tracker.Abandon()

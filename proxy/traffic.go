@@ -132,6 +132,9 @@ func (t *traffic) drain(ctx context.Context, force <-chan struct{}) {
 	for _, w := range *t.ways.Load() {
 		w.close()
 	}
+	if t.s.control != nil {
+		t.s.control.close()
+	}
 }
 
 // closeAll stops accepting and unbinds.
@@ -307,4 +310,5 @@ func (t *traffic) eachPool(f func(balance.Pool)) {
 	for _, w := range *t.ways.Load() {
 		w.eachPool(f)
 	}
+	t.s.eachDiscovered(func(d *balance.Destination) { d.EachPool(f) })
 }

@@ -180,12 +180,17 @@ func (t *traffic) toOne(c *config.Sidecar, dir flow.Direction, name string, addr
 }
 
 func (t *traffic) newForwarder(dir flow.Direction, l limits.Limits, to balance.Options) *forward.Forwarder {
-	to.HTTP1 = http1.ClientOptions{Limits: l, Buffers: &t.s.http1Buffers}
-	to.HTTP2 = http2.ClientOptions{Limits: l, Buffers: &t.s.http2Buffers}
 	return &forward.Forwarder{
-		Destination: balance.New(to),
+		Destination: balance.New(t.pooled(l, to)),
 		Direction:   dir, Metrics: t.s.metrics, TCPIdleTimeout: l.TCPIdleTimeout, ConnectTimeout: l.UpstreamConnectTimeout,
 	}
+}
+
+// pooled adds how the connections of a destination are kept.
+func (t *traffic) pooled(l limits.Limits, to balance.Options) balance.Options {
+	to.HTTP1 = http1.ClientOptions{Limits: l, Buffers: &t.s.http1Buffers}
+	to.HTTP2 = http2.ClientOptions{Limits: l, Buffers: &t.s.http2Buffers}
+	return to
 }
 
 // appDialer reaches the application in plaintext.

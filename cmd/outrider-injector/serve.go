@@ -9,6 +9,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -40,6 +41,8 @@ type flags struct {
 	namespace, trustDomain   string
 	provider, driver, socket string
 	webhook, metrics, health string
+	issuing                  issuerFlags
+	issuer, push             string
 	level, format            string
 }
 
@@ -58,6 +61,9 @@ func newFlags(env cli.Environment) *flags {
 	fs.StringVar(&f.provider, "identity-provider", string(config.ProviderMeshCA), "where sidecars get identities: MeshCA, the control plane, or WorkloadAPI, such as SPIRE")
 	fs.StringVar(&f.driver, "identity-driver", "", "CSI `driver` that brings the Workload API into pods; empty: csi.spiffe.io")
 	fs.StringVar(&f.socket, "identity-socket", "", "`name` of the Workload API's socket there; empty: spire-agent.sock")
+	f.issuing.add(fs)
+	fs.StringVar(&f.issuer, "issuer-listen", fmt.Sprintf(":%d", injector.IssuerPort), "`address` where sidecars ask for identities; with --identity-provider=MeshCA only")
+	fs.StringVar(&f.push, "push-listen", fmt.Sprintf(":%d", injector.PushPort), "`address` where sidecars get policies and destinations")
 	fs.StringVar(&f.webhook, "webhook-listen", fmt.Sprintf(":%d", injector.WebhookPort), "`address` that the API server calls")
 	fs.StringVar(&f.metrics, "metrics-listen", fmt.Sprintf(":%d", injector.MetricsPort), "`address` of the metrics")
 	fs.StringVar(&f.health, "health-listen", fmt.Sprintf(":%d", injector.HealthPort), "`address` of liveness and readiness")
@@ -83,40 +89,63 @@ func (f *flags) mesh() (mutate.Mesh, error) {
 	if provider != config.ProviderMeshCA && provider != config.ProviderWorkloadAPI {
 		return mutate.Mesh{}, fmt.Errorf("--identity-provider: %q is neither %s nor %s", f.provider, config.ProviderMeshCA, config.ProviderWorkloadAPI)
 	}
+	if err := f.issuing.check(provider); err != nil {
+		return mutate.Mesh{}, err
+	}
 	return mutate.Mesh{
 		Image: f.image, PullPolicy: f.pullPolicy, Version: buildinfo.Version().Version, Namespace: f.namespace,
 		Identity: config.MeshIdentity{Provider: provider, Driver: f.driver, Socket: f.socket},
 	}, nil
 }
 
-func (f *flags) client() (kubernetes.Interface, error) {
+// clients ask the API server: the first about what Kubernetes itself has, the second
+// about our resources.
+func (f *flags) clients() (kubernetes.Interface, dynamic.Interface, error) {
 	c, err := rest.InClusterConfig()
 	if f.kubeconfig != "" {
 		c, err = clientcmd.BuildConfigFromFlags("", f.kubeconfig)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the API server: %w", err)
+		return nil, nil, fmt.Errorf("find the API server: %w", err)
 	}
 	c.QPS, c.Burst, c.Timeout = clientRate, clientBurst, clientTimeout
 	c.UserAgent = "outrider-injector/" + buildinfo.Version().Version
-	return kubernetes.NewForConfig(c)
+	client, err := kubernetes.NewForConfig(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	resources, err := dynamic.NewForConfig(c)
+	return client, resources, err
 }
 
-// listen opens the three sockets, or none.
+// listen opens all sockets, or none.
 func (f *flags) listen(ctx context.Context) (injector.Listeners, error) {
-	var all []net.Listener
-	for _, at := range []string{f.webhook, f.metrics, f.health} {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at)
+	var ls injector.Listeners
+	sockets := []struct {
+		at string
+		l  *net.Listener
+	}{{f.webhook, &ls.Webhook}, {f.metrics, &ls.Metrics}, {f.health, &ls.Health}, {f.push, &ls.Push}}
+	if f.issues() {
+		sockets = append(sockets, struct {
+			at string
+			l  *net.Listener
+		}{f.issuer, &ls.Issuer})
+	}
+	for i, s := range sockets {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.at)
 		if err != nil {
-			for _, l := range all {
-				l.Close()
+			for _, open := range sockets[:i] {
+				(*open.l).Close()
 			}
 			return injector.Listeners{}, err
 		}
-		all = append(all, l)
+		*s.l = l
 	}
-	return injector.Listeners{Webhook: all[0], Metrics: all[1], Health: all[2]}, nil
+	return ls, nil
 }
+
+// issues tells whether identities come from the control plane.
+func (f *flags) issues() bool { return config.IdentityProvider(f.provider) == config.ProviderMeshCA }
 
 // serve is "outrider-injector serve".
 func serve(ctx context.Context, args []string, env cli.Environment) error {
@@ -134,19 +163,26 @@ func serve(ctx context.Context, args []string, env cli.Environment) error {
 		fmt.Fprintln(env.Stderr, "outrider-injector serve:", err)
 		return program().Usage
 	}
-	client, err := f.client()
-	if err != nil {
+	opts := injector.Options{
+		Mesh: mesh, TrustDomain: f.trustDomain, CA: f.issuing.policy, Federation: f.issuing.federation, Replica: replica(env), Log: log,
+	}
+	if opts.Client, opts.Resources, err = f.clients(); err != nil {
 		return err
 	}
 	stop := lifecycle.Signals(ctx)
 	defer stop.Release()
-	listeners, err := f.listen(ctx)
-	if err != nil {
+	if !f.issues() {
+		own, err := f.issuing.source(ctx, log)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = own.Close() }() // its stream ends with the process
+		opts.Identity = own
+	}
+	if opts.Listeners, err = f.listen(ctx); err != nil {
 		return err
 	}
-	c, err := injector.New(injector.Options{
-		Client: client, Mesh: mesh, TrustDomain: f.trustDomain, Replica: replica(env), Listeners: listeners, Log: log,
-	})
+	c, err := injector.New(opts)
 	if err != nil {
 		return err
 	}

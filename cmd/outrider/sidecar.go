@@ -45,7 +45,7 @@ func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 	stop := lifecycle.Signals(ctx)
 	defer stop.Release()
 	s, err := proxy.New(stop.Graceful, proxy.Options{ //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
-		Config: c, ConfigPath: *path, EndpointSocket: env.Getenv("SPIFFE_ENDPOINT_SOCKET"),
+		Config: c, ConfigPath: *path, EndpointSocket: env.Getenv("SPIFFE_ENDPOINT_SOCKET"), PodName: env.Getenv("POD_NAME"),
 		Stdout: env.Stdout, Stderr: env.Stderr, Log: log,
 	})
 	if err != nil {

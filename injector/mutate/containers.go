@@ -45,7 +45,7 @@ func (s settings) initContainer(env []corev1.EnvVar, res corev1.ResourceRequirem
 
 func (m Mesh) sidecarContainer(s settings, env []corev1.EnvVar, res corev1.ResourceRequirements) corev1.Container {
 	always := corev1.ContainerRestartPolicyAlways
-	env = append(slices.Clip(env), memoryBound(s.memoryLimit))
+	env = append(slices.Clip(env), podName(), memoryBound(s.memoryLimit))
 	args := []string{"run", "--config", "env:" + configVariable, "--log-format", "json"}
 	if s.logLevel != "info" {
 		args = append(args, "--log-level", s.logLevel)
@@ -83,6 +83,14 @@ func health(path string, period, failures int32) *corev1.Probe {
 		ProbeHandler:  corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(HealthPort), Scheme: corev1.URISchemeHTTP}},
 		PeriodSeconds: period, FailureThreshold: failures, TimeoutSeconds: 2, SuccessThreshold: 1,
 	}
+}
+
+// podName is by which the control plane knows the sidecar. A pod of a Deployment has no
+// name yet when it is injected.
+func podName() corev1.EnvVar {
+	return corev1.EnvVar{Name: podVariable, ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
+	}}
 }
 
 // memoryBound keeps the garbage collector below the limit, at which the kernel

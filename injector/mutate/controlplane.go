@@ -19,6 +19,6 @@ func (m Mesh) join(tree map[string]any) {
 		}}
 	}
 	spec["policies"] = map[string]any{"controlPlane": map[string]any{
-		"address": m.ControlPlane, "spiffeID": m.ControlPlaneID, "cache": cacheDir,
+		"address": or(m.Push, PushAddress(m.namespace())), "spiffeID": m.ControlPlaneID, "cache": cacheDir,
 	}}
 }

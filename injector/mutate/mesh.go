@@ -12,8 +12,9 @@ type Mesh struct {
 	Image, PullPolicy string
 	// Version is the injector's, noted in the pod.
 	Version string
-	// ControlPlane is the "host:port" where sidecars get identities and policies.
-	ControlPlane string
+	// ControlPlane is the "host:port" where sidecars get identities, Push the one
+	// where they get policies and destinations; an empty Push is [PushAddress].
+	ControlPlane, Push string
 	// ControlPlaneID is the SPIFFE ID that it proves.
 	ControlPlaneID string
 	// Identity says where sidecars get their SVIDs; the zero value is the mesh's

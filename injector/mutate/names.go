@@ -32,12 +32,22 @@ const (
 	DefaultTrustDomain    = "cluster.local"
 )
 
-// ControlPort is where the control plane serves identities and documents.
-const ControlPort = 15012
+// ControlPort is where the control plane serves identities, PushPort where it serves
+// documents and destinations to those who have one.
+const (
+	ControlPort = 15012
+	PushPort    = 15011
+)
 
-// ControlPlaneAddress is where sidecars find a control plane in a namespace.
-func ControlPlaneAddress(namespace string) string {
-	return fmt.Sprintf("%s.%s.svc:%d", ControlPlaneName, namespace, ControlPort)
+// ControlPlaneAddress is where sidecars get identities from a control plane in a
+// namespace.
+func ControlPlaneAddress(namespace string) string { return address(namespace, ControlPort) }
+
+// PushAddress is where sidecars get documents from a control plane in a namespace.
+func PushAddress(namespace string) string { return address(namespace, PushPort) }
+
+func address(namespace string, port int) string {
+	return fmt.Sprintf("%s.%s.svc:%d", ControlPlaneName, namespace, port)
 }
 
 // ControlPlaneID is the SPIFFE ID that it proves to them.
@@ -89,3 +99,6 @@ const TokenAudience = "outrider"
 // configuration. The environment of a container can't be changed once it exists,
 // unlike annotations.
 const configVariable = "OUTRIDER_CONFIG"
+
+// podVariable is the one that holds the name of the pod.
+const podVariable = "POD_NAME"

@@ -97,7 +97,7 @@ func foreign(c corev1.Container, image string) added {
 		}
 	}
 	for _, e := range c.Env {
-		if e.Name != configVariable && e.Name != "GOMEMLIMIT" {
+		if e.Name != configVariable && e.Name != podVariable && e.Name != "GOMEMLIMIT" {
 			a.env = append(a.env, e)
 		}
 	}

@@ -60,6 +60,9 @@ type Address struct {
 	AddrPort netip.AddrPort
 	// Zone is where it is; empty: not known.
 	Zone string
+	// As is who it must prove to be, where that is one; it tells endpoints apart that
+	// have the same address one after the other. Empty: see [Destination.Next].
+	As string
 	// Dial reaches it; required.
 	Dial Dialer
 }
@@ -77,15 +80,46 @@ type Destination struct {
 
 // New returns a destination; nothing is dialed yet.
 func New(opts Options) *Destination {
+	return build(opts, func(a Address) *Endpoint { return newEndpoint(a, opts) })
+}
+
+func build(opts Options, endpoint func(Address) *Endpoint) *Destination {
 	d := &Destination{name: opts.Name, most: int32(min(opts.MaxPending, 1<<30))} //nolint:gosec // bounded in this line
 	for _, a := range opts.Endpoints {
-		e := newEndpoint(a, opts)
+		e := endpoint(a)
 		d.all = append(d.all, e)
 		if opts.Zone != "" && a.Zone == opts.Zone {
 			d.near = append(d.near, e)
 		}
 	}
 	return d
+}
+
+// Next is a destination that takes the place of d, of which nobody chooses an endpoint
+// any more. Endpoints that d has too, by address, zone and As, keep their connections
+// and what is known of them; those that d alone has are closed, and what is under way
+// there is finished. Those without As are others each time.
+func (d *Destination) Next(opts Options) *Destination {
+	kept := make(map[Address]*Endpoint, len(d.all))
+	for _, e := range d.all {
+		if e.as != "" {
+			kept[Address{AddrPort: e.Addr, Zone: e.Zone, As: e.as}] = e
+		}
+	}
+	next := build(opts, func(a Address) *Endpoint {
+		key := Address{AddrPort: a.AddrPort, Zone: a.Zone, As: a.As}
+		if e := kept[key]; e != nil {
+			delete(kept, key) // it is not to be closed
+			return e
+		}
+		return newEndpoint(a, opts)
+	})
+	for _, e := range d.all {
+		if e.as == "" || kept[Address{AddrPort: e.Addr, Zone: e.Zone, As: e.as}] == e {
+			e.close()
+		}
+	}
+	return next
 }
 
 // Name is the configured name.

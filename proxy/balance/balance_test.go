@@ -538,3 +538,37 @@ func TestOnlyIsOneAddressOfTheSameDestination(t *testing.T) {
 		t.Errorf("an address that it hasn't: %v", one)
 	}
 }
+
+func TestEndpointsThatStayKeepTheirConnections(t *testing.T) {
+	opts := options(new(dialer), "a", "a", "a", "a")
+	for i := range opts.Endpoints {
+		opts.Endpoints[i].As = "payments"
+	}
+	opts.Endpoints[3].As = "" // another one each time
+	dest, before := with(opts)
+	next := opts
+	next.Endpoints = append([]balance.Address{}, opts.Endpoints...)
+	next.Endpoints[1].As, next.Endpoints[2].Zone = "ledger", "b"
+	var after []*balance.Endpoint
+	dest.Next(next).Each(func(e *balance.Endpoint) { after = append(after, e) })
+	if len(after) != 4 || after[0] != before[0] {
+		t.Fatalf("%d endpoints; the one that stays is another: %v", len(after), after[0] != before[0])
+	}
+	for i, e := range after[1:] {
+		if e == before[i+1] {
+			t.Errorf("endpoint %d is the same", i+1)
+		}
+	}
+	for i, e := range before {
+		_, err := e.HTTP1.Get(t.Context(), time.Now())
+		if closed := errors.Is(err, message.ErrPoolClosed); closed != (i > 0) {
+			t.Errorf("endpoint %d: %v", i, err)
+		}
+	}
+	none := next
+	none.Endpoints = nil
+	empty := dest.Next(none)
+	if _, err := before[0].HTTP1.Get(t.Context(), time.Now()); empty.Len() != 0 || !errors.Is(err, message.ErrPoolClosed) {
+		t.Errorf("%d endpoints, %v", empty.Len(), err)
+	}
+}

@@ -24,6 +24,7 @@ type Endpoint struct {
 	HTTP1 *http1.Pool
 	HTTP2 *http2.Pool
 
+	as      string
 	dial    Dialer
 	pending atomic.Int32
 	// until is when the endpoint may be used again, in Unix nanoseconds; 0: it is
@@ -50,7 +51,7 @@ type ejection struct {
 }
 
 func newEndpoint(a Address, opts Options) *Endpoint {
-	e := &Endpoint{Addr: a.AddrPort, Zone: a.Zone, dial: a.Dial}
+	e := &Endpoint{Addr: a.AddrPort, Zone: a.Zone, as: a.As, dial: a.Dial}
 	e.HTTP1 = http1.NewPool(http1.PoolOptions{
 		ClientOptions: opts.HTTP1,
 		Dial: func(ctx context.Context) (http1.Dialed, error) {
@@ -69,6 +70,11 @@ func newEndpoint(a Address, opts Options) *Endpoint {
 		},
 	})
 	return e
+}
+
+func (e *Endpoint) close() {
+	e.HTTP1.Close()
+	e.HTTP2.Close()
 }
 
 // DialTCP connects for opaque bytes.

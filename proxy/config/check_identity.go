@@ -44,16 +44,26 @@ func (c *checker) identity(id Identity) {
 }
 
 func (c *checker) meshCA(field string, m *MeshCA) {
-	const addressRemedy = "write host:port, such as outrider-injector.outrider-system.svc:15012"
-	if c.required(field+".address", m.Address, addressRemedy) && !validHostPort(m.Address) {
-		c.bad(field+".address", fmt.Sprintf("%q is not host:port", clipped(m.Address)), addressRemedy)
+	c.server(field, endpoint{"address", m.Address, "outrider-injector.outrider-system.svc:15012"}, endpoint{"server", m.Server, ""})
+}
+
+// An endpoint is one half of how a server is known: the key, its value, and one that
+// would be right.
+type endpoint struct{ key, value, example string }
+
+// server checks the address and the SPIFFE ID of a part of the control plane.
+func (c *checker) server(field string, address, id endpoint) {
+	remedy := "write host:port, such as " + address.example
+	if at := field + "." + address.key; c.required(at, address.value, remedy) && !validHostPort(address.value) {
+		c.bad(at, fmt.Sprintf("%q is not host:port", clipped(address.value)), remedy)
 	}
-	const serverRemedy = "write the SPIFFE ID of the control plane, such as spiffe://example.org/ns/outrider-system/sa/outrider-injector"
-	if !c.required(field+".server", m.Server, serverRemedy) {
+	const idRemedy = "write the SPIFFE ID of the control plane, such as spiffe://example.org/ns/outrider-system/sa/outrider-injector"
+	at := field + "." + id.key
+	if !c.required(at, id.value, idRemedy) {
 		return
 	}
-	if id, err := spiffeid.FromString(m.Server); err != nil || id.Path() == "" {
-		c.bad(field+".server", fmt.Sprintf("%q is not the SPIFFE ID of a workload", clipped(m.Server)), serverRemedy)
+	if parsed, err := spiffeid.FromString(id.value); err != nil || parsed.Path() == "" {
+		c.bad(at, fmt.Sprintf("%q is not the SPIFFE ID of a workload", clipped(id.value)), idRemedy)
 	}
 }
 

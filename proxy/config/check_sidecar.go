@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,7 +14,7 @@ import (
 func (c *checker) sidecar(s *Sidecar) {
 	c.metadata(s.Metadata)
 	c.identity(s.Spec.Identity)
-	c.policies(s.Spec.Policies)
+	c.policies(s)
 	c.destinations(s.Spec)
 	c.listeners(s.Spec)
 	c.capture(s.Spec)
@@ -25,21 +24,6 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.nonNegative("spec.drain", s.Spec.Drain)
 	c.processors(s.Spec.Processors)
 	c.nonNegative("spec.limits", s.Spec.Limits)
-}
-
-func (c *checker) policies(p *Policies) {
-	const field = "spec.policies"
-	switch {
-	case p == nil:
-		c.warn(field, "is missing: every call to this workload is refused", "name a directory, or write denyAll: true if that is meant")
-	case p.Directory == "" && !p.DenyAll:
-		c.bad(field, "has neither a directory nor denyAll: true", "write one of them")
-	case p.Directory != "" && p.DenyAll:
-		c.bad(field, "has both a directory and denyAll", "keep one of them")
-	}
-	if p != nil && p.Shadow != "" && filepath.Clean(p.Shadow) == filepath.Clean(p.Directory) {
-		c.warn(field+".shadow", "is the directory in force, so there is nothing to compare", "name another directory")
-	}
 }
 
 func (c *checker) destinations(s Spec) {

@@ -124,6 +124,9 @@ func (s *Sidecar) resolve(dir string) {
 	}
 	if p := s.Spec.Policies; p != nil {
 		p.Directory, p.Shadow = at(p.Directory), at(p.Shadow)
+		if p.ControlPlane != nil {
+			p.ControlPlane.Cache = at(p.ControlPlane.Cache)
+		}
 	}
 	if l := &s.Spec.AccessLog; !l.reserved() {
 		l.Output = at(l.Output)

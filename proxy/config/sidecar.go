@@ -96,16 +96,31 @@ type Files struct {
 	Interval time.Duration `yaml:"interval,omitempty"`
 }
 
-// Policies says where documents come from: either a directory, or nowhere.
+// Policies says where documents come from: a directory, the control plane, or nowhere.
 type Policies struct {
 	// Directory holds *.yaml, *.yml and *.json files; relative to the
 	// sidecar's file.
 	Directory string `yaml:"directory,omitempty"`
+	// ControlPlane pushes them, and what is known of the addresses that captured
+	// calls go to; nil: nobody does.
+	ControlPlane *ControlPlane `yaml:"controlPlane,omitempty"`
 	// DenyAll refuses everything, on purpose.
 	DenyAll bool `yaml:"denyAll,omitempty"`
 	// Shadow is another directory, whose access policies are tried beside those
 	// in force and decide nothing; empty for none.
 	Shadow string `yaml:"shadow,omitempty"`
+}
+
+// ControlPlane is who pushes documents and destinations to this sidecar.
+type ControlPlane struct {
+	// Address is its "host:port". A name may be resolved to whatever it is: who
+	// answers must have the identity SPIFFEID.
+	Address string `yaml:"address"`
+	// SPIFFEID is its identity.
+	SPIFFEID string `yaml:"spiffeID"`
+	// Cache is a directory for what it said last, with which the sidecar starts
+	// while it is away; relative to the sidecar's file. Empty: nothing is kept.
+	Cache string `yaml:"cache,omitempty"`
 }
 
 // An Inbound listener takes calls from the mesh to the application.

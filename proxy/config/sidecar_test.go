@@ -63,6 +63,18 @@ func TestRelativePathsAreRelativeToTheFile(t *testing.T) {
 	}
 }
 
+func TestTheCacheIsRelativeToTheFile(t *testing.T) {
+	text := strings.Replace(least, "denyAll: true", `controlPlane: {address: "i:15011", spiffeID: "spiffe://example.org/i", cache: c}`, 1)
+	text = strings.Replace(text, "metadata: {name: payments}", "metadata: {name: payments, namespace: b}", 1)
+	s, _, err := ParseSidecar("/etc/outrider/sidecar.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Spec.Policies.ControlPlane.Cache; got != "/etc/outrider/c" {
+		t.Error(got)
+	}
+}
+
 func TestAFileNamedLikeAWordStaysAFile(t *testing.T) {
 	s, _, err := ParseSidecar("sidecar.yaml", []byte(least+`  accessLog: {output: ./stdout}`))
 	if err != nil {

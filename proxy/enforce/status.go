@@ -39,7 +39,7 @@ func Status(r flow.Reason) (status int, proxyError string, ok bool) { //nolint:c
 		return http.StatusGatewayTimeout, "connection_timeout", true
 	case flow.UpstreamTimeout:
 		return http.StatusGatewayTimeout, "http_response_timeout", true
-	case flow.NoIdentity, flow.NoDestination:
+	case flow.NoIdentity, flow.NoDestination, flow.Unresolved:
 		return http.StatusServiceUnavailable, "destination_unavailable", true
 	case flow.Overloaded:
 		return http.StatusServiceUnavailable, "connection_limit_reached", true
@@ -133,6 +133,8 @@ func sentence(r flow.Reason) string {
 		return "this sidecar has no valid identity at the moment"
 	case flow.NoDestination:
 		return "there is no such destination"
+	case flow.Unresolved:
+		return "it is not known at the moment who answers there"
 	case flow.Overloaded:
 		return "a limit of this sidecar is reached"
 	case flow.Draining:

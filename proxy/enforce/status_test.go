@@ -41,6 +41,7 @@ var statuses = map[flow.Reason]struct {
 	flow.RequestTimeout:     {408, "http_request_error"},
 	flow.Overloaded:         {503, "connection_limit_reached"},
 	flow.NoDestination:      {503, "destination_unavailable"},
+	flow.Unresolved:         {503, "destination_unavailable"},
 	flow.ConnectFailed:      {502, "connection_refused"},
 	flow.ConnectTimeout:     {504, "connection_timeout"},
 	flow.UpstreamTLSFailed:  {502, "tls_certificate_error"},
@@ -241,7 +242,7 @@ func TestEveryReasonIsDocumented(t *testing.T) {
 var grpcCodes = map[flow.Reason]int{
 	flow.AccessDenied: 7, flow.RateLimited: 8, flow.WAFBlocked: 7, flow.WAFUninspected: 7, flow.WAFUnavailable: 14,
 	flow.NoIdentity: 14, flow.PlaintextRefused: 7, flow.BadRequest: 13, flow.HeadTooLarge: 8, flow.BodyTooLarge: 8,
-	flow.MethodRefused: 12, flow.RequestTimeout: 4, flow.Overloaded: 14, flow.NoDestination: 14, flow.ConnectFailed: 14,
+	flow.MethodRefused: 12, flow.RequestTimeout: 4, flow.Overloaded: 14, flow.NoDestination: 14, flow.Unresolved: 14, flow.ConnectFailed: 14,
 	flow.ConnectTimeout: 14, flow.UpstreamTLSFailed: 14, flow.UpstreamClosed: 14, flow.UpstreamProtocol: 14,
 	flow.UpstreamTimeout: 4, flow.PolicyChanged: 7, flow.Draining: 14, flow.Internal: 13,
 }

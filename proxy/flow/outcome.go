@@ -52,6 +52,8 @@ const (
 	Overloaded
 	// NoDestination: no endpoint is configured or usable.
 	NoDestination
+	// Unresolved: nobody has said yet who answers at the address.
+	Unresolved
 	// ConnectFailed: no connection to the next hop.
 	ConnectFailed
 	// ConnectTimeout: the next hop did not accept in time.
@@ -97,6 +99,7 @@ var reasonNames = [reasonCount]string{
 	RequestTimeout:     "request_timeout",
 	Overloaded:         "overloaded",
 	NoDestination:      "no_destination",
+	Unresolved:         "destination_unresolved",
 	ConnectFailed:      "connect",
 	ConnectTimeout:     "connect_timeout",
 	UpstreamTLSFailed:  "upstream_tls_failed",

@@ -17,7 +17,7 @@ func (f *Forwarder) Dial(ctx context.Context, c *flow.Connection) (net.Conn, *ba
 	defer cancel()
 	start := time.Now()
 	defer func() { c.Times.Connect = time.Since(start) }()
-	refusal := flow.Refusal{Reason: flow.NoDestination}
+	refusal := noEndpoint()
 	var endpoint *balance.Endpoint
 	for range min(maxTries, f.Destination.Len()) {
 		if endpoint = f.Destination.Pick(start, endpoint); endpoint == nil {

@@ -51,7 +51,7 @@ func connect[L link](ctx context.Context, f *Forwarder, q *flow.Request, pools f
 // connectBut is connect, to any endpoint but e as long as there is another.
 func connectBut[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *balance.Endpoint, pools func(*balance.Endpoint) pool[L]) (up L, _ *balance.Endpoint, refusal flow.Refusal) {
 	start := time.Now()
-	refusal = flow.Refusal{Reason: flow.NoDestination}
+	refusal = noEndpoint()
 	for range min(maxTries, f.Destination.Len()) {
 		if e = f.Destination.Pick(start, e); e == nil {
 			return up, nil, failFast()
@@ -69,6 +69,11 @@ func connectBut[L link](ctx context.Context, f *Forwarder, q *flow.Request, e *b
 	q.Times.Connect = time.Since(start)
 	var none L
 	return none, nil, refusal
+}
+
+// noEndpoint is about a destination that has none.
+func noEndpoint() flow.Refusal {
+	return flow.Refusal{Reason: flow.NoDestination, Detail: "the destination has no endpoint at the moment"}
 }
 
 // failFast is for a destination of which no endpoint answered a connect lately.

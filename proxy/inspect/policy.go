@@ -70,15 +70,7 @@ func selects(p config.InspectionPolicy, w authz.Workload) bool {
 	if ns := p.Metadata.Namespace; ns != "" && ns != w.Namespace {
 		return false
 	}
-	if p.Spec.Selector == nil {
-		return true
-	}
-	for key, want := range p.Spec.Selector.MatchLabels {
-		if got, ok := w.Labels[key]; !ok || got != want {
-			return false
-		}
-	}
-	return true
+	return p.Spec.Selector.Matches(w.Labels)
 }
 
 func policyName(p config.InspectionPolicy) string {

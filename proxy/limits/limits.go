@@ -52,6 +52,20 @@ type Limits struct {
 	// may take.
 	CaptureProbeTimeout time.Duration
 
+	// FirstSetTimeout is how long a control plane that is there is waited for, before
+	// policies of an earlier run are put into force.
+	FirstSetTimeout time.Duration
+	// Destinations is of how many addresses that the application calls it is known at
+	// a time, from the control plane, who answers there.
+	Destinations int
+	// DestinationWait is how long a call waits for that to be known.
+	DestinationWait time.Duration
+	// DestinationRetry is how long calls don't wait after one has waited in vain, and
+	// how long one waits while there is no control plane.
+	DestinationRetry time.Duration
+	// DestinationIdle is when an address that nobody calls is forgotten.
+	DestinationIdle time.Duration
+
 	// RateBuckets is for how many callers and routes, of all limits in access
 	// policies together, calls are counted apart.
 	RateBuckets int
@@ -179,6 +193,16 @@ func Default() Limits {
 		CapturedPorts: 64,
 		// It stays on this machine, where it takes less than a millisecond.
 		CaptureProbeTimeout: 2 * time.Second,
+
+		// It compiles no policies on the way; what is later than that has stopped.
+		FirstSetTimeout: 10 * time.Second,
+		// At 1 KiB, and as much for each endpoint; more than one workload calls. A
+		// scan of addresses pushes out those that are idle.
+		Destinations: 1024,
+		// An answer takes a round trip; a control plane that restarts, seconds.
+		DestinationWait: 5 * time.Second, DestinationRetry: time.Second,
+		// What is called again is asked for again, at the price of a round trip.
+		DestinationIdle: 10 * time.Minute,
 
 		// At some 200 bytes each 2 MiB at worst; ten times the peers that metrics
 		// tell apart, and more than call one workload.

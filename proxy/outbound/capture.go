@@ -39,7 +39,15 @@ func (c *conn) capture() bool {
 	c.Flow.Original, c.Flow.Destination = to, to
 	c.Flow.Service, c.Flow.Passthrough = way.Service, way.Passthrough
 	c.port = c.l.ports.At(to)
-	c.to.Latest = func() *forward.Forwarder { return find(to).Forward }
+	c.unresolved.Store(way.Unresolved)
+	c.to.Latest = func() *forward.Forwarder {
+		now := find(to)
+		c.unresolved.Store(now.Unresolved)
+		if now.Passthrough != way.Passthrough {
+			return nil // what was said so far was for somebody else; the next connection is not
+		}
+		return now.Forward
+	}
 	switch {
 	case way.Passthrough:
 		c.declared = flow.TCP // whom we don't know, we don't speak for
@@ -55,6 +63,8 @@ func resultOf(w Way) telemetry.CaptureResult {
 	switch {
 	case w.Passthrough:
 		return telemetry.CapturePassthrough
+	case w.Unresolved:
+		return telemetry.CaptureUnresolved
 	case w.Forward == nil:
 		return telemetry.CaptureUnknown
 	}
@@ -74,6 +84,9 @@ func (c *conn) stillPasses() func() bool {
 
 // nowhere says why there is no way.
 func (c *conn) nowhere() flow.Refusal {
+	if c.unresolved.Load() {
+		return flow.Refusal{Reason: flow.Unresolved, Detail: "the control plane has not said who answers at " + c.Flow.Original.String()}
+	}
 	detail := "it was taken out of the configuration"
 	if c.Flow.Original.IsValid() {
 		detail = "no destination has the address " + c.Flow.Original.String() +

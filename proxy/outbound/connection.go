@@ -3,6 +3,7 @@ package outbound
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/outrider-mesh/outrider/proxy/detect"
 	"github.com/outrider-mesh/outrider/proxy/drain"
@@ -22,6 +23,8 @@ type conn struct {
 	declared flow.Protocol
 	port     *detect.Port // what earlier connections told about it
 	kind     detect.Kind  // of the first bytes, if those had to tell
+	// unresolved: the last time there was no way because nothing is known.
+	unresolved atomic.Bool
 	// counted: the connection is known to be open, since its first request.
 	counted sync.Once
 }

@@ -68,6 +68,9 @@ type Way struct {
 	// Passthrough tells that nobody configured the destination: the call goes
 	// there in plaintext.
 	Passthrough bool
+	// Unresolved tells that nobody has said yet who answers there. Then there is no
+	// way, not even past us.
+	Unresolved bool
 }
 
 // A Listener takes the calls of the application to one destination, or, if they

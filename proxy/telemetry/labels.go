@@ -36,7 +36,7 @@ func outcomeOf(r flow.Reason) int {
 		return outcomeRejected
 	case flow.ClientClosed:
 		return outcomeCanceled
-	case flow.NoIdentity, flow.NoDestination, flow.ConnectFailed, flow.ConnectTimeout,
+	case flow.NoIdentity, flow.NoDestination, flow.Unresolved, flow.ConnectFailed, flow.ConnectTimeout,
 		flow.UpstreamTLSFailed, flow.UpstreamClosed, flow.UpstreamProtocol, flow.UpstreamTimeout,
 		flow.WAFUnavailable, flow.Draining, flow.Internal:
 		return outcomeFailed

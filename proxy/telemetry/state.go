@@ -25,6 +25,10 @@ type state struct {
 	policyInfo   *prometheus.GaugeVec
 	policyLoaded prometheus.Gauge
 	policyErrors prometheus.Counter
+	confirmed    prometheus.Gauge
+	cached       prometheus.Gauge
+	controlPlane prometheus.Gauge
+	destinations prometheus.Gauge
 	ready        prometheus.Gauge
 
 	mu      sync.Mutex      // for what follows: which label values are exposed now
@@ -51,6 +55,14 @@ func (s *state) define(c *catalogue, build buildinfo.Info) {
 		"When policies were last loaded successfully, in Unix time; 0 before the first.").WithLabelValues()
 	s.policyErrors = c.counter("outrider_policy_load_errors_total",
 		"Policy sets that were refused; the one before stayed in force.").WithLabelValues()
+	s.confirmed = c.gauge("outrider_policy_confirmed_timestamp_seconds",
+		"When the source of policies was last seen to say what is in force, in Unix time; 0 before the first.").WithLabelValues()
+	s.cached = c.gauge("outrider_policy_cached",
+		"1 while the policies in force are those of an earlier run that no control plane has confirmed, else 0.").WithLabelValues()
+	s.controlPlane = c.gauge("outrider_control_plane_connected",
+		"1 while the control plane can be heard, else 0; 0 where there is none.").WithLabelValues()
+	s.destinations = c.gauge("outrider_discovered_destinations",
+		"Addresses of which the control plane is asked who answers there.").WithLabelValues()
 	s.ready = c.gauge("outrider_ready",
 		"1 while the sidecar is ready to serve, else 0.").WithLabelValues()
 	c.gauge("outrider_build_info", "Always 1; its labels name the build.",
@@ -66,12 +78,13 @@ func (m *Metrics) Panic() { m.state.panics.Inc() }
 func (m *Metrics) AccessLogDropped(records int) { m.state.logDropped.Add(float64(records)) }
 
 // Ready says whether the sidecar is ready to serve.
-func (m *Metrics) Ready(ready bool) {
-	v := 0.0
-	if ready {
-		v = 1
+func (m *Metrics) Ready(ready bool) { m.state.ready.Set(oneIf(ready)) }
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
 	}
-	m.state.ready.Set(v)
+	return 0
 }
 
 // Identity records a new snapshot; call it once for each, so that each failure
@@ -148,3 +161,17 @@ func (m *Metrics) PolicyLoaded(generation string, at time.Time) {
 
 // PolicyFailed counts a policy set that was refused.
 func (m *Metrics) PolicyFailed() { m.state.policyErrors.Inc() }
+
+// PolicyConfirmed says when the source of policies was last seen to say what is in
+// force, and whether that is what is left of an earlier run.
+func (m *Metrics) PolicyConfirmed(at time.Time, cached bool) {
+	m.state.confirmed.Set(unix(at))
+	m.state.cached.Set(oneIf(cached))
+}
+
+// ControlPlane says whether the control plane can be heard, and of how many addresses
+// it is asked.
+func (m *Metrics) ControlPlane(connected bool, destinations int) {
+	m.state.controlPlane.Set(oneIf(connected))
+	m.state.destinations.Set(float64(destinations))
+}

@@ -226,7 +226,7 @@ func TestEveryReasonHasItsOutcome(t *testing.T) {
 			flow.RequestTimeout,
 		},
 		"failed": {
-			flow.NoIdentity, flow.NoDestination, flow.ConnectFailed, flow.ConnectTimeout,
+			flow.NoIdentity, flow.NoDestination, flow.Unresolved, flow.ConnectFailed, flow.ConnectTimeout,
 			flow.UpstreamTLSFailed, flow.UpstreamClosed, flow.UpstreamProtocol, flow.UpstreamTimeout,
 			flow.WAFUnavailable, flow.Draining, flow.Internal,
 		},
@@ -304,10 +304,12 @@ outrider_captured_connections_total{direction="inbound",result="known"} 0
 outrider_captured_connections_total{direction="inbound",result="not_redirected"} 1
 outrider_captured_connections_total{direction="inbound",result="passthrough"} 0
 outrider_captured_connections_total{direction="inbound",result="unknown"} 0
+outrider_captured_connections_total{direction="inbound",result="unresolved"} 0
 outrider_captured_connections_total{direction="outbound",result="known"} 0
 outrider_captured_connections_total{direction="outbound",result="not_redirected"} 0
 outrider_captured_connections_total{direction="outbound",result="passthrough"} 1
 outrider_captured_connections_total{direction="outbound",result="unknown"} 0
+outrider_captured_connections_total{direction="outbound",result="unresolved"} 0
 `, "outrider_captured_connections_total")
 }
 

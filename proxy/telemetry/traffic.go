@@ -41,11 +41,13 @@ const (
 	CaptureUnknown
 	// CaptureNotRedirected: it was not redirected, or leads back to us.
 	CaptureNotRedirected
+	// CaptureUnresolved: nobody has said yet who answers there, so it is refused.
+	CaptureUnresolved
 
 	captureCount
 )
 
-var captureNames = [captureCount]string{"known", "passthrough", "unknown", "not_redirected"}
+var captureNames = [captureCount]string{"known", "passthrough", "unknown", "not_redirected", "unresolved"}
 
 // A RetryResult is what became of a request that was to be sent again.
 type RetryResult uint8

@@ -214,16 +214,31 @@ func (k *Keeper) State() (ca.State, bool) {
 	return h.state, true
 }
 
-// Issue certifies that key is that of the workload id; see [ca.IssueSVID].
-func (k *Keeper) Issue(id spiffeid.ID, key crypto.PublicKey) ([]*x509.Certificate, error) {
+// Fresh returns an error while what was last read is too old to sign with, or
+// nothing was read yet.
+func (k *Keeper) Fresh() error {
+	_, err := k.fresh()
+	return err
+}
+
+func (k *Keeper) fresh() (*held, error) {
 	h := k.current.Load()
 	if h == nil {
-		return nil, fmt.Errorf("issue an SVID to %q: %w: the CA's state has not been read yet", id, ca.ErrCannotSign)
+		return nil, fmt.Errorf("%w: the CA's state has not been read yet", ca.ErrCannotSign)
 	}
 	// A root that we don't know of may sign by now, and ours may be about to be
 	// dropped. Half of the shorter pause is before either can hurt.
 	if age := time.Since(h.at); age > min(k.policy.Announce, k.policy.Retire)/2 {
-		return nil, fmt.Errorf("issue an SVID to %q: %w: for %v", id, ErrStale, age.Round(time.Second))
+		return nil, fmt.Errorf("%w: for %v", ErrStale, age.Round(time.Second))
+	}
+	return h, nil
+}
+
+// Issue certifies that key is that of the workload id; see [ca.IssueSVID].
+func (k *Keeper) Issue(id spiffeid.ID, key crypto.PublicKey) ([]*x509.Certificate, error) {
+	h, err := k.fresh()
+	if err != nil {
+		return nil, fmt.Errorf("issue an SVID to %q: %w", id, err)
 	}
 	return ca.IssueSVID(h.state, k.policy, id, key, time.Now())
 }

@@ -7,7 +7,6 @@
 //
 //	secrets         get, list, watch, update   outrider-ca
 //	secrets         get, list, watch           outrider-external-ca
-//	secrets         create
 //	tokenreviews    create                     in the cluster
 //	namespaces      list, watch                in the cluster
 //	configmaps      list, watch, create,       in every namespace, outrider-trust

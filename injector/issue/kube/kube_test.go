@@ -110,10 +110,10 @@ func TestAReviewIsWhatTheAPIServerSays(t *testing.T) {
 }
 
 func TestTheStateIsInASecretWithItsRevision(t *testing.T) {
-	s := kube.NewStore(newClient(t), home)
+	s := kube.NewStore(newClient(t, secret(kube.StateSecret, nil)), home)
 	empty, err := s.Load(t.Context())
 	if err != nil || empty.State != nil || empty.Revision != "" || empty.Brought != nil {
-		t.Fatalf("nothing is there yet: %+v, %v", empty, err)
+		t.Fatalf("nothing is in it yet: %+v, %v", empty, err)
 	}
 	save := func(state, revision string) error { return s.Save(t.Context(), []byte(state), revision) }
 	if err := save("one", ""); err != nil {
@@ -137,8 +137,26 @@ func TestTheStateIsInASecretWithItsRevision(t *testing.T) {
 	}
 }
 
-func TestAWriteThatIsOvertakenInBetweenIsAConflict(t *testing.T) {
+// It comes with the manifests; who may create Secrets may do more than is good.
+func TestTheSecretIsNotCreated(t *testing.T) {
 	client := newClient(t)
+	s := kube.NewStore(client, home)
+	if stored, err := s.Load(t.Context()); err != nil || stored.State != nil {
+		t.Fatalf("%+v, %v", stored, err)
+	}
+	err := s.Save(t.Context(), []byte("one"), "")
+	if err == nil || errors.Is(err, keeper.ErrConflict) || !strings.Contains(err.Error(), "apply the manifests again") {
+		t.Errorf("got %v", err)
+	}
+	for _, a := range client.Actions() {
+		if a.GetVerb() != "get" {
+			t.Errorf("it does %s", a.GetVerb())
+		}
+	}
+}
+
+func TestAWriteThatIsOvertakenInBetweenIsAConflict(t *testing.T) {
+	client := newClient(t, secret(kube.StateSecret, nil))
 	s := kube.NewStore(client, home)
 	if err := s.Save(t.Context(), []byte("one"), ""); err != nil {
 		t.Fatal(err)
@@ -241,7 +259,7 @@ func roots(s issue.Signer) int {
 }
 
 func TestReplicasShareACAThroughTheSecret(t *testing.T) {
-	client := newClient(t)
+	client := newClient(t, secret(kube.StateSecret, nil))
 	leader, other := newKeeper(t, client, true), newKeeper(t, client, false)
 	eventually(t, "both have the CA", func() bool { return roots(leader) == 1 && roots(other) == 1 && other.Current().Ready() })
 	there, err := client.CoreV1().Secrets(home).Get(t.Context(), kube.StateSecret, meta.GetOptions{})
@@ -274,7 +292,7 @@ func anchors(t *testing.T, client *fake.Clientset, namespace string) int {
 }
 
 func TestEveryNamespaceIsToldOfTheRoots(t *testing.T) {
-	client := newClient(t, namespace("shop", false), namespace("kube-system", false), namespace("dying", true))
+	client := newClient(t, secret(kube.StateSecret, nil), namespace("shop", false), namespace("kube-system", false), namespace("dying", true))
 	k := newKeeper(t, client, true)
 	var leads atomic.Bool
 	var refrained atomic.Int64

@@ -32,6 +32,9 @@ const (
 	rootsKey = "ca.crt"
 )
 
+// errMissing says what to do: this program may not create what it writes into.
+var errMissing = errors.New("it is not there; apply the manifests again, which bring it without content")
+
 // A Store keeps the CA's state in a Secret. It implements [keeper.Store].
 type Store struct {
 	client    kubernetes.Interface
@@ -84,16 +87,14 @@ func (s *Store) get(ctx context.Context, name string) (*core.Secret, error) {
 	return secret, nil
 }
 
-// Save implements [keeper.Store]. The API server compares the revision.
+// Save implements [keeper.Store]. The API server compares the revision. The Secret
+// itself comes with the manifests, without content: Kubernetes can't limit the
+// right to create to one name, and who may create Secrets may make tokens of
+// service accounts.
 func (s *Store) Save(ctx context.Context, state []byte, revision string) error {
-	var err error
-	if revision == "" {
-		err = s.create(ctx, state)
-	} else {
-		err = s.replace(ctx, state, revision)
-	}
+	err := s.replace(ctx, state, revision)
 	switch {
-	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err), apierrors.IsNotFound(err):
+	case apierrors.IsConflict(err):
 		return fmt.Errorf("%w: %w", keeper.ErrConflict, err)
 	case err != nil:
 		return fmt.Errorf("write the Secret %s/%s: %w", s.namespace, StateSecret, err)
@@ -101,24 +102,15 @@ func (s *Store) Save(ctx context.Context, state []byte, revision string) error {
 	return nil
 }
 
-func (s *Store) create(ctx context.Context, state []byte) error {
-	_, err := s.client.CoreV1().Secrets(s.namespace).Create(ctx, &core.Secret{
-		ObjectMeta: meta.ObjectMeta{
-			Name: StateSecret, Namespace: s.namespace,
-			Labels: map[string]string{"app.kubernetes.io/part-of": "outrider"},
-		},
-		Data: map[string][]byte{stateKey: state},
-	}, meta.CreateOptions{})
-	return err
-}
-
 // replace keeps what others have written into the Secret, annotations above all.
 func (s *Store) replace(ctx context.Context, state []byte, revision string) error {
 	secret, err := s.get(ctx, StateSecret)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if secret == nil || secret.ResourceVersion != revision {
+	case secret == nil:
+		return errMissing
+	case secret.ResourceVersion != revision:
 		return keeper.ErrConflict
 	}
 	if secret.Data == nil {

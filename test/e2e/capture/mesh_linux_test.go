@@ -155,7 +155,10 @@ func (m *mesh) configure(t *testing.T, p *pod, id, spec, policies string) *workl
 	document := "apiVersion: outrider.dev/v1alpha1\nkind: Sidecar\n" +
 		"metadata: {name: " + p.name + ", namespace: shop, labels: {app: " + p.name + "}}\nspec:\n" +
 		"  identity: {files: {svid: svid.pem, key: key.pem, bundles: {example.org: roots.pem}}}\n" +
-		"  policies: {directory: policies}\n" + spec
+		spec
+	if !strings.Contains(spec, "  policies:") {
+		document += "  policies: {directory: policies}\n"
+	}
 	for _, sub := range []string{".", "policies"} {
 		if err := errors.Join(os.MkdirAll(filepath.Join(dir, sub), 0o755), os.Chmod(filepath.Join(dir, sub), 0o755)); err != nil {
 			t.Fatal(err)
