@@ -1,15 +1,17 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
-// hierarchies are where cgroups are: one for each controller, or one for all of them
-// (version 2).
+// hierarchies are where cgroups are: one for each controller and perhaps a last one
+// without any (version 1), or one for all of them (version 2).
 func hierarchies() ([]string, error) {
 	const at = "/sys/fs/cgroup"
 	if _, err := os.Stat(filepath.Join(at, "cgroup.controllers")); err == nil {
@@ -21,7 +23,7 @@ func hierarchies() ([]string, error) {
 	}
 	var all []string
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != "unified" {
+		if e.IsDir() {
 			all = append(all, filepath.Join(at, e.Name()))
 		}
 	}
@@ -49,16 +51,30 @@ func (n *Node) cgroups() error {
 				return fmt.Errorf("cgroup: %w", err)
 			}
 		}
-		if _, err := os.Stat(filepath.Join(h, "cgroup.subtree_control")); err == nil {
-			const all = "+cpu +memory +pids +cpuset"
-			if err := errors.Join(
-				os.WriteFile(filepath.Join(h, "cgroup.subtree_control"), []byte(all), 0o600),
-				os.WriteFile(filepath.Join(ours, "cgroup.subtree_control"), []byte(all), 0o600)); err != nil {
+		if len(all) == 1 {
+			if err := delegate(h, ours); err != nil {
 				return fmt.Errorf("cgroup: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// delegate lets pods be counted and limited below our cgroup of version 2.
+func delegate(h, ours string) error {
+	there, err := os.ReadFile(filepath.Join(h, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	var wanted string
+	for name := range bytes.FieldsSeq(there) {
+		if slices.Contains([]string{"cpu", "cpuset", "memory", "pids"}, string(name)) {
+			wanted += " +" + string(name)
+		}
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(h, "cgroup.subtree_control"), []byte(wanted), 0o600),
+		os.WriteFile(filepath.Join(ours, "cgroup.subtree_control"), []byte(wanted), 0o600))
 }
 
 // removeCgroups removes what is below ours as well; the kernel takes a moment to

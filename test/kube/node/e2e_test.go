@@ -7,7 +7,7 @@ import (
 )
 
 // least is how many things have been looked at, or something was left out.
-const least = 60
+const least = 100
 
 // enabled is set by the Makefile.
 const enabled = "OUTRIDER_TEST_NODE"

@@ -31,9 +31,12 @@ func (w *world) pods(t *testing.T, namespace, app string) []corev1.Pod {
 // within runs a shell on the node.
 func (w *world) within(t *testing.T, script string) string {
 	t.Helper()
-	out, err := w.Command(t.Context(), "sh", "-c", script).CombinedOutput()
+	var complaints bytes.Buffer
+	cmd := w.Command(t.Context(), "sh", "-c", script)
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", script, err, out)
+		t.Fatalf("%s: %v\n%s%s", script, err, out, &complaints)
 	}
 	return string(bytes.TrimSpace(out))
 }
@@ -42,8 +45,8 @@ func (w *world) within(t *testing.T, script string) string {
 func (w *world) sidecar(t *testing.T, pod string) string {
 	t.Helper()
 	return w.within(t, `for p in /proc/[0-9]*; do
-		if tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/outrider run' && [ "$(cat $p/root/etc/hostname)" = `+pod+` ]; then basename $p; fi
-	done`)
+		if tr '\0' ' ' <$p/cmdline | grep -q '^/outrider run' && [ "$(cat $p/root/etc/hostname)" = `+pod+` ]; then basename $p; fi
+	done 2>/dev/null; true`) // processes come and go meanwhile
 }
 
 // credentials looks into a pod, at what its manifest says and at what is there.

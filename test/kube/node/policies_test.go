@@ -39,17 +39,24 @@ func (w *world) refusals(t *testing.T) {
 		w.check(t, a.status == 403 && strings.Contains(a.header, "Proxy-Status"), "%s to %s: %v", c.who, c.path, a)
 		id := decision(a.header)
 		w.check(t, id != "", "no decision's id: %s", a.header)
-		logs := w.kubectl(t, "-n", "shop", "logs", "-l", "app=payments", "-c", "outrider", "--tail=-1")
-		var line string
-		for l := range strings.Lines(logs) {
-			if id != "" && strings.Contains(l, id) {
-				line = l
-			}
-		}
-		w.check(t, strings.Contains(line, "payments-callers") && strings.Contains(line, c.who), "the log says of %s: %q", id, line)
+		w.eventually(t, 20*time.Second, "the log explains "+id, func() (bool, string) {
+			line := w.logged(t, id)
+			return strings.Contains(line, "payments-callers") && strings.Contains(line, "/sa/"+c.who), line
+		})
 	}
 	a = w.get(t, "outside", "checkout", server+"/v1/charges")
 	w.check(t, a.status != 200, "somebody without a sidecar: %v", a)
+}
+
+// logged is what a sidecar of the server has written of a decision.
+func (w *world) logged(t *testing.T, id string) string {
+	t.Helper()
+	for l := range strings.Lines(w.kubectl(t, "-n", "shop", "logs", "-l", "app=payments", "-c", "outrider", "--tail=-1")) {
+		if id != "" && strings.Contains(l, id) {
+			return l
+		}
+	}
+	return "nothing"
 }
 
 // decision is the id that a refusal carries.

@@ -11,8 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A capture is what was seen on every interface of the node, which includes the ends
-// of its pods.
+// loopback is the first interface of every network. On the node's, the kubelet hands
+// on what programs print that were started for us: in the clear, and not the mesh's.
+const loopback = 1
+
+// A capture is what was seen on every interface of the node but that one: on the ends of
+// its pods above all.
 type capture struct {
 	packets, bytes int
 	// marked are those that hold the marker, sealed those that hold a record of TLS.
@@ -71,7 +75,7 @@ func read(fd int, stop <-chan struct{}) capture {
 	var c capture
 	buf := make([]byte, 1<<16)
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, from, err := unix.Recvfrom(fd, buf, 0)
 		if errors.Is(err, unix.EAGAIN) {
 			select {
 			case <-stop:
@@ -81,6 +85,9 @@ func read(fd int, stop <-chan struct{}) capture {
 			}
 		}
 		if err != nil {
+			continue
+		}
+		if at, ok := from.(*unix.SockaddrLinklayer); ok && at.Ifindex == loopback {
 			continue
 		}
 		c.packets++
