@@ -192,7 +192,7 @@ func TestAStatusIsAboutAllReplicas(t *testing.T) {
 	src := sidecar(t.Context(), t, client, other.Issuer.Addr().String(), "good")
 	eventually(t, "a sidecar has an identity", func() bool { return src.Current().Ready() })
 	subscribe(t, src, other, "checkout-1").hear()
-	name, port := "push", int32(other.Push.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+	name, port := "push", int32(other.Push.Addr().(*net.TCPAddr).Port)
 	if _, err := client.DiscoveryV1().EndpointSlices(system).Create(ctx, &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{Name: "replicas", Labels: map[string]string{discoveryv1.LabelServiceName: injector.Name}},
 		Ports:      []discoveryv1.EndpointPort{{Name: &name, Port: &port}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"127.0.0.1"}}},

@@ -170,7 +170,7 @@ func ask(ctx context.Context, src identity.Source, replica spiffeid.ID, address 
 	if err != nil {
 		return nil, err
 	}
-	defer cc.Close()
+	defer func() { _ = cc.Close() }()
 	in, err := json.Marshal(asked)
 	if err != nil {
 		return nil, err

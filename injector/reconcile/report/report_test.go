@@ -65,7 +65,7 @@ func TestWhatAStatusSays(t *testing.T) {
 				if said := got.Reason + " " + got.Message; !strings.HasPrefix(said, want) || got.ObservedGeneration != c.f.standing.Generation {
 					t.Errorf("%s: %s", kind, said)
 				}
-				if true := slices.Contains([]string{"Valid", "Complete", "NoSidecars"}, got.Reason); (got.Status == metav1.ConditionTrue) != true {
+				if holds := slices.Contains([]string{"Valid", "Complete", "NoSidecars"}, got.Reason); (got.Status == metav1.ConditionTrue) != holds {
 					t.Errorf("%s is %s because %s", kind, got.Status, got.Reason)
 				}
 			}
