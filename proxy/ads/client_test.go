@@ -2,6 +2,7 @@ package ads
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -151,9 +152,7 @@ func TestAStreamThatComesBackSaysWhatIsHeld(t *testing.T) {
 		l := w.stream()
 		held := map[string]string{}
 		for _, r := range l.said() {
-			for name, version := range r.GetInitialResourceVersions() {
-				held[name] = version
-			}
+			maps.Copy(held, r.GetInitialResourceVersions())
 		}
 		if diff := cmp.Diff(map[string]string{one: "v0", "10.0.0.1:80": "v1"}, held); diff != "" {
 			t.Error(diff)
@@ -172,9 +171,7 @@ func TestAStreamThatComesBackSaysWhatIsHeld(t *testing.T) {
 		l = w.stream()
 		clear(held)
 		for _, r := range l.said() {
-			for name, version := range r.GetInitialResourceVersions() {
-				held[name] = version
-			}
+			maps.Copy(held, r.GetInitialResourceVersions())
 		}
 		want := map[string]string{one: "v0", two: push.Version([]byte("b")), "10.0.0.1:80": push.Version([]byte("target"))}
 		if diff := cmp.Diff(want, held); diff != "" {
