@@ -360,3 +360,33 @@ func TestOptionsThatCannotBeRight(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPausesDouble(t *testing.T) {
+	for range 1000 {
+		var p pause
+		for _, want := range []time.Duration{minPause, 2 * minPause, 4 * minPause} {
+			if got := p.next(); got < want/2 || got > want*3/2 {
+				t.Fatalf("a pause of %v, want %v give or take its half", got, want)
+			}
+		}
+		p.reset()
+		if got := p.next(); got > minPause*3/2 {
+			t.Fatalf("a pause of %v after a success", got)
+		}
+	}
+}
+
+// Who was taken for who it is comes back soon, however long that took.
+func TestAfterAStreamThePausesBeginAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTeacher(t)
+		w.down = true
+		w.learn()
+		pass(10 * time.Minute)
+		w.set(func(w *teacher) { w.down = false })
+		pass(maxPause + maxPause/2)
+		w.stream().end <- nil
+		pass(minPause + minPause/2)
+		w.stream()
+	})
+}
