@@ -121,7 +121,7 @@ func (l *link) client() (*grpc.ClientConn, error) {
 			grpc.MaxCallRecvMsgSize(push.MaxResponseBytes), grpc.MaxCallSendMsgSize(push.MaxRequestBytes),
 		),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAlive, Timeout: keepAliveTimeout}),
-		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(windowBytes),
 		grpc.WithMaxHeaderListSize(headerBytes),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(),
