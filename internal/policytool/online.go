@@ -44,11 +44,14 @@ type DecisionRequest struct {
 // decisionID is the form of an id.
 var decisionID = regexp.MustCompile(`^[0-9a-v]{20}$`)
 
+// IsDecisionID tells whether text has the form of a decision's id.
+func IsDecisionID(text string) bool { return decisionID.MatchString(text) }
+
 // ExplainDecision prints why something was refused, and, where that was an access
 // policy's doing, what would allow it with the policies that the sidecar has by
 // now.
 func ExplainDecision(ctx context.Context, r DecisionRequest, out io.Writer) error {
-	if !decisionID.MatchString(r.ID) {
+	if !IsDecisionID(r.ID) {
 		return fmt.Errorf("%q is not a decision id, which has 20 characters of 0-9 and a-v", r.ID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

@@ -312,7 +312,9 @@ func TestWhatIsMeantIsNotFound(t *testing.T) {
 			s.Policies[0].Metadata.Namespace, s.Pods = "elsewhere", nil
 			s.Policies[1].Metadata.Namespace = "elsewhere"
 		},
-		"a port of UDP":           func(s *mesh) { s.Services[0].Spec.Ports[0] = corev1.ServicePort{Name: "dns", Protocol: corev1.ProtocolUDP} },
+		"a port of UDP": func(s *mesh) {
+			s.Services[0].Spec.Ports[0] = corev1.ServicePort{Name: "dns", Protocol: corev1.ProtocolUDP}
+		},
 		"a service of strangers":  func(s *mesh) { s.Services[0].Spec.Selector["app"], s.Services[0].Spec.Ports[0].Name = "others", "web" },
 		"an application protocol": func(s *mesh) { s.Services[0].Spec.Ports[0] = corev1.ServicePort{AppProtocol: new("kubernetes.io/h2c")} },
 	} {

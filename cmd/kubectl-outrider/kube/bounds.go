@@ -13,6 +13,10 @@ const (
 	// maxObjects bounds a list: more than the pods of most clusters. Beyond, people
 	// are asked to name a namespace.
 	maxObjects = 20_000
+	// logLines and logBytes bound what is read of a log: what happened last is what
+	// counts.
+	logLines = 1000
+	logBytes = 1 << 20
 	// dialTimeout bounds reaching a pod's port through API server and kubelet.
 	dialTimeout = 10 * time.Second
 	// maxComplaint, in bytes, bounds what is read of why a port can't be reached.

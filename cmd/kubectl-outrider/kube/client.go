@@ -75,33 +75,42 @@ func IsNotFound(err error) bool {
 
 // get reads the object at a path.
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	text, err := c.read(ctx, path, query, "application/json")
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// read reads what is at a path.
+func (c *Client) read(ctx context.Context, path string, query url.Values, accept string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	at := c.base.JoinPath(path)
 	at.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept", accept)
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the API server: %w", err)
+		return nil, fmt.Errorf("ask the API server: %w", err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	case len(text) > maxAnswer:
-		return fmt.Errorf("read %s: the answer has more than %d bytes", path, maxAnswer)
+		return nil, fmt.Errorf("read %s: the answer has more than %d bytes", path, maxAnswer)
 	case answer.StatusCode != http.StatusOK:
-		return &StatusError{answer.StatusCode, refusal(path, answer.StatusCode, text)}
+		return nil, &StatusError{answer.StatusCode, refusal(path, answer.StatusCode, text)}
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	return nil
+	return text, nil
 }
 
 // refusal is why something was not given, as far as the server says.

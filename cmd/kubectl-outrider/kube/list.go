@@ -80,6 +80,13 @@ func (c *Client) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, 
 	return pod, c.get(ctx, path.Join(within(core, namespace, "pods"), name), nil, pod)
 }
 
+// Log reads the last lines of a container's log, up to a bound of bytes.
+func (c *Client) Log(ctx context.Context, namespace, pod, container string) ([]byte, error) {
+	return c.read(ctx, path.Join(within(core, namespace, "pods"), pod, "log"), url.Values{
+		"container": {container}, "tailLines": {strconv.Itoa(logLines)}, "limitBytes": {strconv.Itoa(logBytes)},
+	}, "*/*")
+}
+
 // Services lists the services of a namespace, or of all if that is empty.
 func (c *Client) Services(ctx context.Context, namespace string) ([]corev1.Service, error) {
 	return list[corev1.Service](ctx, c, within(core, namespace, "services"), "")

@@ -5,4 +5,5 @@
 // A cluster is a directory: cluster.yaml has its objects, and
 // pods/NAMESPACE/NAME/PORT/PATH is what a GET of PATH at that port of that pod is
 // answered. A port without a directory can't be reached.
+// pods/NAMESPACE/NAME/CONTAINER.log is a log.
 package kubetest

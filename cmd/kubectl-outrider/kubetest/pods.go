@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/portforward"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
-	"k8s.io/client-go/tools/portforward"
 )
 
 // forward is port-forward over SPDY: each pair of an error and a data stream is a
@@ -59,6 +59,17 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// log is the file CONTAINER.log of the pod's directory.
+func (s *Server) log(w http.ResponseWriter, r *http.Request) {
+	parts := strings.Split(r.URL.Path, "/")
+	text, err := os.ReadFile(filepath.Join(s.dir, "pods", parts[4], parts[6], filepath.Base(r.URL.Query().Get("container"))+".log"))
+	if err != nil {
+		refuse(w, http.StatusNotFound, "there is no such log")
+		return
+	}
+	_, _ = w.Write(text)
 }
 
 // port serves one connection from the files of a directory.

@@ -97,6 +97,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.forward(w, r)
 	case r.Method != http.MethodGet:
 		refuse(w, http.StatusMethodNotAllowed, "nothing is written here")
+	case strings.HasSuffix(r.URL.Path, "/log"):
+		s.log(w, r)
 	case r.URL.Path == "/version":
 		reply(w, http.StatusOK, []byte(`{"major":"1","minor":"36","gitVersion":"v1.36.1"}`))
 	default:
