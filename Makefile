@@ -13,7 +13,7 @@ DIST := dist
 # How long `make fuzz` spends on each target, and how many targets there must
 # be at least: a discovery that finds nothing must not look like a success.
 FUZZTIME ?= 20s
-FUZZ_MIN ?= 65
+FUZZ_MIN ?= 68
 # How many tests `make test` and `make race` must have run at least.
 TESTS_MIN ?= 7500
 # How many of those that start a mesh `make test-quic` must have run at least.

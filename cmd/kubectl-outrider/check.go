@@ -41,7 +41,7 @@ func check(ctx context.Context, args []string, env cli.Environment) error {
 	var o output
 	c.add(fs)
 	o.add(fs)
-	most := fs.Int("most", survey.MostAsked, "how `many` sidecars are asked what they know of themselves")
+	most := fs.Int("most", survey.MostAsked, "`number` of sidecars that are asked what they know of themselves, at most")
 	strict := fs.Bool("strict", false, "let warnings count as errors do")
 	ignore := fs.String("ignore", "", "`codes` of findings to leave out, with commas between")
 	p, err := prepare(ctx, fs, &c, &o, 0, args, env)

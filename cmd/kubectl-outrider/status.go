@@ -45,7 +45,7 @@ func status(ctx context.Context, args []string, env cli.Environment) error {
 	c.add(fs)
 	o.add(fs)
 	selector := fs.String("l", "", "`selector` of the pods by their labels")
-	most := fs.Int("most", survey.MostAsked, "how `many` sidecars are asked what they know of themselves")
+	most := fs.Int("most", survey.MostAsked, "`number` of sidecars that are asked what they know of themselves, at most")
 	p, err := prepare(ctx, fs, &c, &o, 0, args, env)
 	if err != nil {
 		return err

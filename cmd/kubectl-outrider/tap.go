@@ -55,7 +55,7 @@ func tapPods(ctx context.Context, args []string, env cli.Environment) error {
 	fs.StringVar(&f.Host, "host", "", "the request's `authority`")
 	fs.StringVar(&f.Status, "status", "", "the answer's `status`, or a class such as 4xx")
 	fs.StringVar(&f.Reason, "reason", "", "`reason` of a refusal, as in docs/refusals.md")
-	fs.IntVar(&t.Most, "max", 0, "end after so `many` records; 0 means never")
+	fs.IntVar(&t.Most, "max", 0, "end after this `number` of records; 0 means never")
 	duration := fs.Duration("for", 0, "end after this `time`; 0 means never")
 	selector := fs.String("l", "", "`selector` of the pods by their labels")
 	p, err := prepare(ctx, fs, &c, &o, tap.MaxPods, args, env)

@@ -170,8 +170,12 @@ func (a *archive) sidecar(ctx context.Context, from Source, p *survey.Pod) {
 		path string
 		json bool
 	}{
-		{sidecars.MetricsPort, "/metrics", false}, {sidecars.AdminPort, "/ready", false}, {sidecars.AdminPort, "/version", true},
-		{sidecars.AdminPort, "/config_dump", true}, {sidecars.AdminPort, "/connections", true}, {sidecars.AdminPort, "/decisions", true},
+		{sidecars.MetricsPort, "/metrics", false},
+		{sidecars.AdminPort, "/ready", false},
+		{sidecars.AdminPort, "/version", true},
+		{sidecars.AdminPort, "/config_dump", true},
+		{sidecars.AdminPort, "/connections", true},
+		{sidecars.AdminPort, "/decisions", true},
 	} {
 		name := path.Join("sidecars", p.String(), question.path)
 		text, err := one.Text(ctx, question.port, question.path)

@@ -38,7 +38,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 	if connection == nil {
 		return
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }() // its other end is the client's affair
 	if !s.begin() {
 		return
 	}
@@ -52,7 +52,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 				complaints[port] = stream
 				continue
 			}
-			s.streams.Go(func() { s.port(filepath.Join(dir, port), stream, complaints[port]) })
+			s.streams.Go(func() { s.port(r.Context(), filepath.Join(dir, port), stream, complaints[port]) })
 		case <-connection.CloseChan():
 			return
 		case <-s.closing:
@@ -73,14 +73,14 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request) {
 }
 
 // port serves one connection from the files of a directory.
-func (s *Server) port(dir string, data, complaint httpstream.Stream) {
+func (s *Server) port(ctx context.Context, dir string, data, complaint httpstream.Stream) {
 	defer complaint.Close()
 	defer data.Close()
 	if _, err := os.Stat(dir); err != nil {
 		fmt.Fprintf(complaint, "error forwarding port %s: connection refused", filepath.Base(dir))
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // of a connection that nobody else knows
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.streams.Go(func() {
 		select {
@@ -99,7 +99,9 @@ func (s *Server) port(dir string, data, complaint httpstream.Stream) {
 
 // answer writes a file. What is followed ends with the file.
 func answer(to io.Writer, dir string, r *http.Request) {
-	name := filepath.Join(dir, filepath.FromSlash(r.URL.Path))
+	// A path that has others below it can't be a file.
+	at := strings.Replace(r.URL.Path, "/decisions/", "/decisions.id/", 1)
+	name := filepath.Join(dir, filepath.FromSlash(at))
 	if r.URL.Query().Has("follow") {
 		name += ".follow"
 	}
