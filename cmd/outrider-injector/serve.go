@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -40,7 +41,7 @@ type flags struct {
 	namespace, trustDomain   string
 	provider, driver, socket string
 	webhook, metrics, health string
-	level, format            string
+	level, format, capture   string
 }
 
 func newFlags(env cli.Environment) *flags {
@@ -58,6 +59,7 @@ func newFlags(env cli.Environment) *flags {
 	fs.StringVar(&f.provider, "identity-provider", string(config.ProviderMeshCA), "where sidecars get identities: MeshCA, the control plane, or WorkloadAPI, such as SPIRE")
 	fs.StringVar(&f.driver, "identity-driver", "", "CSI `driver` that brings the Workload API into pods; empty: csi.spiffe.io")
 	fs.StringVar(&f.socket, "identity-socket", "", "`name` of the Workload API's socket there; empty: spire-agent.sock")
+	fs.StringVar(&f.capture, "capture", "", "who redirects traffic where no annotation says it: init, cni or none; empty: init")
 	fs.StringVar(&f.webhook, "webhook-listen", fmt.Sprintf(":%d", injector.WebhookPort), "`address` that the API server calls")
 	fs.StringVar(&f.metrics, "metrics-listen", fmt.Sprintf(":%d", injector.MetricsPort), "`address` of the metrics")
 	fs.StringVar(&f.health, "health-listen", fmt.Sprintf(":%d", injector.HealthPort), "`address` of liveness and readiness")
@@ -79,12 +81,15 @@ func (f *flags) mesh() (mutate.Mesh, error) {
 	if _, err := spiffeid.TrustDomainFromString(f.trustDomain); err != nil {
 		return mutate.Mesh{}, fmt.Errorf("--trust-domain: %w", err)
 	}
+	if f.capture != "" && !slices.Contains(mutate.CaptureModes(), f.capture) {
+		return mutate.Mesh{}, fmt.Errorf("--capture: %q is none of %q", f.capture, mutate.CaptureModes())
+	}
 	provider := config.IdentityProvider(f.provider)
 	if provider != config.ProviderMeshCA && provider != config.ProviderWorkloadAPI {
 		return mutate.Mesh{}, fmt.Errorf("--identity-provider: %q is neither %s nor %s", f.provider, config.ProviderMeshCA, config.ProviderWorkloadAPI)
 	}
 	return mutate.Mesh{
-		Image: f.image, PullPolicy: f.pullPolicy, Version: buildinfo.Version().Version, Namespace: f.namespace,
+		Image: f.image, PullPolicy: f.pullPolicy, Capture: f.capture, Version: buildinfo.Version().Version, Namespace: f.namespace,
 		Identity: config.MeshIdentity{Provider: provider, Driver: f.driver, Socket: f.socket},
 	}, nil
 }
