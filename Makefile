@@ -210,11 +210,13 @@ vuln: ## Look for known vulnerabilities in what we call
 	echo "$$out"; exit $$status
 
 .PHONY: tools-test
-tools-test: ## Test the small programs that this Makefile uses
+tools-test: ## Test the small programs that this Makefile uses, and the manifests with Helm's and Prometheus' libraries
 	@go -C tools vet ./testreport ./imagelayout
 	@go -C tools test ./testreport ./imagelayout
 	@go -C test/authzbench vet ./...
 	@go -C test/authzbench test ./...
+	@go -C test/chart vet ./...
+	@go -C test/chart test ./...
 
 .PHONY: image-layout
 image-layout: ## Prove the Dockerfile's steps without a container engine: build, layout, user, size
