@@ -223,6 +223,7 @@ image-layout: ## Prove the Dockerfile's steps without a container engine: build,
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-load -target outrider-load -user 65532:65532 -max-bytes $$((28 << 20))
 	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-injector -target outrider-injector -user 65532:65532 -max-bytes $$((48 << 20))
+	@go run -C tools ./imagelayout -context .. -rootfs ../$(DIST)/rootfs-shop -target outrider-shop -user 65532:65532 -max-bytes $$((12 << 20))
 
 .PHONY: clean
 clean: ## Remove what the other targets made
