@@ -21,7 +21,7 @@ ENV CGO_ENABLED=0
 # The Makefile says what the tags leave out, and why.
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
     -tags grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access \
-    -ldflags="-s -w" -o out/ ./cmd/...
+    -ldflags="-s -w" -o out/ ./cmd/... ./examples/shop
 
 # The load tool, for a Job in the cluster. Its user is not the sidecar's: what that
 # one sends is not captured, and load that goes past the sidecar measures nothing.
@@ -29,6 +29,13 @@ FROM scratch AS outrider-load
 COPY --from=build --chmod=0555 /src/out/outrider-load /outrider-load
 USER 65532:65532
 ENTRYPOINT ["/outrider-load"]
+
+# The shop of the examples, which is no part of the product.
+FROM scratch AS outrider-shop
+COPY --from=build --chmod=0555 /src/out/shop /shop
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/shop"]
 
 # The control plane. It needs no user of its own: its traffic is not captured.
 FROM scratch AS outrider-injector

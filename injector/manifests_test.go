@@ -105,6 +105,7 @@ func TestOverlaysAreRendered(t *testing.T) {
 	}
 	for overlay, want := range map[string]string{
 		"base": "kind: MutatingWebhookConfiguration", "overlays/spire": "- --identity-provider=WorkloadAPI", "overlays/ha": "replicas: 3",
+		"overlays/no-capture": "- --capture=none",
 	} {
 		out, err := exec.CommandContext(t.Context(), kubectl, "kustomize", "../manifests/"+overlay).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {

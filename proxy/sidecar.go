@@ -66,6 +66,7 @@ type Sidecar struct {
 	metrics      *telemetry.Metrics
 	ids          *accesslog.IDs
 	recent       *accesslog.Recent
+	feed         *accesslog.Feed
 	log          *accesslog.Writer // writes nothing where no log is kept
 	logFile      io.Closer         // nil unless the log is a file of ours
 	readiness    *admin.Readiness
@@ -180,8 +181,9 @@ func (s *Sidecar) openLog(context.Context) error {
 	}
 	bounds := limits.Default()
 	s.recent = accesslog.NewRecent(bounds.RecentRefusals, bounds.RecentRefusalBytes)
+	s.feed = accesslog.NewFeed(bounds.Followers, bounds.FollowerBytes)
 	s.log = accesslog.New(accesslog.Options{
-		Output: out, Recent: s.recent, RefusalsOnly: l.Allowed == config.LogNone, IDs: s.ids, Dropped: s.metrics.AccessLogDropped,
+		Output: out, Recent: s.recent, Feed: s.feed, RefusalsOnly: l.Allowed == config.LogNone, IDs: s.ids, Dropped: s.metrics.AccessLogDropped,
 	})
 	return nil
 }
@@ -191,12 +193,20 @@ func (s *Sidecar) openAdmin(context.Context) error {
 	server, err := admin.New(admin.Options{
 		Health: bindAddress(spec.Health), Metrics: bindAddress(spec.Metrics), Admin: bindAddress(spec.Admin),
 		Readiness: s.readiness, MetricsHandler: s.metrics.Handler(), Probes: probe.New(spec.Probes),
-		ConfigDump: s.dump, Connections: s.connections, Decision: s.recent.Find, Decisions: s.recent.All, Drain: s.stop, Quit: s.stop, Log: s.opts.Log,
+		ConfigDump: s.dump, Connections: s.connections, Decision: s.recent.Find, Decisions: s.recent.All, Follow: s.follow, Drain: s.stop, Quit: s.stop, Log: s.opts.Log,
 	})
 	if err != nil {
 		return err
 	}
 	s.admin = server
+	return nil
+}
+
+// follow is what package admin takes; nil where there are too many followers.
+func (s *Sidecar) follow() admin.Follower {
+	if f, ok := s.feed.Follow(); ok {
+		return f
+	}
 	return nil
 }
 

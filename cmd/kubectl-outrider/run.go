@@ -1,114 +1,59 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
-	"os"
+	"strings"
 
-	"github.com/outrider-mesh/outrider/injector/manifest"
-	"github.com/outrider-mesh/outrider/injector/mutate"
-	"github.com/outrider-mesh/outrider/internal/buildinfo"
 	"github.com/outrider-mesh/outrider/internal/cli"
-	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/internal/policycmd"
 )
 
-// failed is the status where an object could not have what was asked for.
-const failed cli.ExitStatus = 1
+// The statuses with which the plugin ends. They are part of its interface.
+const (
+	// failed: what was asked for does not hold, or could not be done.
+	failed cli.ExitStatus = 1
+	// usage: the command line is wrong.
+	usage cli.ExitStatus = 2
+	// denied: the call that was explained is, or was, denied.
+	denied cli.ExitStatus = 3
+)
+
+const name = "kubectl outrider"
 
 func program() cli.Program {
 	p := cli.Program{
-		Name:  "kubectl outrider",
+		Name:  name,
 		About: "The kubectl plugin of Outrider.",
-		Usage: 2, Broken: failed,
+		Usage: usage, Broken: failed,
 	}
 	p.Commands = []cli.Command{
+		{Name: "check", Args: "[flags]", Help: "find what is wrong, or soon will be, in the mesh of a cluster", Run: check},
+		{Name: "status", Args: "[flags]", Help: "say who is in the mesh, with which policies and until when", Run: status},
+		{Name: "explain", Args: "[DECISION-ID] [flags]", Help: "say what policies make of a call, why, and what would allow it", Run: explain},
+		{Name: "tap", Args: "[POD...] [flags]", Help: "show what sidecars decide, as they do", Run: tapPods},
+		{Name: "policy", Args: "COMMAND", Help: "test, replay, suggest and import access policies", Run: policycmd.New(name+" policy", usage, failed).Run},
 		{Name: "inject", Args: "--image IMAGE [FILE]", Help: "put sidecars into the pods of manifests, without a cluster", Run: inject},
 		{Name: "uninject", Args: "[FILE]", Help: "take them out again", Run: uninject},
+		{Name: "bugreport", Args: "[flags]", Help: "collect what somebody needs to help, without secrets", Run: bugreport},
+		{Name: "completion", Args: "bash|zsh|fish", Help: "write a script by which a shell completes command lines", Run: completion},
 		p.Version(),
 	}
 	return p
 }
 
-// inject is "kubectl outrider inject".
-func inject(_ context.Context, args []string, env cli.Environment) error {
-	fs := program().Flags("inject")
-	image := fs.String("image", "", "the sidecar's `image`; required")
-	namespace := fs.String("namespace", "default", "namespace of objects that name none")
-	system := fs.String("system-namespace", mutate.ControlPlaneNamespace, "where the control plane runs")
-	trustDomain := fs.String("trust-domain", mutate.DefaultTrustDomain, "trust domain of the mesh")
-	provider := fs.String("identity-provider", string(config.ProviderMeshCA), "where sidecars get identities: MeshCA or WorkloadAPI")
-	files, err := program().Parse(fs, args, 1, env)
-	if err != nil {
-		return err
-	}
-	p := config.IdentityProvider(*provider)
-	if *image == "" || p != config.ProviderMeshCA && p != config.ProviderWorkloadAPI {
-		fmt.Fprintln(env.Stderr, "kubectl outrider inject: name the sidecar's image with --image, and as --identity-provider MeshCA or WorkloadAPI")
-		return program().Usage
-	}
-	mesh := mutate.Mesh{
-		Image: *image, Version: buildinfo.Version().Version, Namespace: *system, Identity: config.MeshIdentity{Provider: p},
-		ControlPlane: mutate.ControlPlaneAddress(*system), ControlPlaneID: mutate.ControlPlaneID(*trustDomain, *system),
-	}
-	return edit(files, env, func(in []byte) ([]byte, []manifest.Result, error) {
-		return manifest.Inject(in, manifest.Options{Mesh: mesh, Namespace: *namespace})
-	})
-}
+// completer is the name under which kubectl looks for completions of the plugin.
+const completer = "kubectl_complete-outrider"
 
-// uninject is "kubectl outrider uninject".
-func uninject(_ context.Context, args []string, env cli.Environment) error {
-	files, err := program().Parse(program().Flags("uninject"), args, 1, env)
-	if err != nil {
-		return err
+// run is the whole program, whatever name it was started by. The words that shells and
+// kubectl ask completions with are no command that people would want listed.
+func run(ctx context.Context, as string, args []string, env cli.Environment) error {
+	switch {
+	case strings.TrimSuffix(as, ".exe") == completer:
+		return complete(ctx, args, env)
+	case len(args) > 0 && args[0] == "__complete":
+		return complete(ctx, args[1:], env)
+	case len(args) == 2 && args[0] == "help":
+		args = []string{args[1], "--help"}
 	}
-	return edit(files, env, manifest.Remove)
-}
-
-// edit reads the file, or standard input, and writes what becomes of it. Nothing is
-// written if anything could not have its sidecar: half a manifest is applied by
-// mistake.
-func edit(files []string, env cli.Environment, do func([]byte) ([]byte, []manifest.Result, error)) error {
-	in, err := input(files, env)
-	if err != nil {
-		return err
-	}
-	out, results, err := do(in)
-	refused := false
-	for _, r := range results {
-		refused = refused || r.Outcome.Verdict == mutate.Refuse
-		report(env.Stderr, r)
-	}
-	if err != nil {
-		return err
-	}
-	if refused {
-		return failed
-	}
-	_, err = io.Copy(env.Stdout, bytes.NewReader(out))
-	return err
-}
-
-func report(w io.Writer, r manifest.Result) {
-	text := r.Outcome.Detail
-	if r.Outcome.Verdict != "" {
-		text = r.Outcome.String()
-	}
-	fmt.Fprintf(w, "%s: %s\n", r.Object, text)
-	for _, remark := range r.Outcome.Remarks {
-		fmt.Fprintf(w, "%s: %s\n", r.Object, remark)
-	}
-}
-
-func input(files []string, env cli.Environment) ([]byte, error) {
-	if len(files) == 0 || files[0] == "-" {
-		return io.ReadAll(io.LimitReader(env.Stdin, manifest.MaxBytes+1))
-	}
-	f, err := os.Open(files[0])
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, manifest.MaxBytes+1))
+	return program().Run(ctx, args, env)
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -42,7 +43,7 @@ type flags struct {
 	provider, driver, socket string
 	webhook, metrics, health string
 	issuing                  issuerFlags
-	issuer, push             string
+	issuer, push, capture    string
 	level, format            string
 }
 
@@ -64,6 +65,7 @@ func newFlags(env cli.Environment) *flags {
 	f.issuing.add(fs)
 	fs.StringVar(&f.issuer, "issuer-listen", fmt.Sprintf(":%d", injector.IssuerPort), "`address` where sidecars ask for identities; with --identity-provider=MeshCA only")
 	fs.StringVar(&f.push, "push-listen", fmt.Sprintf(":%d", injector.PushPort), "`address` where sidecars get policies and destinations")
+	fs.StringVar(&f.capture, "capture", "", "who redirects traffic where no annotation says it: init, cni or none; empty: init")
 	fs.StringVar(&f.webhook, "webhook-listen", fmt.Sprintf(":%d", injector.WebhookPort), "`address` that the API server calls")
 	fs.StringVar(&f.metrics, "metrics-listen", fmt.Sprintf(":%d", injector.MetricsPort), "`address` of the metrics")
 	fs.StringVar(&f.health, "health-listen", fmt.Sprintf(":%d", injector.HealthPort), "`address` of liveness and readiness")
@@ -85,6 +87,9 @@ func (f *flags) mesh() (mutate.Mesh, error) {
 	if _, err := spiffeid.TrustDomainFromString(f.trustDomain); err != nil {
 		return mutate.Mesh{}, fmt.Errorf("--trust-domain: %w", err)
 	}
+	if f.capture != "" && !slices.Contains(mutate.CaptureModes(), f.capture) {
+		return mutate.Mesh{}, fmt.Errorf("--capture: %q is none of %q", f.capture, mutate.CaptureModes())
+	}
 	provider := config.IdentityProvider(f.provider)
 	if provider != config.ProviderMeshCA && provider != config.ProviderWorkloadAPI {
 		return mutate.Mesh{}, fmt.Errorf("--identity-provider: %q is neither %s nor %s", f.provider, config.ProviderMeshCA, config.ProviderWorkloadAPI)
@@ -93,7 +98,7 @@ func (f *flags) mesh() (mutate.Mesh, error) {
 		return mutate.Mesh{}, err
 	}
 	return mutate.Mesh{
-		Image: f.image, PullPolicy: f.pullPolicy, Version: buildinfo.Version().Version, Namespace: f.namespace,
+		Image: f.image, PullPolicy: f.pullPolicy, Capture: f.capture, Version: buildinfo.Version().Version, Namespace: f.namespace,
 		Identity: config.MeshIdentity{Provider: provider, Driver: f.driver, Socket: f.socket},
 	}, nil
 }

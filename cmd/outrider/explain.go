@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/outrider-mesh/outrider/authz"
-	"github.com/outrider-mesh/outrider/authz/trial"
 	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/internal/policycmd"
 	"github.com/outrider-mesh/outrider/internal/policytool"
 	"github.com/outrider-mesh/outrider/proxy/config"
 )
@@ -39,8 +39,7 @@ call is, or was, denied.
 type explainFlags struct {
 	set                                     *flag.FlagSet
 	config, policies, workload, trustDomain string
-	from, source, to, method, path, host    string
-	headers                                 headerFlag
+	call                                    policycmd.Call
 	admin, output                           string
 }
 
@@ -55,13 +54,7 @@ func newExplainFlags() *explainFlags {
 	fs.StringVar(&f.policies, "policies", "", "`directory` of policy documents; the one that --config names, if empty")
 	fs.StringVar(&f.workload, "workload", "", "who is called: `NAMESPACE/NAME`, and labels behind: shop/payments,app=payments")
 	fs.StringVar(&f.trustDomain, "trust-domain", "", "the workload's trust `domain`, where policies speak of namespaces or service accounts and no MeshConfig has it")
-	fs.StringVar(&f.from, "from", "", "the caller's `SPIFFE-ID`, or plaintext")
-	fs.StringVar(&f.source, "source", "", "the caller's `address`; without it no ipBlocks match")
-	fs.StringVar(&f.to, "to", "", "the workload's `port`; with --config also LISTENER or LISTENER/PORT")
-	fs.StringVar(&f.method, "method", "", "the request's `method` (default GET)")
-	fs.StringVar(&f.path, "path", "", "the request's `path`, without its query")
-	fs.StringVar(&f.host, "host", "", "the request's `authority`")
-	fs.Var(&f.headers, "header", "a `NAME: VALUE` of the request; may be repeated")
+	f.call.Flags(fs, "the workload's `port`; with --config also LISTENER or LISTENER/PORT")
 	fs.StringVar(&f.admin, "admin", "127.0.0.1:15000", "the sidecar's administration `address`")
 	fs.StringVar(&f.output, "o", "text", "`format` of the output: text or json")
 	return f
@@ -114,10 +107,7 @@ func wrongUsage(command string, env cli.Environment, problem string) error {
 func (f *explainFlags) request() (policytool.ExplainRequest, error) {
 	r := policytool.ExplainRequest{
 		Policies: f.policies, JSON: f.output == "json",
-		Call: trial.Call{From: f.from, Source: f.source, Method: f.method, Path: f.path, Host: f.host, Headers: f.headers},
-	}
-	if f.path != "" && f.method == "" {
-		r.Call.Method = "GET"
+		Call: f.call.Asked(),
 	}
 	var err error
 	switch {
@@ -128,7 +118,7 @@ func (f *explainFlags) request() (policytool.ExplainRequest, error) {
 	case f.workload != "":
 		r.Workload, err = policytool.ParseWorkload(f.workload)
 		if err == nil {
-			r.Call.Listener, r.Call.To, err = target(f.to)
+			r.Call.Listener, r.Call.To, err = target(f.call.To)
 		}
 	default:
 		return r, errors.New("say who is called with --workload or --config, or name a decision")
@@ -171,7 +161,7 @@ func (f *explainFlags) fromConfig(r *policytool.ExplainRequest) error {
 	if p := c.Spec.Policies; r.Policies == "" && p != nil {
 		r.Policies = p.Directory
 	}
-	listener, port, err := target(f.to)
+	listener, port, err := target(f.call.To)
 	if err != nil {
 		return err
 	}
@@ -200,26 +190,4 @@ func atListener(r *policytool.ExplainRequest, inbound []config.Inbound, name str
 		return nil // a captured port, or one that nobody listens for
 	}
 	return fmt.Errorf("--to: there is no inbound listener %q; there are %s", name, strings.Join(names, ", "))
-}
-
-// headerFlag collects headers.
-type headerFlag map[string]string
-
-// String implements flag.Value.
-func (h *headerFlag) String() string { return "" }
-
-// Set implements flag.Value.
-func (h *headerFlag) Set(text string) error {
-	name, value, ok := strings.Cut(text, ":")
-	if !ok || name == "" {
-		return fmt.Errorf("%q is not NAME: VALUE", text)
-	}
-	if *h == nil {
-		*h = headerFlag{}
-	}
-	if _, twice := (*h)[strings.ToLower(name)]; twice {
-		return fmt.Errorf("the header %q is there twice", name)
-	}
-	(*h)[strings.ToLower(name)] = strings.TrimSpace(value)
-	return nil
 }

@@ -33,7 +33,7 @@ func Annotations() []Annotation {
 
 func captureAnnotations() []Annotation {
 	return []Annotation{
-		{Prefix + "capture", "`init`", "Who redirects traffic to the sidecar: `init`, a container with NET_ADMIN that ends before the others start; `cni`, something on the node; `none`, nobody.", func(s *settings, v string) error {
+		{Prefix + "capture", "the injector's `--capture`, `init`", "Who redirects traffic to the sidecar: `init`, a container with NET_ADMIN that ends before the others start; `cni`, something on the node; `none`, nobody.", func(s *settings, v string) error {
 			return oneOf(&s.capture, v, captureInit, captureCNI, captureNone)
 		}},
 		{Prefix + "listen", "none", "With `capture: none`: `PORT:APPLICATION-PORT`, with commas between several, where the sidecar takes calls for the application, which then listens on 127.0.0.1.", func(s *settings, v string) error {

@@ -39,7 +39,7 @@ func sidecar(pod *corev1.Pod, ns Namespace, s settings, probes []config.Probe) c
 	}
 	return config.Sidecar{
 		APIVersion: config.APIVersion, Kind: config.KindSidecar, Spec: spec,
-		Metadata: config.Metadata{Name: workload(pod), Namespace: ns.Name, Labels: labels(pod)},
+		Metadata: config.Metadata{Name: Workload(pod), Namespace: ns.Name, Labels: labels(pod)},
 	}
 }
 
@@ -139,9 +139,9 @@ func conventional(name string) config.Protocol {
 // jobSuffix is what a CronJob adds to its name: the minutes since 1970.
 var jobSuffix = regexp.MustCompile(`-[0-9]{8,}$`)
 
-// workload is the name of what the pod belongs to, without what is new in every
+// Workload is the name of what the pod belongs to, without what is new in every
 // rollout and every run.
-func workload(pod *corev1.Pod) string {
+func Workload(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
 	switch {
 	case owner == nil:

@@ -20,6 +20,9 @@ type Mesh struct {
 	// Identity says where sidecars get their SVIDs; the zero value is the mesh's
 	// own issuer.
 	Identity config.MeshIdentity
+	// Capture is who redirects traffic to a sidecar where no annotation says it, one of
+	// [CaptureModes]; empty means the container outrider-init.
+	Capture string
 	// Namespace is that of the control plane; empty means [ControlPlaneNamespace].
 	Namespace string
 }

@@ -26,6 +26,11 @@ const (
 	captureNone captureMode = "none" // nobody: the sidecar has listeners of its own
 )
 
+// CaptureModes lists who may redirect traffic.
+func CaptureModes() []string {
+	return []string{string(captureInit), string(captureCNI), string(captureNone)}
+}
+
 // settings are what annotations say about one sidecar.
 type settings struct {
 	image, pullPolicy string
@@ -61,7 +66,7 @@ type listener struct{ port, forward uint16 }
 func (m Mesh) defaults(ns Namespace) settings {
 	return settings{
 		image: m.Image, pullPolicy: or(m.PullPolicy, string(corev1.PullIfNotPresent)),
-		capture: captureInit, uid: userOf(ns), rewriteProbes: true, logLevel: "info", startup: 2 * time.Minute,
+		capture: or(captureMode(m.Capture), captureInit), uid: userOf(ns), rewriteProbes: true, logLevel: "info", startup: 2 * time.Minute,
 		cpuRequest: resource.MustParse("20m"), memoryRequest: resource.MustParse("64Mi"), memoryLimit: resource.MustParse("256Mi"),
 	}
 }

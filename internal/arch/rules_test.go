@@ -20,7 +20,7 @@ type rule struct {
 }
 
 // testOnly are the packages made for tests. They may use each other.
-var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./authz/authztest", "./internal/importer/importertest", "./test/..."}
+var testOnly = []string{"./internal/testkit/...", "./identity/identitytest", "./authz/authztest", "./internal/importer/importertest", "./cmd/kubectl-outrider/kubetest", "./test/..."}
 
 // engines is all that an HTTP engine may know of the sidecar.
 var engines = []string{"./proxy/limits", "./proxy/message", "./proxy/socket"}
@@ -116,7 +116,7 @@ func rules() []rule {
 		},
 		{
 			of:     []string{"./..."},
-			except: []string{"./injector/...", "./cmd/outrider-injector", "./cmd/kubectl-outrider", "./test/kube/...", "./test/e2e/...", "./test/pushbench/..."},
+			except: []string{"./injector/...", "./cmd/outrider-injector", "./cmd/kubectl-outrider/...", "./test/kube/...", "./test/e2e/...", "./test/pushbench/..."},
 			forbid: []string{"k8s.io/...", "sigs.k8s.io/..."}, tests: true,
 			why: "a Kubernetes client more than doubles the sidecar; it holds no credentials of the cluster and needs none",
 		},
@@ -254,8 +254,8 @@ var dependencies = map[string]string{
 	"github.com/corazawaf/coraza/v3":             "the inspection engine",
 	"github.com/corazawaf/coraza-coreruleset/v4": "the OWASP core rule set",
 	"github.com/prometheus/client_golang":        "metrics",
-	"github.com/prometheus/client_model":         "metrics, read back in tests",
-	"github.com/prometheus/common":               "tests: metrics in their text form",
+	"github.com/prometheus/client_model":         "metrics, read back",
+	"github.com/prometheus/common":               "the kubectl plugin: metrics in their text form",
 	"github.com/fsnotify/fsnotify":               "watching directories of documents and keys",
 	"go.yaml.in/yaml/v3":                         "configuration and policy documents",
 	"google.golang.org/grpc":                     "the transport of the Workload API and of what the control plane pushes",
@@ -270,7 +270,8 @@ var dependencies = map[string]string{
 	"github.com/mdlayher/netlink":                "bounds on what nftables asks the kernel",
 	"k8s.io/api":                                 "the injector and the kubectl plugin: Kubernetes' own objects",
 	"k8s.io/apimachinery":                        "the injector and the kubectl plugin: what all objects have in common",
-	"k8s.io/client-go":                           "the injector: asking the API server; 19 MiB, which is why it is a program of its own",
+	"k8s.io/client-go":                           "the injector: asking the API server; 19 MiB, which is why it is a program of its own; the kubectl plugin: kubeconfig files and reaching ports of pods, without the typed clients",
+	"k8s.io/streaming":                           "the kubectl plugin: streams to ports of pods",
 	"k8s.io/klog/v2":                             "the injector: sending the client's own log where ours goes",
 	"sigs.k8s.io/yaml":                           "the injector and the kubectl plugin: Kubernetes' objects as people write them",
 	"github.com/google/go-cmp":                   "tests: differences",

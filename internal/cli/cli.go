@@ -47,10 +47,16 @@ type Command struct {
 
 // Main runs the program in the process it is, and returns the exit status.
 func (p Program) Main(ctx context.Context) int {
-	err := p.Run(ctx, os.Args[1:], Environment{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	env := Environment{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	return p.Status(p.Run(ctx, os.Args[1:], env), env)
+}
+
+// Status is the exit status for what Run returned. An error that was not reported yet
+// is.
+func (p Program) Status(err error, env Environment) int {
 	var status ExitStatus
 	if err != nil && !errors.As(err, &status) {
-		fmt.Fprintln(os.Stderr, p.Name+":", err)
+		fmt.Fprintln(env.Stderr, p.Name+":", err)
 		status = p.Broken
 	}
 	return int(status)

@@ -14,8 +14,10 @@ import (
 
 // An ExplainRequest asks what policies say of a call.
 type ExplainRequest struct {
-	// Policies is the directory of documents.
-	Policies string
+	// Policies is the directory of documents. Documents are those themselves, in its
+	// place.
+	Policies  string
+	Documents *config.Documents
 	// Workload is who is called.
 	Workload authz.Workload
 	// MTLS is the mode of the listener; empty: what the documents say.
@@ -28,9 +30,11 @@ type ExplainRequest struct {
 // Explain prints what would become of a call, why, and the smallest change that
 // would allow it. It tells whether the call is allowed.
 func Explain(ctx context.Context, r ExplainRequest, out io.Writer) (allowed bool, err error) {
-	documents, err := Load(ctx, r.Policies)
-	if err != nil {
-		return false, err
+	documents := r.Documents
+	if documents == nil {
+		if documents, err = Load(ctx, r.Policies); err != nil {
+			return false, err
+		}
 	}
 	s, err := subject(documents, r.Workload, r.MTLS)
 	if err != nil {

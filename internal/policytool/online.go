@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -34,6 +35,8 @@ type DecisionRequest struct {
 	ID string
 	// Admin is the "host:port" of the sidecar's administration port.
 	Admin string
+	// Dial reaches it; nil means over the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// JSON prints the record as it is.
 	JSON bool
 }
@@ -41,16 +44,20 @@ type DecisionRequest struct {
 // decisionID is the form of an id.
 var decisionID = regexp.MustCompile(`^[0-9a-v]{20}$`)
 
+// IsDecisionID tells whether text has the form of a decision's id.
+func IsDecisionID(text string) bool { return decisionID.MatchString(text) }
+
 // ExplainDecision prints why something was refused, and, where that was an access
 // policy's doing, what would allow it with the policies that the sidecar has by
 // now.
 func ExplainDecision(ctx context.Context, r DecisionRequest, out io.Writer) error {
-	if !decisionID.MatchString(r.ID) {
+	if !IsDecisionID(r.ID) {
 		return fmt.Errorf("%q is not a decision id, which has 20 characters of 0-9 and a-v", r.ID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	text, err := ask(ctx, r.Admin, "/decisions/"+r.ID, maxRecord)
+	port := adminPort{address: r.Admin, dial: r.Dial}
+	text, err := port.ask(ctx, "/decisions/"+r.ID, maxRecord)
 	if err != nil {
 		return err
 	}
@@ -65,19 +72,25 @@ func ExplainDecision(ctx context.Context, r DecisionRequest, out io.Writer) erro
 	p := &printer{w: out}
 	d.text(p)
 	if d.Reason == "access_denied" && d.call != nil {
-		d.remedy(ctx, p, r.Admin)
+		d.remedy(ctx, p, port)
 	}
 	return p.err
 }
 
-// ask gets one document from an administration port.
-func ask(ctx context.Context, admin, path string, most int64) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
+// adminPort is where a sidecar is asked.
+type adminPort struct {
+	address string
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// ask gets one document.
+func (a adminPort) ask(ctx context.Context, path string, most int64) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.address+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("administration address %q: %w", admin, err)
+		return nil, fmt.Errorf("administration address %q: %w", a.address, err)
 	}
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+		Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil, DialContext: a.dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	answer, err := client.Do(request)
@@ -204,8 +217,8 @@ type dump struct {
 
 // remedy prints what would allow the call by the policies now in force. Headers
 // are in no record, so rules that ask for them can't be told to match.
-func (d *decision) remedy(ctx context.Context, p *printer, admin string) {
-	text, err := ask(ctx, admin, "/config_dump", maxDump)
+func (d *decision) remedy(ctx context.Context, p *printer, port adminPort) {
+	text, err := port.ask(ctx, "/config_dump", maxDump)
 	var now dump
 	if err == nil {
 		err = json.Unmarshal(text, &now)

@@ -45,6 +45,8 @@ type Options struct {
 	// Recent keeps what was refused, whether or not it is written; nil keeps
 	// nothing.
 	Recent *Recent
+	// Feed gives what is recorded to whoever follows it; nil gives nothing.
+	Feed *Feed
 	// RefusalsOnly leaves out the records of requests and connections that
 	// were served. Those that were refused, cut short, found to attack, or not
 	// inspected although a policy asks for it are written always, and ten a
@@ -123,29 +125,36 @@ func (w *Writer) Request(req *flow.Request) {
 	keep := w.options.Recent != nil && memorable(req.Refusal.Reason)
 	write := w.options.Output != nil && (!w.options.RefusalsOnly || req.Refusal.Reason != flow.None ||
 		suspicious(&req.Inspection) || w.sampled(req.Decision, req.Shadow, req.Started))
-	if keep && req.DecisionID == "" {
+	follow := w.options.Feed.followed()
+	if (keep || follow) && req.DecisionID == "" {
 		req.DecisionID = w.options.IDs.Next()
 	}
-	w.record(keep, write, req.DecisionID, func(r *recorder, dst []byte) []byte { return r.request(dst, req) })
+	w.record(uses{keep, write, follow}, req.DecisionID, func(r *recorder, dst []byte) []byte { return r.request(dst, req) })
 }
 
-// record renders once what is kept, written or both. A log with queries differs
-// from what is kept.
-func (w *Writer) record(keep, write bool, id string, render func(*recorder, []byte) []byte) {
-	if !keep && !write {
+// uses are what a record is made for.
+type uses struct{ keep, write, follow bool }
+
+// record renders once what is kept, written or followed. A log with queries differs
+// from what is kept and followed.
+func (w *Writer) record(u uses, id string, render func(*recorder, []byte) []byte) {
+	if u == (uses{}) {
 		return
 	}
 	buf := w.scratch.Get().(*[]byte)
 	defer w.scratch.Put(buf)
-	if write {
+	if u.write {
 		*buf = render(&w.recorder, (*buf)[:0])
 		w.add(*buf)
 	}
-	if keep && (!write || w.recorder.query) {
+	if (u.keep || u.follow) && (!u.write || w.recorder.query) {
 		*buf = render(&w.frugal, (*buf)[:0])
 	}
-	if keep {
+	if u.keep {
 		w.options.Recent.add(id, *buf)
+	}
+	if u.follow {
+		w.options.Feed.add(*buf)
 	}
 }
 
@@ -160,10 +169,11 @@ func suspicious(i *flow.Inspection) bool {
 func (w *Writer) Connection(conn *flow.Connection) {
 	keep := w.options.Recent != nil && memorable(conn.Refusal.Reason)
 	write := w.options.Output != nil && (conn.Refusal.Reason != flow.None || w.served(conn))
-	if keep && conn.DecisionID == "" {
+	follow := w.options.Feed.followed() && (conn.Refusal.Reason != flow.None || !conn.Protocol.IsHTTP())
+	if (keep || follow) && conn.DecisionID == "" {
 		conn.DecisionID = w.options.IDs.Next()
 	}
-	w.record(keep, write, conn.DecisionID, func(r *recorder, dst []byte) []byte { return r.connection(dst, conn) })
+	w.record(uses{keep, write, follow}, conn.DecisionID, func(r *recorder, dst []byte) []byte { return r.connection(dst, conn) })
 }
 
 // served tells whether a connection that was not refused has a record.

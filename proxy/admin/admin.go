@@ -46,6 +46,10 @@ type Options struct {
 	// Both must hold no secrets. Nil means that there are no such endpoints.
 	Decision  func(id string) (record []byte, ok bool)
 	Decisions func(most int) (records [][]byte)
+	// Follow begins to follow the access log's records, for /decisions?follow; it
+	// returns nil where too many do. They must hold no secrets. Nil means that
+	// nobody can.
+	Follow func() Follower
 	// Drain begins to drain and returns at once; POST /drain calls it. Nil
 	// means that there is no such endpoint.
 	Drain func()
@@ -97,9 +101,11 @@ func (s *Server) bind(options Options) (err error) {
 		if err != nil {
 			return fmt.Errorf("admin port: %w", err)
 		}
-		if s.admin, err = bind(address, adminBounds, adminHandler(options), options.Log); err != nil {
+		closing := make(chan struct{})
+		if s.admin, err = bind(address, adminBounds, adminHandler(options, closing), options.Log); err != nil {
 			return fmt.Errorf("admin port: %w", err)
 		}
+		s.admin.server.RegisterOnShutdown(sync.OnceFunc(func() { close(closing) }))
 	}
 	return nil
 }

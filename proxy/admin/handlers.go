@@ -41,8 +41,9 @@ func metricsHandler(h http.Handler) http.Handler {
 	return mux
 }
 
-// adminHandler serves what the options hold, and an index of it.
-func adminHandler(options Options) http.Handler {
+// adminHandler serves what the options hold, and an index of it. What streams ends
+// when closing is closed.
+func adminHandler(options Options, closing <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	var index []string
 	handle := func(pattern, help string, h http.HandlerFunc) {
@@ -66,9 +67,7 @@ func adminHandler(options Options) http.Handler {
 		handle("GET /decisions/{id}", "why something was refused, by its decision id", decisionOf(options.Decision))
 	}
 	if options.Decisions != nil {
-		handle("GET /decisions", "the newest refusals", func(w http.ResponseWriter, _ *http.Request) {
-			writeJSON(w, records(options.Decisions(maxDecisions)))
-		})
+		handle("GET /decisions", "the newest refusals; with ?follow everything that is decided from now on", decisionsOf(options, closing))
 	}
 	if options.Drain != nil {
 		handle("POST /drain", "stop accepting and finish what is open", actionOf(options.Drain, "draining"))
@@ -118,6 +117,16 @@ func records(lines [][]byte) []json.RawMessage {
 		all[i] = line
 	}
 	return all
+}
+
+func decisionsOf(options Options, closing <-chan struct{}) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("follow") && options.Follow != nil {
+			follow(w, r, options.Follow, closing)
+			return
+		}
+		writeJSON(w, records(options.Decisions(maxDecisions)))
+	}
 }
 
 func decisionOf(find func(id string) ([]byte, bool)) http.HandlerFunc {

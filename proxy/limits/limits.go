@@ -81,6 +81,11 @@ type Limits struct {
 	RecentRefusals int
 	// RecentRefusalBytes is how many bytes their records may have together.
 	RecentRefusalBytes int
+	// Followers is how many people may follow the records of the access log at the
+	// administration port at a time.
+	Followers int
+	// FollowerBytes is how many bytes of records each of them may be behind.
+	FollowerBytes int
 
 	// ConcurrentStreams is how many requests one HTTP/2 connection carries at a
 	// time, in either role.
@@ -218,6 +223,9 @@ func Default() Limits {
 		// five seconds, and nothing beside the budget of 15 MiB.
 		RecentRefusals:     512,
 		RecentRefusalBytes: 256 << 10,
+		// People, not collectors: those read the log. At 1,000 requests a second a
+		// follower may stand still for a third of a second before it loses records.
+		Followers: 4, FollowerBytes: 256 << 10,
 
 		// RFC 9113 §5.1.2 asks for 100 at least, and common clients open a
 		// second connection beyond.

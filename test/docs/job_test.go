@@ -21,6 +21,8 @@ type (
 		Name      string            `yaml:"name"`
 		Namespace string            `yaml:"namespace"`
 		Labels    map[string]string `yaml:"labels"`
+		// Annotations are ours alone.
+		Annotations map[string]string `yaml:"annotations"`
 	}
 	configMap struct {
 		APIVersion string            `yaml:"apiVersion"`
@@ -43,6 +45,7 @@ type (
 	}
 	podSpec struct {
 		RestartPolicy                string `yaml:"restartPolicy"`
+		ServiceAccountName           string `yaml:"serviceAccountName"`
 		AutomountServiceAccountToken *bool  `yaml:"automountServiceAccountToken"`
 		SecurityContext              struct {
 			RunAsNonRoot   bool              `yaml:"runAsNonRoot"`
@@ -57,6 +60,7 @@ type (
 	container struct {
 		Name      string   `yaml:"name"`
 		Image     string   `yaml:"image"`
+		Pull      string   `yaml:"imagePullPolicy"`
 		Args      []string `yaml:"args"`
 		Resources struct {
 			Requests map[string]string `yaml:"requests"`

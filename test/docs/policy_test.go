@@ -184,7 +184,7 @@ func source(t *testing.T, ca *devca.CA, id string) *files.Source {
 	issue(t, ca, id, dir)
 	src, err := files.New(files.Options{
 		SVID: filepath.Join(dir, "svid.pem"), Key: filepath.Join(dir, "key.pem"),
-		Bundles: map[string]string{"example.org": filepath.Join(dir, "bundle.pem")},
+		Bundles: map[string]string{spiffeid.RequireFromString(id).TrustDomain().Name(): filepath.Join(dir, "bundle.pem")},
 	})
 	if err != nil {
 		t.Fatal(err)

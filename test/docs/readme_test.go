@@ -39,8 +39,8 @@ func fences(t *testing.T, path, language string) []string {
 var pages = [...]string{"README.md", "examples/two-machines/README.md", "examples/policies/README.md"}
 
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "outrider")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/outrider")
+	bin := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/outrider", "./cmd/kubectl-outrider")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
@@ -51,7 +51,7 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 		for _, block := range fences(t, page, "sh") {
 			for command := range strings.Lines(block) {
 				ran++
-				printed[page] += runCommand(t, binary, strings.Fields(command))
+				printed[page] += runCommand(t, bin, strings.Fields(command))
 			}
 		}
 	}
@@ -59,21 +59,30 @@ func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	if want := strings.Join(fences(t, whole, "text"), "\n") + "\n"; printed[whole] != want {
 		t.Errorf("%s says\n%s\nand it prints\n%s", whole, want, printed[whole])
 	}
-	if ran < 9 {
-		t.Errorf("%d commands found, want at least 9", ran)
+	if ran < 25 {
+		t.Errorf("%d commands found, want at least 25", ran)
 	}
 }
 
 // runCommand runs one command of a page. A make target is only looked for: these
-// tests are part of one of them.
-func runCommand(t *testing.T, binary string, words []string) (printed string) {
+// tests are part of one of them. So is what needs a cluster, or docker.
+func runCommand(t *testing.T, bin string, words []string) (printed string) {
 	t.Helper()
 	var cmd *exec.Cmd
 	switch words[0] {
+	case "docker":
+		dockerTarget(t, words)
+		return ""
+	case "kubectl":
+		kubectlCommand(t, strings.Join(words, " "))
+		return ""
+	case "bin/kubectl-outrider":
+		pluginCommand(t, filepath.Join(bin, "kubectl-outrider"), words)
+		return ""
 	case "make":
 		cmd = exec.CommandContext(t.Context(), "make", append([]string{"--dry-run"}, words[1:]...)...)
 	case "bin/outrider":
-		cmd = exec.CommandContext(t.Context(), binary, words[1:]...)
+		cmd = exec.CommandContext(t.Context(), filepath.Join(bin, "outrider"), words[1:]...)
 	default:
 		t.Errorf("%q: no test knows how to run that", strings.Join(words, " "))
 		return ""

@@ -1,15 +1,14 @@
-package main
+package policycmd
 
 import (
 	"context"
 	"flag"
-	"fmt"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/internal/policytool"
 )
 
-const policyReplayHelp = `Usage: outrider policy replay --with DIR [--against DIR] [flags] LOG...
+const replayHelp = `Usage: POLICY replay --with DIR [--against DIR] [flags] LOG...
 
 Reads the records of a workload's access log ("-" is standard input) and says for
 which of its calls other policies would decide otherwise than the sidecar did, or
@@ -24,7 +23,7 @@ command line is wrong.
 
 `
 
-const policySuggestHelp = `Usage: outrider policy suggest [--policies DIR] [flags] LOG...
+const suggestHelp = `Usage: POLICY suggest [--policies DIR] [flags] LOG...
 
 Reads the records of a workload's access log ("-" is standard input) and writes the
 least Allow policy that allows what was allowed and served, each rule with its
@@ -39,12 +38,8 @@ Exit status: 0 done; 1 it failed; 2 the command line is wrong.
 
 `
 
-// logFlags are what commands about access logs have in common.
-func logFlags(fs *flag.FlagSet, help string, workload *string) {
-	fs.Usage = func() {
-		fmt.Fprint(fs.Output(), help)
-		fs.PrintDefaults()
-	}
+// workloadFlag is what commands about access logs have in common.
+func workloadFlag(fs *flag.FlagSet, workload *string) {
 	fs.StringVar(workload, "workload", "", "whose log it is: `NAMESPACE/NAME`, and labels behind: shop/payments,app=payments; the namespace of its SPIFFE ID, if empty")
 }
 
@@ -62,19 +57,19 @@ func ofWorkload(files []string, workload string, env cli.Environment) (policytoo
 // maxLogs bounds one command line.
 const maxLogs = 1000
 
-// policyReplay is "outrider policy replay".
-func policyReplay(ctx context.Context, args []string, env cli.Environment) error {
-	fs := policyProgram().Flags("replay")
+// replay is the command replay.
+func (t tool) replay(ctx context.Context, args []string, env cli.Environment) error {
+	fs := t.flags("replay", replayHelp)
 	var r policytool.ReplayRequest
 	var workload string
-	logFlags(fs, policyReplayHelp, &workload)
+	workloadFlag(fs, &workload)
 	fs.StringVar(&r.With, "with", "", "`directory` of the policies to try")
 	fs.StringVar(&r.Against, "against", "", "`directory` of those to compare with; what the records say, if empty")
 	fs.BoolVar(&r.Trial, "trial", false, "let policies in mode DryRun count as if they were enforced")
 	allowDenied := fs.Bool("allow-denied", false, "exit with 0 though calls would newly be denied")
 	allowUnknown := fs.Bool("allow-unknown", false, "exit with 0 though for some calls it can't be told")
 	output := fs.String("o", "text", "`format` of the output: text or json")
-	files, err := policyProgram().Parse(fs, args, maxLogs, env)
+	files, err := t.program().Parse(fs, args, maxLogs, env)
 	if err != nil {
 		return err
 	}
@@ -82,51 +77,49 @@ func policyReplay(ctx context.Context, args []string, env cli.Environment) error
 	r.JSON = *output == "json"
 	switch {
 	case err != nil:
-		return wrongUsage("policy replay", env, err.Error())
+		return t.wrong(fs, env, err.Error())
 	case r.With == "":
-		return wrongUsage("policy replay", env, "name the policies to try with --with")
+		return t.wrong(fs, env, "name the policies to try with --with")
 	case len(files) == 0:
-		return wrongUsage("policy replay", env, "name an access log, or - for standard input")
+		return t.wrong(fs, env, "name an access log, or - for standard input")
 	case !r.JSON && *output != "text":
-		return wrongUsage("policy replay", env, "-o "+*output+" is not text or json")
+		return t.wrong(fs, env, "-o "+*output+" is not text or json")
 	}
 	result, err := policytool.Replay(ctx, r, env.Stdout)
 	if err != nil {
-		fmt.Fprintf(env.Stderr, "outrider policy replay: %v\n", err)
-		return failed
+		return t.broken(fs, env, err)
 	}
 	if result.Denied > 0 && !*allowDenied || result.Unknown > 0 && !*allowUnknown {
-		return failed
+		return t.failed
 	}
 	return nil
 }
 
-// policySuggest is "outrider policy suggest".
-func policySuggest(ctx context.Context, args []string, env cli.Environment) error {
-	fs := policyProgram().Flags("suggest")
+// suggest is the command suggest.
+func (t tool) suggest(ctx context.Context, args []string, env cli.Environment) error {
+	fs := t.flags("suggest", suggestHelp)
 	var r policytool.SuggestRequest
 	var workload string
-	logFlags(fs, policySuggestHelp, &workload)
+	workloadFlag(fs, &workload)
 	fs.StringVar(&r.Policies, "policies", "", "`directory` of the present policies, of which unused entries are listed")
 	fs.StringVar(&r.Name, "name", "suggested", "`name` of the policy")
 	fs.BoolVar(&r.Enforce, "enforce", false, "write it in mode Enforce")
 	fs.IntVar(&r.MaxValues, "values", 10, "how `many` values of one segment of a path are listed; more become {*}")
-	files, err := policyProgram().Parse(fs, args, maxLogs, env)
+	files, err := t.program().Parse(fs, args, maxLogs, env)
 	if err != nil {
 		return err
 	}
 	r.LogRequest, err = ofWorkload(files, workload, env)
 	switch {
 	case err != nil:
-		return wrongUsage("policy suggest", env, err.Error())
+		return t.wrong(fs, env, err.Error())
 	case len(files) == 0:
-		return wrongUsage("policy suggest", env, "name an access log, or - for standard input")
+		return t.wrong(fs, env, "name an access log, or - for standard input")
 	case r.MaxValues < 1:
-		return wrongUsage("policy suggest", env, "--values must be at least 1")
+		return t.wrong(fs, env, "--values must be at least 1")
 	}
 	if err := policytool.Suggest(ctx, r, env.Stdout); err != nil {
-		fmt.Fprintf(env.Stderr, "outrider policy suggest: %v\n", err)
-		return failed
+		return t.broken(fs, env, err)
 	}
 	return nil
 }

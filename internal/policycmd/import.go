@@ -1,14 +1,13 @@
-package main
+package policycmd
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
 	"github.com/outrider-mesh/outrider/internal/policytool"
 )
 
-const policyImportHelp = `Usage: outrider policy import --from istio|linkerd [flags] FILE|DIRECTORY...
+const importHelp = `Usage: POLICY import --from istio|linkerd [flags] FILE|DIRECTORY...
 
 Translates the policies of another mesh ("-" is standard input, a directory all its
 *.yaml and *.yml) and writes them to standard output. Each construct is translated so
@@ -25,33 +24,28 @@ failed, and nothing is written; 2 the command line is wrong.
 
 `
 
-// policyImport is "outrider policy import".
-func policyImport(ctx context.Context, args []string, env cli.Environment) error {
-	fs := policyProgram().Flags("import")
-	fs.Usage = func() {
-		fmt.Fprint(fs.Output(), policyImportHelp)
-		fs.PrintDefaults()
-	}
+// translate is the command import.
+func (t tool) translate(ctx context.Context, args []string, env cli.Environment) error {
+	fs := t.flags("import", importHelp)
 	r := policytool.ImportRequest{Stdin: env.Stdin}
 	from := fs.String("from", "", "whose policies they are: `MESH` is istio or linkerd")
 	fs.StringVar(&r.Options.TrustDomain, "trust-domain", "cluster.local", "`domain` that identities here have; cluster.local of the documents becomes it")
 	fs.StringVar(&r.Options.RootNamespace, "root-namespace", "istio-system", "`namespace` whose policies hold in all, for Istio")
 	fs.StringVar(&r.Options.Namespace, "namespace", "", "`namespace` of documents that name none; such a document is refused, if empty")
 	fs.BoolVar(&r.Partial, "partial", false, "write what was translated although something was not")
-	paths, err := policyProgram().Parse(fs, args, maxCaseFiles, env)
+	paths, err := t.program().Parse(fs, args, maxCaseFiles, env)
 	if err != nil {
 		return err
 	}
 	r.Paths, r.From = paths, policytool.Origin(*from)
 	switch {
 	case r.From != policytool.Istio && r.From != policytool.Linkerd:
-		return wrongUsage("policy import", env, "say whose policies they are: --from istio or --from linkerd")
+		return t.wrong(fs, env, "say whose policies they are: --from istio or --from linkerd")
 	case len(paths) == 0:
-		return wrongUsage("policy import", env, "name a file or a directory, or - for standard input")
+		return t.wrong(fs, env, "name a file or a directory, or - for standard input")
 	}
 	if err := policytool.Import(ctx, r, env.Stdout, env.Stderr); err != nil {
-		fmt.Fprintf(env.Stderr, "outrider policy import: %v\n", err)
-		return failed
+		return t.broken(fs, env, err)
 	}
 	return nil
 }

@@ -1,0 +1,78 @@
+package sidecars
+
+import (
+	"context"
+	"net"
+	"slices"
+)
+
+// PlaintextCallers asks a sidecar from which addresses it was called without an
+// identity: those with an open connection, and those that it refused lately.
+func (p Pod) PlaintextCallers(ctx context.Context) ([]string, error) {
+	var connections []struct{ Direction, Remote, Peer string }
+	if err := p.json(ctx, "/connections", &connections); err != nil {
+		return nil, err
+	}
+	var refusals []Record
+	if err := p.json(ctx, "/decisions", &refusals); err != nil {
+		return nil, err
+	}
+	var callers []string
+	note := func(address string) {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			callers = append(callers, host)
+		}
+	}
+	for _, c := range connections {
+		if c.Direction == inbound && c.Peer == "" {
+			note(c.Remote)
+		}
+	}
+	for _, r := range refusals {
+		if r.Direction == inbound && r.Security == "plaintext" {
+			note(r.Source.Address)
+		}
+	}
+	slices.Sort(callers)
+	return slices.Compact(callers), nil
+}
+
+const inbound = "inbound"
+
+// A Record is what is read of a record of the access log.
+type Record struct {
+	Time       string `json:"time"`
+	Kind       string `json:"kind"`
+	DecisionID string `json:"decision_id"`
+	Direction  string `json:"direction"`
+	Listener   string `json:"listener"`
+	Source     struct {
+		Address string `json:"address"`
+		ID      string `json:"id"`
+	} `json:"source"`
+	Destination struct {
+		Address string `json:"address"`
+		Service string `json:"service"`
+		ID      string `json:"id"`
+	} `json:"destination"`
+	Method   string `json:"method"`
+	Host     string `json:"host"`
+	Path     string `json:"path"`
+	Protocol string `json:"protocol"`
+	Security string `json:"security"`
+	Status   int    `json:"status"`
+	Reason   string `json:"reason"`
+	Decision struct {
+		Verdict string `json:"verdict"`
+		Policy  string `json:"policy"`
+		Rule    *int   `json:"rule"`
+	} `json:"decision"`
+	WAF struct {
+		Outcome string `json:"outcome"`
+	} `json:"waf"`
+	Times struct {
+		Total int64 `json:"total"`
+	} `json:"t_us"`
+	// Records is of a line that tells how many were lost.
+	Records int `json:"records"`
+}
