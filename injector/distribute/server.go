@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/outrider-mesh/outrider/identity"
+	"github.com/outrider-mesh/outrider/injector/fair"
 	"github.com/outrider-mesh/outrider/proxy/config/push"
 )
 
@@ -62,10 +63,11 @@ func New(o Options) *Server {
 		grpc.MaxHeaderListSize(headerBytes),
 		grpc.MaxConcurrentStreams(maxStreamsOfConnection),
 		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepAlive, Timeout: keepAliveTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: keepAlive, Timeout: keepAliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: false}),
 	)
 	discovery.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
+	s.grpc.RegisterService(replicas(), s)
 	return s
 }
 
@@ -89,7 +91,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		s.stop()
 		s.grpc.Stop()
 	})
-	err := s.grpc.Serve(netutil.LimitListener(l, maxConnections))
+	err := s.grpc.Serve(netutil.LimitListener(fair.Listen(l, maxPerAddress), maxConnections))
 	if !closing() {
 		err = nil // it was told to end
 	}
