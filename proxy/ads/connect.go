@@ -115,7 +115,7 @@ func (l *link) client() (*grpc.ClientConn, error) {
 				return nil, errors.New("the connection has ended")
 			}
 		}),
-		grpc.WithTransportCredentials(proven{}),
+		grpc.WithTransportCredentials(proven{}), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(codec{}),
 			grpc.MaxCallRecvMsgSize(push.MaxResponseBytes), grpc.MaxCallSendMsgSize(push.MaxRequestBytes),

@@ -66,6 +66,9 @@ func (c *conn) describe(f *flow.Connection) {
 		about.Peer = f.Peer // HTTP has a pool of hops, which looks after them
 		about.StillAllowed = c.stillPasses()
 	}
+	if f.Passthrough {
+		about.Passed = f.Original
+	}
 	c.Tracked.Describe(about)
 	c.Flow.Security, c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = f.Security, f.Local, f.Peer, f.PeerID
 	c.Count()
