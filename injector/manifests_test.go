@@ -269,7 +269,7 @@ func TestPermissionsAreWhatIsUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	reviewing(client)
-	resources := meshConfigs(meshConfig(map[string]any{"mtls": "Strict"}))
+	resources := meshConfigs(meshConfig(map[string]any{"mtls": "Strict"}), accessPolicy("callers", "Allow"), inspectionPolicy("waf"))
 	ctx, cancel := context.WithCancel(t.Context())
 	ls := listeners(t)
 	done, post := run(ctx, t, client, injector.Options{
@@ -283,7 +283,7 @@ func TestPermissionsAreWhatIsUsed(t *testing.T) {
 		}
 		return used
 	}
-	for _, last := range []string{"update configmaps/" + kube.TrustConfigMap, "update meshconfigs/status/mesh"} {
+	for _, last := range []string{"update configmaps/" + kube.TrustConfigMap, "update meshconfigs/status/mesh", "patch accesspolicies/status/*", "patch inspectionpolicies/status/*"} {
 		eventually(t, last, func() bool { return slices.Contains(actions(), last) })
 	}
 	for _, owner := range [][2]string{{"ReplicaSet", "rs"}, {"StatefulSet", "sts"}, {"DaemonSet", "ds"}, {"Job", "job"}} {

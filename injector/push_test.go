@@ -2,6 +2,7 @@ package injector_test
 
 import (
 	"context"
+	"net"
 	"testing"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -43,6 +45,12 @@ func accessPolicy(name, action string) *unstructured.Unstructured {
 			"action": action, "selector": map[string]any{"matchLabels": map[string]any{"app": "checkout"}}, "rules": []any{map[string]any{}},
 		},
 	}}
+}
+
+func inspectionPolicy(name string) *unstructured.Unstructured {
+	p := accessPolicy(name, "")
+	p.Object["kind"], p.Object["spec"] = "InspectionPolicy", map[string]any{"mode": "Detect"}
+	return p
 }
 
 // A subscriber asks for documents as a sidecar does.
@@ -129,7 +137,16 @@ func TestASidecarGetsItsDocuments(t *testing.T) {
 	if got, want := s.hear()["10.0.0.2:8080"], `{"name":"payments-1.shop:8080","endpoints":[{"id":"spiffe://shop.example/ns/shop/sa/payments","at":["10.0.0.2:8080"]}]}`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if err := resources.Resource(v1alpha1.GroupVersion().WithResource("accesspolicies")).Namespace("shop").Delete(ctx, "callers", metav1.DeleteOptions{}); err != nil {
+	policies := resources.Resource(v1alpha1.GroupVersion().WithResource("accesspolicies")).Namespace("shop")
+	eventually(t, "its policy says that it has it", func() bool {
+		u, err := policies.Get(ctx, "callers", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		summary, _, _ := unstructured.NestedString(u.Object, "status", "sidecars", "summary")
+		return summary == "1/1"
+	})
+	if err := policies.Delete(ctx, "callers", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.hear(); got["AccessPolicy/shop/callers"] != "removed" {
@@ -141,5 +158,52 @@ func TestASidecarGetsItsDocuments(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// The status that one replica writes is about the sidecars of both.
+func TestAStatusIsAboutAllReplicas(t *testing.T) {
+	client, resources := cluster(), meshConfigs(accessPolicy("callers", "Allow"))
+	if err := client.Tracker().Add(injected("checkout-1", "checkout", "10.0.0.1")); err != nil {
+		t.Fatal(err)
+	}
+	reviewing(client)
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended []<-chan error
+	start := func(replica string) injector.Listeners {
+		ls := listeners(t)
+		done, _ := run(ctx, t, client, injector.Options{
+			Client: client, Resources: resources, Replica: replica, Listeners: ls, Mesh: mutate.Mesh{Image: "example.com/outrider:1"}, TrustDomain: "shop.example",
+		})
+		ended = append(ended, done)
+		return ls
+	}
+	summary := func() string {
+		u, err := resources.Resource(v1alpha1.GroupVersion().WithResource("accesspolicies")).Namespace("shop").Get(ctx, "callers", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		summary, _, _ := unstructured.NestedString(u.Object, "status", "sidecars", "summary")
+		return summary
+	}
+	start("a")
+	eventually(t, "the first replica leads and writes", func() bool { return summary() == "0/1" })
+	other := start("b")
+	src := sidecar(t.Context(), t, client, other.Issuer.Addr().String(), "good")
+	eventually(t, "a sidecar has an identity", func() bool { return src.Current().Ready() })
+	subscribe(t, src, other, "checkout-1").hear()
+	name, port := "push", int32(other.Push.Addr().(*net.TCPAddr).Port)
+	if _, err := client.DiscoveryV1().EndpointSlices(system).Create(ctx, &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Name: "replicas", Labels: map[string]string{discoveryv1.LabelServiceName: injector.Name}},
+		Ports:      []discoveryv1.EndpointPort{{Name: &name, Port: &port}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"127.0.0.1"}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the status has the sidecar of the other", func() bool { return summary() == "1/1" })
+	cancel()
+	for _, done := range ended {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -2,6 +2,10 @@ package distribute
 
 import "time"
 
+// MaxAsked is how many revisions another replica may be asked about at a time. Each is
+// compared with what every connected sidecar has.
+const MaxAsked = 200
+
 const (
 	// maxStreams is how many sidecars one replica serves. At some 60 KiB each
 	// that is 1.2 GiB; a larger mesh has more replicas.
@@ -16,6 +20,8 @@ const (
 	// once after a restart, and a handshake costs a millisecond of processor.
 	handshakeTimeout = 20 * time.Second
 	claimTimeout     = 20 * time.Second
+	// idleTimeout is how long a connection may be without a call. A sidecar's never is.
+	idleTimeout = time.Minute
 	// ackTimeout is how long a sidecar may take to answer a response, the time
 	// of its compiling a rule set included.
 	ackTimeout = 30 * time.Second
@@ -41,6 +47,9 @@ const (
 	requestsPerSecond = 200
 	// maxDetail is how much of what a sidecar says about a refusal is kept.
 	maxDetail = 1 << 10
+	// maxCounts bounds the answer of another replica, in bytes: three reasons for each
+	// revision, with what JSON does to them, are some 8 KiB.
+	maxCounts = MaxAsked * 16 << 10
 	// headerBytes bounds the fields of a call; gRPC has a handful.
 	headerBytes = 8 << 10
 

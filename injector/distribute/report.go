@@ -36,45 +36,6 @@ func (m *member) report() Report {
 	return Report{About: m.about, Held: maps.Clone(m.documents.held), Refused: m.documents.why}
 }
 
-// holds tells whether a version of a document is in force, and why it is not.
-func (m *member) holds(name, version string) (ok bool, why string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.documents.held[name] == version, m.documents.why
-}
-
-// A Count is how many of the sidecars that a document concerns have it.
-type Count struct {
-	// Have are those in which it is in force.
-	Have int
-	// Refused are what the first of those said that refused it, by workload;
-	// Refusals counts all.
-	Refused  map[Key]string
-	Refusals int
-}
-
-// maxRefused is how many refusals a status names; they are usually all the same.
-const maxRefused = 3
-
-// Programmed counts the sidecars of these workloads, connected to this replica, in
-// which a version of a document is in force.
-func (s *Server) Programmed(name, version string, of []Key) Count {
-	c := Count{Refused: map[Key]string{}}
-	for _, m := range s.hub.find(of) {
-		ok, why := m.holds(name, version)
-		switch {
-		case ok:
-			c.Have++
-		case why != "":
-			c.Refusals++
-			if len(c.Refused) < maxRefused {
-				c.Refused[m.key] = why
-			}
-		}
-	}
-	return c
-}
-
 // Reports tells of every connected sidecar, ordered by workload.
 func (s *Server) Reports() []Report {
 	all := s.hub.all()

@@ -62,10 +62,11 @@ func New(o Options) *Server {
 		grpc.MaxHeaderListSize(headerBytes),
 		grpc.MaxConcurrentStreams(maxStreamsOfConnection),
 		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepAlive, Timeout: keepAliveTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: keepAlive, Timeout: keepAliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: false}),
 	)
 	discovery.RegisterAggregatedDiscoveryServiceServer(s.grpc, s)
+	s.grpc.RegisterService(replicas(), s)
 	return s
 }
 

@@ -237,7 +237,7 @@ func TestASidecarIsServed(t *testing.T) {
 		if len(c.documents) != 1 || c.documents["a"] != "2" || c.targets[vip.String()] != `{"name":"payments.shop:80","outside":true}` {
 			t.Errorf("%v %v", c.documents, c.targets)
 		}
-		if got := g.server.Programmed("a", push.Version([]byte("2")), []Key{payments, checkout}); got.Have != 1 || got.Refusals != 0 {
+		if got := g.server.Counts([]Revision{{"a", push.Version([]byte("2"))}, {"a", ""}})[0]; got.Have != 1 || got.Refusals != 0 {
 			t.Errorf("%+v", got)
 		}
 		reports := g.server.Reports()
@@ -268,8 +268,8 @@ func TestARefusalIsReported(t *testing.T) {
 		c.refuse = func(_, text string) bool { return text == "bad" }
 		c.hear()
 		synctest.Wait()
-		got := g.server.Programmed("a", push.Version([]byte("bad")), []Key{payments})
-		if got.Have != 0 || got.Refusals != 1 || got.Refused[payments] != "it does not compile" {
+		got := g.server.Counts([]Revision{{"a", push.Version([]byte("bad"))}, {"b", "1"}})
+		if got[0].Have != 0 || got[0].Refusals != 1 || got[0].Refused[payments.String()] != "it does not compile" || got[1].Refusals != 0 {
 			t.Errorf("%+v", got)
 		}
 	})

@@ -108,7 +108,10 @@ func TestWhatWasRefusedIsNotSentAgain(t *testing.T) {
 	w.write(payments, "a", "1")
 	s := meet(t, payments, p)
 	talk(s, p, w.from(payments), epoch)
-	held := func() (bool, string) { return (&member{session: s}).holds("a", push.Version([]byte("1"))) }
+	held := func() (bool, string) {
+		held, why := (&member{session: s}).holding([]Revision{{"a", push.Version([]byte("1"))}})
+		return held[0], why
+	}
 	change := func(text string, responses int) {
 		t.Helper()
 		w.write(payments, "a", text)

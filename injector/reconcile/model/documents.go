@@ -122,6 +122,7 @@ func (m *Model) setDocument(a *Affected, id ID, now *document) {
 		return
 	}
 	a.Documents[id] = struct{}{}
+	m.edition++
 	if was != nil {
 		m.touchSelected(a, scope, was)
 		delete(m.scopes[scope], id)

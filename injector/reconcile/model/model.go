@@ -46,6 +46,7 @@ type Model struct {
 	users    map[netip.Addr]map[distribute.Key]int // slices of services that have an endpoint there
 	zones    map[string]string                     // of nodes
 	scopes   map[string]map[ID]*document           // by scope
+	edition  uint64                                // counts changes of documents
 }
 
 // New returns a model of a cluster in which nothing is. The trust domain is that of its

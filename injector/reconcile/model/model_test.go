@@ -212,6 +212,19 @@ func TestWhomChangesAffect(t *testing.T) {
 	}
 }
 
+func TestReplicasAreTheOtherEndpoints(t *testing.T) {
+	m := New(domain())
+	m.Apply(shop()...)
+	m.Apply(endpointsOf("web-a", Endpoint{Addr: addr("10.0.0.1"), Ready: true}, Endpoint{Addr: addr("10.0.0.2"), Ready: true}, Endpoint{Addr: addr("10.0.0.3")}))
+	web, self := distribute.Key{Namespace: "shop", Name: "web"}, distribute.Key{Namespace: "shop", Name: "web-0"}
+	if got := m.Replicas(web, "http", self); len(got) != 1 || got[0] != netip.MustParseAddrPort("10.0.0.2:8080") {
+		t.Errorf("%v", got)
+	}
+	if got := m.Replicas(self, "http", web); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestStandings(t *testing.T) {
 	m := New(domain())
 	m.Apply(append(shop(), policy("shop/web", "app=web", "Allow"), policy("shop/bad", "", "Nonsense"))...)

@@ -2,6 +2,8 @@ package model
 
 import (
 	"cmp"
+	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/outrider-mesh/outrider/injector/distribute"
@@ -86,9 +88,38 @@ func (m *Model) Advice(namespace string) map[string][]config.Problem {
 	return all
 }
 
+// Edition is another one whenever a document says something else.
+func (m *Model) Edition() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.edition
+}
+
 // Sidecars counts the workloads that have one.
 func (m *Model) Sidecars() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.selected("", nil))
+}
+
+// Replicas are the addresses of the ready endpoints of a service's port, but for those of
+// one pod.
+func (m *Model) Replicas(of distribute.Key, port string, except distribute.Key) []netip.AddrPort {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s := m.services[of]
+	if s == nil {
+		return nil
+	}
+	found := map[netip.AddrPort]struct{}{}
+	for _, slice := range s.slices {
+		for _, p := range slice.Ports {
+			for _, e := range slice.Endpoints {
+				if id, _ := m.podAt(e.Addr); p.Name == port && e.Ready && key(id) != except {
+					found[netip.AddrPortFrom(e.Addr, p.Number)] = struct{}{}
+				}
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), netip.AddrPort.Compare)
 }
