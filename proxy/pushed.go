@@ -165,7 +165,7 @@ func (c *controlPlane) restore(kept ads.Set, saved time.Time) error {
 	on, log := c.on.Load(), c.s.opts.Log
 	err := on.documents.Restore(kept, saved)
 	if err != nil && c.s.loaded() {
-		return nil //nolint:nilerr // the control plane was faster
+		return nil // the control plane was faster
 	}
 	if err != nil {
 		log.Error("the policies of an earlier run are of no use", "err", err)

@@ -2,6 +2,7 @@ package ads
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -151,9 +152,7 @@ func TestAStreamThatComesBackSaysWhatIsHeld(t *testing.T) {
 		l := w.stream()
 		held := map[string]string{}
 		for _, r := range l.said() {
-			for name, version := range r.GetInitialResourceVersions() {
-				held[name] = version
-			}
+			maps.Copy(held, r.GetInitialResourceVersions())
 		}
 		if diff := cmp.Diff(map[string]string{one: "v0", "10.0.0.1:80": "v1"}, held); diff != "" {
 			t.Error(diff)
@@ -172,9 +171,7 @@ func TestAStreamThatComesBackSaysWhatIsHeld(t *testing.T) {
 		l = w.stream()
 		clear(held)
 		for _, r := range l.said() {
-			for name, version := range r.GetInitialResourceVersions() {
-				held[name] = version
-			}
+			maps.Copy(held, r.GetInitialResourceVersions())
 		}
 		want := map[string]string{one: "v0", two: push.Version([]byte("b")), "10.0.0.1:80": push.Version([]byte("target"))}
 		if diff := cmp.Diff(want, held); diff != "" {
@@ -362,4 +359,34 @@ func TestOptionsThatCannotBeRight(t *testing.T) {
 	if _, err := New(ok); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestPausesDouble(t *testing.T) {
+	for range 1000 {
+		var p pause
+		for _, want := range []time.Duration{minPause, 2 * minPause, 4 * minPause} {
+			if got := p.next(); got < want/2 || got > want*3/2 {
+				t.Fatalf("a pause of %v, want %v give or take its half", got, want)
+			}
+		}
+		p.reset()
+		if got := p.next(); got > minPause*3/2 {
+			t.Fatalf("a pause of %v after a success", got)
+		}
+	}
+}
+
+// Who was taken for who it is comes back soon, however long that took.
+func TestAfterAStreamThePausesBeginAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTeacher(t)
+		w.down = true
+		w.learn()
+		pass(10 * time.Minute)
+		w.set(func(w *teacher) { w.down = false })
+		pass(maxPause + maxPause/2)
+		w.stream().end <- nil
+		pass(minPause + minPause/2)
+		w.stream()
+	})
 }

@@ -115,13 +115,13 @@ func (l *link) client() (*grpc.ClientConn, error) {
 				return nil, errors.New("the connection has ended")
 			}
 		}),
-		grpc.WithTransportCredentials(proven{}),
+		grpc.WithTransportCredentials(proven{}), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(codec{}),
 			grpc.MaxCallRecvMsgSize(push.MaxResponseBytes), grpc.MaxCallSendMsgSize(push.MaxRequestBytes),
 		),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAlive, Timeout: keepAliveTimeout}),
-		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(bufferBytes), grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(windowBytes),
 		grpc.WithMaxHeaderListSize(headerBytes),
 		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithDisableHealthCheck(),

@@ -42,7 +42,7 @@ func (c *Client) converse(ctx context.Context) (admitted bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("control plane at %q: %w", c.opts.Address, err)
 	}
-	defer cc.Close()
+	defer func() { _ = cc.Close() }() // the connection is ours to close
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup

@@ -196,7 +196,7 @@ func Default() Limits {
 
 		// It compiles no policies on the way; what is later than that has stopped.
 		FirstSetTimeout: 10 * time.Second,
-		// At 1 KiB, and as much for each endpoint; more than one workload calls. A
+		// At 1 KiB, and 2 for each endpoint; more than one workload calls. A
 		// scan of addresses pushes out those that are idle.
 		Destinations: 1024,
 		// An answer takes a round trip; a control plane that restarts, seconds.

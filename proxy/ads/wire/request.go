@@ -30,17 +30,17 @@ type Request struct {
 // The numbers of the fields of a DeltaDiscoveryRequest, of the entries of its map and
 // of google.rpc.Status.
 const (
-	requestNode        protowire.Number = 1
-	requestType        protowire.Number = 2
-	requestSubscribe   protowire.Number = 3
-	requestUnsubscribe protowire.Number = 4
-	requestHeld        protowire.Number = 5
-	requestNonce       protowire.Number = 6
-	requestError       protowire.Number = 7
-	mapKey             protowire.Number = 1
-	mapValue           protowire.Number = 2
-	statusCode         protowire.Number = 1
-	statusMessage      protowire.Number = 2
+	requestNode        = 1
+	requestType        = 2
+	requestSubscribe   = 3
+	requestUnsubscribe = 4
+	requestHeld        = 5
+	requestNonce       = 6
+	requestError       = 7
+	mapKey             = 1
+	mapValue           = 2
+	statusCode         = 1
+	statusMessage      = 2
 )
 
 // invalidArgument is the code of google.rpc with which xDS refuses a response.

@@ -38,26 +38,26 @@ type Resource struct {
 // The numbers of the fields of a DeltaDiscoveryResponse, a Resource, an Any and a
 // Duration.
 const (
-	responseVersion   protowire.Number = 1
-	responseResources protowire.Number = 2
-	responseType      protowire.Number = 4
-	responseNonce     protowire.Number = 5
-	responseRemoved   protowire.Number = 6
-	resourceVersion   protowire.Number = 1
-	resourceBody      protowire.Number = 2
-	resourceName      protowire.Number = 3
-	resourceTTL       protowire.Number = 6
-	anyType           protowire.Number = 1
-	anyValue          protowire.Number = 2
-	durationSeconds   protowire.Number = 1
-	durationNanos     protowire.Number = 2
+	responseVersion   = 1
+	responseResources = 2
+	responseType      = 4
+	responseNonce     = 5
+	responseRemoved   = 6
+	resourceVersion   = 1
+	resourceBody      = 2
+	resourceName      = 3
+	resourceTTL       = 6
+	anyType           = 1
+	anyValue          = 2
+	durationSeconds   = 1
+	durationNanos     = 2
 )
 
 const (
 	// maxResources bounds the resources of a response, and what it removes: all
 	// documents of a workload, or the destinations that it may ask for.
 	maxResources = push.MaxDestinations
-	// maxText bounds versions, nonces and type URLs, in bytes.
+	// maxText bounds names, versions, nonces and type URLs, in bytes.
 	maxText = push.MaxNameBytes
 	// maxTTL bounds for how long something may be true.
 	maxTTL = 365 * 24 * time.Hour
@@ -73,14 +73,14 @@ func Parse(b []byte) (*Response, error) {
 	err := fields(b, func(f field) (err error) {
 		switch f.number {
 		case responseVersion:
-			r.Version, err = f.text(maxText)
+			r.Version, err = f.text()
 		case responseType:
-			r.Type, err = f.text(maxText)
+			r.Type, err = f.text()
 		case responseNonce:
-			r.Nonce, err = f.text(maxText)
+			r.Nonce, err = f.text()
 		case responseRemoved:
 			var name string
-			name, err = f.text(push.MaxNameBytes)
+			name, err = f.text()
 			r.Removed = append(r.Removed, name)
 		case responseResources:
 			var one Resource
@@ -139,9 +139,9 @@ func (f field) resource() (r Resource, kind string, err error) {
 	err = fields(message, func(f field) (err error) {
 		switch f.number {
 		case resourceName:
-			r.Name, err = f.text(push.MaxNameBytes)
+			r.Name, err = f.text()
 		case resourceVersion:
-			r.Version, err = f.text(maxText)
+			r.Version, err = f.text()
 		case resourceTTL:
 			r.TTL, err = f.duration()
 		case resourceBody:
@@ -168,7 +168,7 @@ func (f field) any() (kind string, value []byte, err error) {
 	err = fields(message, func(f field) (err error) {
 		switch f.number {
 		case anyType:
-			kind, err = f.text(maxText)
+			kind, err = f.text()
 		case anyValue:
 			var body []byte
 			body, err = f.message()
@@ -206,7 +206,7 @@ func (f field) duration() (time.Duration, error) {
 
 // A field is one of a message.
 type field struct {
-	number protowire.Number
+	number int32
 	kind   protowire.Type
 	value  []byte // as encoded, without its tag
 }
@@ -222,7 +222,7 @@ func fields(b []byte, f func(field) error) error {
 		if n = protowire.ConsumeFieldValue(number, kind, b); n < 0 {
 			return protowire.ParseError(n)
 		}
-		if err := f(field{number, kind, b[:n]}); err != nil {
+		if err := f(field{int32(number), kind, b[:n]}); err != nil {
 			return err
 		}
 		b = b[n:]
@@ -241,13 +241,13 @@ func (f field) message() ([]byte, error) {
 	return b, nil
 }
 
-func (f field) text(most int) (string, error) {
+func (f field) text() (string, error) {
 	b, err := f.message()
 	switch {
 	case err != nil:
 		return "", err
-	case len(b) > most:
-		return "", fmt.Errorf("field %d has %d bytes, more than %d", f.number, len(b), most)
+	case len(b) > maxText:
+		return "", fmt.Errorf("field %d has %d bytes, more than %d", f.number, len(b), maxText)
 	case !utf8.Valid(b):
 		return "", fmt.Errorf("field %d is not UTF-8", f.number)
 	}
