@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,7 +74,7 @@ func serve() error {
 		_ = server.Shutdown(ending)
 		grpcServer.Stop()
 	}()
-	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -133,13 +134,13 @@ func get(url string) error {
 
 // load calls a hundred times a second, from eight connections, and counts.
 func load(url, duration string) error {
-	for_, err := time.ParseDuration(duration)
+	lasting, err := time.ParseDuration(duration)
 	if err != nil {
 		return err
 	}
 	var sent, failed atomic.Int64
 	var first atomic.Pointer[string]
-	deadline := time.Now().Add(for_)
+	deadline := time.Now().Add(lasting)
 	var working sync.WaitGroup
 	for range 8 {
 		working.Go(func() {

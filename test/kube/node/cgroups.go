@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,15 +67,16 @@ func delegate(h, ours string) error {
 	if err != nil {
 		return err
 	}
-	var wanted string
+	var names []string
 	for name := range bytes.FieldsSeq(there) {
 		if slices.Contains([]string{"cpu", "cpuset", "memory", "pids"}, string(name)) {
-			wanted += " +" + string(name)
+			names = append(names, "+"+string(name))
 		}
 	}
+	wanted := []byte(strings.Join(names, " "))
 	return errors.Join(
-		os.WriteFile(filepath.Join(h, "cgroup.subtree_control"), []byte(wanted), 0o600),
-		os.WriteFile(filepath.Join(ours, "cgroup.subtree_control"), []byte(wanted), 0o600))
+		os.WriteFile(filepath.Join(h, "cgroup.subtree_control"), wanted, 0o600),
+		os.WriteFile(filepath.Join(ours, "cgroup.subtree_control"), wanted, 0o600))
 }
 
 // removeCgroups removes what is below ours as well; the kernel takes a moment to

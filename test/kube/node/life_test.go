@@ -109,7 +109,7 @@ func (w *world) upgrade(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Name: "passing-" + strconv.Itoa(made)},
 				Spec:       corev1.PodSpec{NodeSelector: map[string]string{"nowhere": "here"}, Containers: []corev1.Container{{Name: "app", Image: "app:e2e"}}},
 			}
-			got, err := w.client.CoreV1().Pods("shop").Create(t.Context(), pod, metav1.CreateOptions{})
+			got, err := w.client.CoreV1().Pods("shop").Create(t.Context(), pod, metav1.CreateOptions{}) //nolint:contextcheck // ctx ends between two pods, not within one
 			if err != nil || got.Annotations[mutate.StatusAnnotation] == "" {
 				refused++
 				t.Logf("pod %d: %v", made, err)

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ func (w *world) refusals(t *testing.T) {
 		}
 		return true, ""
 	})
+	w.programmed(t)
 	w.check(t, strings.Contains(a.body, `spiffe://cluster.local/ns/shop/sa/checkout`), "the application does not learn who calls: %s", a.body)
 	for _, c := range []struct{ who, path string }{{"intruder", "/v1/charges"}, {"checkout", "/admin"}} {
 		a := w.get(t, "shop", c.who, server+c.path)
@@ -46,6 +48,34 @@ func (w *world) refusals(t *testing.T) {
 	}
 	a = w.get(t, "outside", "checkout", server+"/v1/charges")
 	w.check(t, a.status != 200, "somebody without a sidecar: %v", a)
+}
+
+// programmed reads what the policy's status says, and what becomes of a later version that
+// no sidecar can use: none gets it, and the one before stays.
+func (w *world) programmed(t *testing.T) {
+	t.Helper()
+	status := func() (string, error) {
+		return w.try(t.Context(), "", "-n", "shop", "get", "accesspolicy", "payments-callers", "-o",
+			`jsonpath={.status.sidecars.summary} {.status.conditions[?(@.type=="Accepted")].status} {.status.conditions[?(@.type=="Programmed")].status}`)
+	}
+	w.eventually(t, time.Minute, "the status says that both have it", func() (bool, string) {
+		out, err := status()
+		return err == nil && out == "2/2 True True", fmt.Sprint(out, err)
+	})
+	// The schema takes it: only who compiles it finds out.
+	bad := strings.Replace(allowed, `"/search"]`, `"/a/{*}/{*}{*}"]`, 1)
+	w.apply(t, bad)
+	w.eventually(t, time.Minute, "the status says that it is not valid", func() (bool, string) {
+		out, err := status()
+		return err == nil && strings.Contains(out, " False "), fmt.Sprint(out, err)
+	})
+	a := w.get(t, "shop", "checkout", server+"/v1/charges")
+	w.check(t, a.status == 200, "the version before does not stay: %v", a)
+	w.apply(t, allowed)
+	w.eventually(t, time.Minute, "the good one is back", func() (bool, string) {
+		out, err := status()
+		return err == nil && out == "2/2 True True", fmt.Sprint(out, err)
+	})
 }
 
 // logged is what a sidecar of the server has written of a decision.

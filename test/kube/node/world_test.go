@@ -39,7 +39,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	// Not t.TempDir, which is removed while mounts of the node may still be going.
-	dir, err := os.MkdirTemp("", "outrider-node-")
+	dir, err := os.MkdirTemp("", "outrider-node-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,12 +20,11 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "nodeinit:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "nodeinit:", run(os.Args[1]))
+	os.Exit(1)
 }
 
+// run returns only when something is wrong.
 func run(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
