@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ func run(args []string, getenv func(string) string, out io.Writer) error {
 	}
 	switch args[0] {
 	case "serve":
-		return serve(args[1], getenv)
+		return serve(args[1], getenv, out)
 	case "get", "post":
 		return call(strings.ToUpper(args[0]), args[1], out)
 	}
@@ -36,13 +35,13 @@ func run(args []string, getenv func(string) string, out io.Writer) error {
 }
 
 // serve serves until the process ends.
-func serve(name string, getenv func(string) string) error {
+func serve(name string, getenv func(string) string, out io.Writer) error {
 	h, err := service(name, or(getenv("CHECKOUT"), "http://checkout"), or(getenv("PAYMENTS"), "http://payments"))
 	if err != nil {
 		return err
 	}
 	s := &http.Server{Addr: or(getenv("LISTEN"), ":8080"), Handler: h, ReadHeaderTimeout: patience, ReadTimeout: patience}
-	log.Printf("%s listens on %s", name, s.Addr)
+	fmt.Fprintln(out, name, "listens on", s.Addr)
 	return s.ListenAndServe()
 }
 
@@ -102,7 +101,7 @@ func client() *http.Client { return &http.Client{Timeout: patience} }
 
 // call prints the status of an answer, what Outrider says of it, and its body.
 func call(method, url string, out io.Writer) error {
-	request, err := http.NewRequest(method, url, http.NoBody) //nolint:noctx // the client has a timeout, and nobody else ends it
+	request, err := http.NewRequest(method, url, http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -277,6 +277,7 @@ var dependencies = map[string]string{
 	"github.com/google/go-cmp":                   "tests: differences",
 	"github.com/rogpeppe/go-internal":            "tests: scripts",
 	"go.uber.org/goleak":                         "tests: goroutine leaks",
+	"github.com/gorilla/websocket":               "tests: the API server's end of a WebSocket, as the Kubernetes client has the other",
 	"github.com/coder/websocket":                 "tests: a WebSocket peer",
 }
 

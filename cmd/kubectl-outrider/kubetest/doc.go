@@ -1,6 +1,6 @@
 // Package kubetest is an API server for tests, faked at the wire: objects that were
 // written down, read by paths and selectors, and ports of pods behind port-forward
-// over SPDY. It knows no writing.
+// over WebSockets or SPDY. It knows no writing.
 //
 // A cluster is a directory: cluster.yaml has its objects, and
 // pods/NAMESPACE/NAME/PORT/PATH is what a GET of PATH at that port of that pod is

@@ -142,6 +142,6 @@ func reply(w http.ResponseWriter, code int, text []byte) {
 }
 
 func refuse(w http.ResponseWriter, code int, message string) {
-	text, _ := json.Marshal(metav1.Status{Status: metav1.StatusFailure, Message: message, Code: int32(code)}) //nolint:gosec // a status of HTTP
+	text, _ := json.Marshal(metav1.Status{Status: metav1.StatusFailure, Message: message, Code: int32(code)})
 	reply(w, code, text)
 }

@@ -11,30 +11,24 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gorilla/websocket"
 	corev1 "k8s.io/api/core/v1"
+	constants "k8s.io/apimachinery/pkg/util/portforward"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
 )
 
-// forward is port-forward over SPDY: each pair of an error and a data stream is a
-// connection to a port. WebSockets are refused, as by an API server that is old.
+// forward is port-forward: each pair of an error and a data stream is a connection to
+// a port. The streams are SPDY's, over the connection itself or, as since Kubernetes
+// 1.31, over a WebSocket.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
-	if !strings.EqualFold(r.Header.Get(httpstream.HeaderUpgrade), spdy.HeaderSpdy31) {
-		refuse(w, http.StatusBadRequest, "want an upgrade to SPDY")
-		return
-	}
-	// /api/v1/namespaces/NAMESPACE/pods/NAME/portforward
-	parts := strings.Split(r.URL.Path, "/")
-	dir := filepath.Join(s.dir, "pods", parts[4], parts[6])
-	if _, err := httpstream.Handshake(r, w, []string{portforward.PortForwardProtocolV1Name}); err != nil {
-		return
-	}
 	pending := make(chan httpstream.Stream, 16)
-	connection := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(stream httpstream.Stream, _ <-chan struct{}) error {
+	accept := func(stream httpstream.Stream, _ <-chan struct{}) error {
 		pending <- stream
 		return nil
-	})
+	}
+	connection := s.upgrade(w, r, accept)
 	if connection == nil {
 		return
 	}
@@ -43,7 +37,10 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.streams.Done()
-	complaints := map[string]httpstream.Stream{}
+	// /api/v1/namespaces/NAMESPACE/pods/NAME/portforward
+	parts := strings.Split(r.URL.Path, "/")
+	dir := filepath.Join(s.dir, "pods", parts[4], parts[6])
+	ctx, complaints := r.Context(), map[string]httpstream.Stream{}
 	for {
 		select {
 		case stream := <-pending:
@@ -52,13 +49,37 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 				complaints[port] = stream
 				continue
 			}
-			s.streams.Go(func() { s.port(r.Context(), filepath.Join(dir, port), stream, complaints[port]) })
+			s.streams.Go(func() { s.port(ctx, filepath.Join(dir, port), stream, complaints[port]) })
 		case <-connection.CloseChan():
 			return
 		case <-s.closing:
 			return
 		}
 	}
+}
+
+// upgrade answers what was asked for; nil if it refused.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, accept httpstream.NewStreamHandler) httpstream.Connection {
+	if websocket.IsWebSocketUpgrade(r) && !s.Old {
+		up := websocket.Upgrader{Subprotocols: []string{constants.WebsocketsSPDYTunnelingPortForwardV1}}
+		conn, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return nil
+		}
+		connection, err := spdy.NewServerConnection(portforward.NewTunnelingConnection("server", conn), accept)
+		if err != nil {
+			return nil
+		}
+		return connection
+	}
+	if !strings.EqualFold(r.Header.Get(httpstream.HeaderUpgrade), spdy.HeaderSpdy31) {
+		refuse(w, http.StatusBadRequest, "want an upgrade to SPDY")
+		return nil
+	}
+	if _, err := httpstream.Handshake(r, w, []string{portforward.PortForwardProtocolV1Name}); err != nil {
+		return nil
+	}
+	return spdy.NewResponseUpgrader().UpgradeResponse(w, r, accept)
 }
 
 // log is the file CONTAINER.log of the pod's directory.

@@ -14,6 +14,9 @@ import (
 
 // A Server is a cluster for tests. Close it.
 type Server struct {
+	// Old is an API server that knows no WebSockets.
+	Old bool
+
 	dir     string
 	objects objects
 	api     *httptest.Server

@@ -17,7 +17,10 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/config"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The library ends a connection whose other end has closed before a second later.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/moby/spdystream.(*Connection).shutdown"))
+}
 
 // shop is the cluster that the plugin's sessions have.
 func shop(t *testing.T) (*kubetest.Server, *kube.Client) {
