@@ -12,6 +12,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/config/push"
 	"github.com/outrider-mesh/outrider/proxy/discovery"
+	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/feed/cache"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/forward"
@@ -97,6 +98,7 @@ func (c *controlPlane) keep(ctx context.Context, missing error) {
 		case <-ctx.Done():
 			return
 		case now := <-sweep.C:
+			c.touchPassed()
 			c.book.Sweep(now)
 			c.observe(c.on.Load())
 			c.explain(missing)
@@ -104,6 +106,25 @@ func (c *controlPlane) keep(ctx context.Context, missing error) {
 			c.keepDestinations()
 		}
 	}
+}
+
+// touchPassed keeps it known who answers where connections go past the mesh, so that
+// they end when that joins it.
+func (c *controlPlane) touchPassed() {
+	c.s.tracker.Each(func(conn *drain.Conn) {
+		if a := conn.About(); a != nil && a.Passed.IsValid() {
+			c.book.Touch(a.Passed)
+		}
+	})
+}
+
+// endPassed ends the connections in plaintext to an address that has joined the mesh.
+func (c *controlPlane) endPassed(at netip.AddrPort) {
+	c.s.tracker.Each(func(conn *drain.Conn) {
+		if a := conn.About(); a != nil && a.Passed == at {
+			conn.Abort(flow.PolicyChanged)
+		}
+	})
 }
 
 // close keeps what is known of destinations, and ends the ways there.

@@ -119,6 +119,9 @@ func (c *controlPlane) Destination(at netip.AddrPort, r ads.Resource, ttl time.D
 		return err
 	}
 	c.book.Learn(at, t, r.Version, ttl)
+	if t.Known() && !t.Outside {
+		c.endPassed(at)
+	}
 	return nil
 }
 

@@ -12,6 +12,9 @@ const (
 	maxStreams = 20_000
 	// maxConnections bounds those that have not said who they are as well.
 	maxConnections = maxStreams + 1000
+	// maxPerAddress is how many connections are of one address: nodes of some networks
+	// hide their pods, 250 at most with a connection or two each, behind one.
+	maxPerAddress = 1000
 	// maxStreamsOfConnection leaves room for one that is being replaced.
 	maxStreamsOfConnection = 4
 

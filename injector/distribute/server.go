@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/outrider-mesh/outrider/identity"
+	"github.com/outrider-mesh/outrider/injector/fair"
 	"github.com/outrider-mesh/outrider/proxy/config/push"
 )
 
@@ -90,7 +91,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		s.stop()
 		s.grpc.Stop()
 	})
-	err := s.grpc.Serve(netutil.LimitListener(l, maxConnections))
+	err := s.grpc.Serve(netutil.LimitListener(fair.Listen(l, maxPerAddress), maxConnections))
 	if !closing() {
 		err = nil // it was told to end
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/meshca/wire"
 	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/injector/fair"
 )
 
 // An encoded is a set of bundles as it is sent.
@@ -71,7 +72,7 @@ func (s *Server) poll(r *http.Request) (since string, refused *refusal) {
 		return "", refused
 	}
 	// One that is answered at once each time would be asking for ever.
-	if wait, ok := s.addresses.take(hostOf(r.RemoteAddr), time.Now()); !ok {
+	if wait, ok := s.addresses.take(fair.Host(r.RemoteAddr), time.Now()); !ok {
 		return "", refuseFor(limited, wait, "too many requests from this address")
 	}
 	if r.Method != http.MethodGet {

@@ -21,6 +21,7 @@ import (
 	"github.com/outrider-mesh/outrider/identity"
 	"github.com/outrider-mesh/outrider/identity/meshca/wire"
 	"github.com/outrider-mesh/outrider/identity/mtls"
+	"github.com/outrider-mesh/outrider/injector/fair"
 )
 
 // A Signer is the CA. Package keeper has one. Its snapshots hold the identity
@@ -110,7 +111,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			server.Close()
 		}
 	})
-	err := server.ServeTLS(netutil.LimitListener(newFairListener(l), maxConnections), "", "")
+	err := server.ServeTLS(netutil.LimitListener(fair.Listen(l, maxPerAddress), maxConnections), "", "")
 	if stop() {
 		ending.Done() // it will never run
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/identity/meshca/wire"
+	"github.com/outrider-mesh/outrider/injector/fair"
 	"github.com/outrider-mesh/outrider/injector/issue/ca"
 )
 
@@ -35,7 +36,7 @@ func (s *Server) serveSVID(w http.ResponseWriter, r *http.Request) {
 
 // authenticate finds out who asks.
 func (s *Server) authenticate(r *http.Request) (Caller, *refusal) {
-	if wait, ok := s.addresses.take(hostOf(r.RemoteAddr), time.Now()); !ok {
+	if wait, ok := s.addresses.take(fair.Host(r.RemoteAddr), time.Now()); !ok {
 		return Caller{}, refuseFor(limited, wait, "too many requests from this address")
 	}
 	if r.Method != http.MethodPost {

@@ -222,6 +222,13 @@ func TestIdleAddressesAreForgotten(t *testing.T) {
 		if _, kept := l.wanted[vip]; !kept || l.Len() != 1 || len(l.open) != 1 {
 			t.Errorf("%v is known, %v open", l.wanted, l.open)
 		}
+		pass(59 * time.Second)
+		l.Touch(vip) // a connection is open to it
+		l.Touch(other)
+		pass(59 * time.Second)
+		if l.Sweep(time.Now()); l.Len() != 1 {
+			t.Errorf("%d are known", l.Len())
+		}
 		// When there is no room, the one that was idle longest goes.
 		for i := range 3 {
 			pass(time.Second)

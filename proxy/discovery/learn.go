@@ -73,6 +73,15 @@ func (b *Book[W]) Restore(all []Known) {
 	}
 }
 
+// Touch notes that an address is in use, though nobody calls it anew.
+func (b *Book[W]) Touch(at netip.AddrPort) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.entries[at]; e != nil {
+		e.used = time.Now()
+	}
+}
+
 // Kept returns what is known, for Restore, and whether it is another than the last
 // time.
 func (b *Book[W]) Kept() (all []Known, changed bool) {

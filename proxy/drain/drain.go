@@ -7,6 +7,7 @@
 package drain
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,8 @@ type About struct {
 	Protocol  flow.Protocol
 	// Peer is the other end of the mesh hop; zero for plaintext.
 	Peer identity.Peer
+	// Passed is where it goes past the mesh, in plaintext; zero where it doesn't.
+	Passed netip.AddrPort
 	// StillAllowed judges the connection again after a policy change; nil
 	// where every request is judged anyway.
 	StillAllowed func() bool

@@ -65,6 +65,9 @@ func (c *conn) describe(f *flow.Connection) {
 	if f.Protocol == flow.TCP {
 		about.Peer = f.Peer // HTTP has a pool of hops, which looks after them
 	}
+	if f.Passthrough {
+		about.Passed = f.Original
+	}
 	c.Tracked.Describe(about)
 	c.Flow.Security, c.Flow.Local, c.Flow.Peer, c.Flow.PeerID = f.Security, f.Local, f.Peer, f.PeerID
 	c.Count()

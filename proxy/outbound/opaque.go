@@ -44,6 +44,10 @@ func (c *conn) serveTCP() (isHTTP bool) {
 			return false
 		}
 	}
+	if c.Flow.Passthrough && c.to.Latest() == nil { // it has joined the mesh meanwhile
+		socket.Abort(up)
+		return c.refuse(flow.PolicyChanged, "the address is one of the mesh now")
+	}
 	client, up, late, err := c.lookAgain(up)
 	switch {
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,8 +101,7 @@ type office struct {
 	client *dynamicfake.FakeDynamicClient
 	model  *model.Model
 	writer *Writer
-	have   int
-	silent []string
+	have   atomic.Int64 // how many sidecars have each policy
 }
 
 func resource() schema.GroupVersionResource {
@@ -129,9 +129,9 @@ func open(t *testing.T, policies int) *office {
 		Counts: func(_ context.Context, asked []distribute.Revision) ([]distribute.Count, []string) {
 			counts := make([]distribute.Count, len(asked))
 			for i := range counts {
-				counts[i].Have = o.have
+				counts[i].Have = int(o.have.Load())
 			}
-			return counts, o.silent
+			return counts, nil
 		},
 	})
 	return o
@@ -207,7 +207,7 @@ func TestAStatusIsWrittenWhenItSaysSomethingNew(t *testing.T) {
 			if o.writes() != 1 {
 				t.Errorf("%d writes of the same", o.writes())
 			}
-			o.have = 1
+			o.have.Store(1)
 			pass(5 * time.Second)
 			if s, _ := o.status(named("policy-0")); s.Sidecars.Summary != "1/1" || o.writes() != 2 {
 				t.Errorf("%+v after %d writes", s, o.writes())
@@ -257,7 +257,7 @@ func TestAnotherGenerationIsLeftAlone(t *testing.T) {
 func TestWritesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := open(t, 3*perRound)
-		o.have = 1
+		o.have.Store(1)
 		o.lead(func(pass func(time.Duration)) {
 			for i := range 3 {
 				pass(round)

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -216,6 +217,69 @@ func TestPlaintextIsForThoseOutsideOnly(t *testing.T) {
 	if r := c.checkout.AwaitReason(t, "destination_unresolved"); member(r, "destination", "original") != c.outsider.ip+":8081" {
 		t.Errorf("%v", r)
 	}
+}
+
+// A connection that goes past the mesh ends when its address joins it.
+func TestAnAddressThatJoinsTheMeshIsNotCalledInPlaintextAnyMore(t *testing.T) {
+	c := newCity(t, "Passthrough")
+	c.outsider.serve(t, "greet", ":7000")
+	there := c.outsider.ip + ":7000"
+	c.Move(at(there), push.Target{Name: "legacy:7000", Outside: true})
+	nc, err := c.checkout.dialIn(t.Context(), "tcp", there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(nc)
+	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "220") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	c.Move(at(there), service("legacy.shop:7000", payments, c.payments.ip+":7000"))
+	if line, err := in.ReadString('\n'); err == nil || line != "" {
+		t.Errorf("%q, %v", line, err)
+	}
+	c.checkout.AwaitReason(t, "policy_changed")
+}
+
+// Whom a connection of HTTP was for is whom all of its requests are for: one that was
+// for the mesh doesn't go past it.
+func TestAnOpenConnectionDoesNotLeaveTheMesh(t *testing.T) {
+	c := newCity(t, "Passthrough")
+	c.payments.serve(t, "http", ":8080")
+	there := "10.96.0.1:80"
+	c.Move(at(there), service("payments.shop:80", payments, c.payments.ip+":8080"))
+	nc, err := c.checkout.dialIn(t.Context(), "tcp", there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(nc)
+	ask := func() string {
+		fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: payments\r\n\r\n")
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if out := ask(); !strings.Contains(out, checkout) {
+		t.Fatalf("%q", out)
+	}
+	c.Move(at(there), push.Target{Name: "payments:80", Outside: true})
+	testkit.Eventually(t, "it goes nowhere", func() bool {
+		out := ask()
+		if !strings.Contains(out, checkout) && !strings.Contains(out, "no_destination") {
+			t.Fatalf("%q", out)
+		}
+		return strings.Contains(out, "no_destination")
+	})
 }
 
 func TestUnknownAddressesAreRefused(t *testing.T) {

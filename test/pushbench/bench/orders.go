@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -170,6 +171,7 @@ func processorTime() time.Duration {
 func (p *plane) state() state {
 	var m runtime.MemStats
 	heap := heap()
+	debug.FreeOSMemory() // or the garbage of the start would hide what sidecars take
 	runtime.ReadMemStats(&m)
 	return state{
 		Sidecars: p.server.Sidecars(), Goroutines: runtime.NumGoroutine(),

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -91,7 +92,12 @@ func (f *fleet) connect(ctx context.Context, k int) error {
 		return err
 	}
 	const buffer = 4 << 10 // thousands of them share one machine
-	cc, err := grpc.NewClient(f.address, grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer), grpc.WithDisableServiceConfig(),
+	// Each has an address, as a pod has: one may not hold all connections.
+	own := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(k/250), byte(k%250+1))}}
+	dial := func(ctx context.Context, address string) (net.Conn, error) {
+		return own.DialContext(ctx, "tcp", address)
+	}
+	cc, err := grpc.NewClient("passthrough:///"+f.address, grpc.WithContextDialer(dial), grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer), grpc.WithDisableServiceConfig(),
 		grpc.WithTransportCredentials(credentials.NewTLS(mtls.ClientConfig(src, mtls.ClientOptions{Expected: f.server, NextProtos: []string{"h2"}}))))
 	if err != nil {
 		return err

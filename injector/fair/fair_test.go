@@ -1,4 +1,4 @@
-package issue
+package fair
 
 import (
 	"net"
@@ -36,12 +36,13 @@ func (l *crowd) Accept() (net.Conn, error) {
 }
 
 func TestOneAddressCannotHoldAllConnections(t *testing.T) {
+	const most = 7
 	inner := new(crowd)
-	for range maxPerAddress + 5 {
+	for range most + 5 {
 		inner.from = append(inner.from, "10.0.0.1:1", "[::ffff:10.0.0.1]:2")
 	}
 	inner.from = append(inner.from, "10.0.0.2:1", "[fd00::1]:1")
-	l := newFairListener(inner)
+	l := Listen(inner, most)
 	var open []net.Conn
 	for {
 		c, err := l.Accept()
@@ -50,13 +51,13 @@ func TestOneAddressCannotHoldAllConnections(t *testing.T) {
 		}
 		open = append(open, c)
 	}
-	if len(open) != maxPerAddress+2 || l.open["10.0.0.1"] != maxPerAddress {
+	if len(open) != most+2 || l.open["10.0.0.1"] != most {
 		t.Fatalf("%d connections are open, %d of one address", len(open), l.open["10.0.0.1"])
 	}
 	for range 2 { // closing twice counts once
 		open[0].Close()
 	}
-	if inner.from = []string{"10.0.0.1:3", "10.0.0.1:4"}; l.open["10.0.0.1"] != maxPerAddress-1 {
+	if inner.from = []string{"10.0.0.1:3", "10.0.0.1:4"}; l.open["10.0.0.1"] != most-1 {
 		t.Errorf("%d are counted after one was closed", l.open["10.0.0.1"])
 	}
 	if c, err := l.Accept(); err != nil {

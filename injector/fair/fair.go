@@ -1,4 +1,5 @@
-package issue
+// Package fair is listeners of which one address can't hold all connections.
+package fair
 
 import (
 	"net"
@@ -6,27 +7,29 @@ import (
 	"sync"
 )
 
-// A fairListener closes connections at once that one address has too many of, so
-// that one pod can't hold all that there are.
-type fairListener struct {
+// A Listener closes connections at once that one address has too many of, so that one
+// pod can't hold all that there are.
+type Listener struct {
 	net.Listener
 
+	most int // of one address
 	mu   sync.Mutex
 	open map[string]int // by address; none is 0
 }
 
-func newFairListener(l net.Listener) *fairListener {
-	return &fairListener{Listener: l, open: map[string]int{}}
+// Listen returns a listener that lets an address have so many connections of l.
+func Listen(l net.Listener, most int) *Listener {
+	return &Listener{Listener: l, most: most, open: map[string]int{}}
 }
 
 // Accept implements [net.Listener].
-func (l *fairListener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		from := hostOf(c.RemoteAddr().String())
+		from := Host(c.RemoteAddr().String())
 		if l.take(from) {
 			return &countedConn{Conn: c, closed: sync.OnceFunc(func() { l.release(from) })}, nil
 		}
@@ -34,17 +37,17 @@ func (l *fairListener) Accept() (net.Conn, error) {
 	}
 }
 
-func (l *fairListener) take(from string) bool {
+func (l *Listener) take(from string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[from] >= maxPerAddress {
+	if l.open[from] >= l.most {
 		return false
 	}
 	l.open[from]++
 	return true
 }
 
-func (l *fairListener) release(from string) {
+func (l *Listener) release(from string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open[from]--; l.open[from] == 0 {
@@ -65,8 +68,8 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// hostOf is whom connections and requests are counted for before anybody is known.
-func hostOf(addr string) string {
+// Host is whom connections and requests are counted for before anybody is known.
+func Host(addr string) string {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return addr
