@@ -41,7 +41,7 @@ ENTRYPOINT ["/shop"]
 FROM scratch AS outrider-injector
 COPY --from=build --chmod=0555 /src/out/outrider-injector /outrider-injector
 USER 65532:65532
-EXPOSE 8443 15012 15020 15021
+EXPOSE 8443 15011 15012 15020 15021
 ENTRYPOINT ["/outrider-injector"]
 CMD ["serve"]
 

@@ -111,7 +111,7 @@ func TestDocumentsNameTargetsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets := map[string]bool{}
-	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z-]*):`).FindAllStringSubmatch(string(makefile), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`).FindAllStringSubmatch(string(makefile), -1) {
 		targets[found[1]] = true
 	}
 	var named int
@@ -123,7 +123,7 @@ func TestDocumentsNameTargetsThatExist(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, found := range regexp.MustCompile("(?m)(?:`|^    )make ([a-z][a-z-]*)").FindAllStringSubmatch(string(text), -1) {
+		for _, found := range regexp.MustCompile("(?m)(?:`|^    )make ([a-z][a-z0-9-]*)").FindAllStringSubmatch(string(text), -1) {
 			named++
 			if !targets[found[1]] {
 				t.Errorf("%s says make %s, which is no target", name, found[1])
