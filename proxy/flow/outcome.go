@@ -215,6 +215,17 @@ func (u Uninspected) String() string {
 	return "unknown"
 }
 
+// A Match is a place in which a rule of inspection found something.
+type Match struct {
+	Rule int
+	// Location is a variable and, where it looks like a name, the name in it:
+	// "ARGS:json.items.3.name".
+	Location string
+	// Decoded are the transformations through which the rule looked, in their
+	// order and separated by commas: "urlDecodeUni,lowercase". Empty for none.
+	Decoded string
+}
+
 // An Inspection is what the WAF concluded about one request.
 type Inspection struct {
 	Outcome     Outcome
@@ -229,9 +240,13 @@ type Inspection struct {
 	// Rules are the ids of the rules that contributed to the score, in order
 	// of evaluation, not the id of the rule that compares the score.
 	Rules []int
-	// Message and Location belong to the first contributing rule: what it
-	// says and where it matched, such as "ARGS:q". Never the payload.
+	// Message and Location belong to the gravest contributing rule: what it
+	// says and where it matched first, such as "ARGS:q". Never the payload.
 	Message, Location string
+	// Matches are the places where contributing rules matched, each once, in
+	// order of evaluation; not all of them where there are very many. Never the
+	// payload.
+	Matches []Match
 	// Bytes is how much of the body was inspected.
 	Bytes int64
 	// Err is the cause of EngineError, for the log.

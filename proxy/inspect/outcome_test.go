@@ -3,6 +3,8 @@ package inspect
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -349,5 +351,23 @@ func TestTheHeadOfAnEncodedBodyIsInspectedWhereItIsAllowed(t *testing.T) {
 	v = judge(t, i, request("POST", "/?q=<script>alert(1)</script>", "Content-Encoding: gzip"), "\x1f\x8b\x08\x00")
 	if v.Outcome != flow.Blocked || !v.Refuse {
 		t.Errorf("an attack in its head: %+v", v)
+	}
+}
+
+// The evidence of an exclusion: every place, and how the rule read it.
+func TestAVerdictNamesThePlaces(t *testing.T) {
+	const sqli = "1' OR 1=1-- -"
+	body := `{"items":[{"name":"a"},{"name":"` + sqli + `"}],"note":"` + sqli + `"}`
+	v := judge(t, mesh(t), request("POST", "/", jsonType), body)
+	for _, want := range []flow.Match{
+		{Rule: 942100, Location: "ARGS:json.items.1.name", Decoded: "utf8toUnicode,urlDecodeUni,removeNulls"},
+		{Rule: 942100, Location: "ARGS:json.note", Decoded: "utf8toUnicode,urlDecodeUni,removeNulls"},
+	} {
+		if !slices.Contains(v.Matches, want) {
+			t.Errorf("places %+v, want %+v among them", v.Matches, want)
+		}
+	}
+	if v := judge(t, mesh(t), request("GET", "/?<script>alert(1)</script>=x"), ""); len(v.Matches) == 0 || strings.Contains(fmt.Sprint(v.Matches), "script") {
+		t.Errorf("places %+v, want some without the payload that is a name", v.Matches)
 	}
 }

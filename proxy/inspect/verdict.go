@@ -11,6 +11,7 @@ type finding struct {
 	score             int
 	rules             []int
 	message, location string
+	matches           []flow.Match
 }
 
 // verdict is the outcome of an inspection that took place.
@@ -22,6 +23,7 @@ func (r rule) verdict(f finding, in input) flow.Inspection {
 		Rules:       f.rules,
 		Message:     f.message,
 		Location:    f.location,
+		Matches:     f.matches,
 		Bytes:       int64(len(in.body)),
 	}
 	switch {
