@@ -17,6 +17,7 @@ import (
 	corazatypes "github.com/corazawaf/coraza/v3/types"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/rules"
 )
 
 // An engine judges requests. It is safe for concurrent use; close is called
@@ -68,7 +69,7 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	for n := range src.extra {
 		cfg = cfg.WithDirectivesFromFile(root.name(n))
 	}
-	cfg = cfg.WithDirectivesFromFile(comparing)
+	cfg = cfg.WithDirectives(rules.Last()).WithDirectivesFromFile(comparing)
 	waf, err := coraza.NewWAF(cfg)
 	if err == nil {
 		err = root.refused
@@ -115,6 +116,7 @@ func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err err
 		return finding{}, errors.New("the transaction does not show its variables")
 	}
 	e.feedHead(tx, state, req, in)
+	in.boundary = partsOf(req.Header)
 	stop, err := e.phases(tx, state, in)
 	if err != nil {
 		return finding{}, err
@@ -134,6 +136,9 @@ func (e *corazaEngine) feedHead(tx corazatypes.Transaction, state plugintypes.Tr
 		if e.exclusions[n].applies(req.Path, in.now) {
 			vars.TX().Set(e.exclusions[n].variable(n), []string{"1"})
 		}
+	}
+	if foreignCharset(req.Header) {
+		vars.TX().Set("outrider_charset", []string{"foreign"}) // rule 7100010 refuses it
 	}
 	from, to := req.Conn.Remote, req.Conn.Destination
 	tx.ProcessConnection(from.Addr().Unmap().String(), int(from.Port()), to.Addr().Unmap().String(), int(to.Port()))
@@ -206,6 +211,9 @@ func (in input) prepare(v plugintypes.TransactionVariables) error {
 	}
 	if in.processor != "" {
 		return setSingle(v.RequestBodyProcessor(), in.processor)
+	}
+	if in.boundary != "" {
+		return in.readParts(v)
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ var registerPlugins = sync.OnceFunc(func() {
 		return distinctArguments{}, nil
 	})
 	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
+	plugins.RegisterBodyProcessor("xml", func() plugintypes.BodyProcessor { return xmlBody{} })
 	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })

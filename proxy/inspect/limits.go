@@ -14,6 +14,9 @@ const (
 	// maxExclusions bounds the exclusions of one policy: each is a rule that
 	// runs on every request.
 	maxExclusions = 500
+	// maxArguments is as SecArgumentsLimit in rules/base.conf: every rule looks
+	// at every argument.
+	maxArguments = 1000
 	// maxMatches bounds the places that a verdict names. The request of the
 	// core rule set's own tests that matches most has 32 rules at paranoia 4.
 	maxMatches = 64

@@ -144,6 +144,8 @@ type input struct {
 	partial bool
 	// processor is what reads body; empty means that the rules decide.
 	processor string
+	// boundary separates the parts of a multipart form; empty for other bodies.
+	boundary string
 	// broken is why the body cannot be read; nil when it can, or may.
 	broken error
 	// refused tells that policy refuses the request for its reason.

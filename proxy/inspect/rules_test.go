@@ -265,6 +265,9 @@ func TestRepeatedNamesAreAllInspected(t *testing.T) {
 		{"in the query, without a name", request("GET", "/?=x&="+attack+"&=y"+filler), ""},
 		{"in cookies", request("GET", "/", "Cookie: b=1; c=2; d=3; q=x; q="+attack+"; q=y"), ""},
 		{"in headers", request("GET", "/", "X-A: x", "X-A: "+attack, "X-A: y"), ""},
+		{"in XML", request("POST", "/", xmlType), "<a b='x'><q>x</q><q>y</q><q>&lt;script>alert(1)&lt;/script></q><q>z</q></a>"},
+		{"in multipart, in another case", request("POST", "/", multi), part(`name="b"`, "1") + part(`name="q"`, "x") + part(`name="Q"`, attack) + part(`name="q"`, "y") + "--b--\r\n"},
+		{"in JSON, in another case", request("POST", "/", jsonType), `{"b":1,"c":2,"Q":"` + attack + `","q":"x","q":"y"}`},
 		{"in multipart", request("POST", "/", multi), part(`name="b"`, "1") + part(`name="c"`, "2") + part(`name="q"`, "x") + part(`name="q"`, attack) + part(`name="q"`, "y") + "--b--\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,8 +14,15 @@ var base string
 //go:embed mesh.conf
 var mesh string
 
+//go:embed last.conf
+var last string
+
 // Base returns the configuration that every engine starts from.
 func Base() string { return base }
 
 // Mesh returns what the mesh profile sets before the Core Rule Set is loaded.
 func Mesh() string { return mesh }
+
+// Last returns what every engine has after the rules that detect and before the one
+// that compares the score.
+func Last() string { return last }
