@@ -169,6 +169,16 @@ func inspection(o *object, i *flow.Inspection) {
 		return
 	}
 	o.nested("waf")
+	inspected(o, i)
+	if i.Trial != nil {
+		o.nested("trial")
+		inspected(o, i.Trial)
+		o.close()
+	}
+	o.close()
+}
+
+func inspected(o *object, i *flow.Inspection) {
 	o.word("outcome", i.Outcome.String())
 	o.text("policy", i.Policy, maxName)
 	if i.Uninspected != flow.Inspected {
@@ -183,7 +193,6 @@ func inspection(o *object, i *flow.Inspection) {
 	if i.Err != nil {
 		o.text("error", i.Err.Error(), maxDetail)
 	}
-	o.close()
 }
 
 // matches writes where an attack was found, which is the evidence of an exclusion.

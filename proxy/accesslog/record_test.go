@@ -75,6 +75,7 @@ func blocked() *flow.Request {
 		Outcome: flow.Blocked, Policy: "shop/waf", Refuse: true, Score: 10, Rules: []int{942100, 942190},
 		Matches: []flow.Match{{Rule: 942100, Location: "ARGS:q", Decoded: "urlDecodeUni"}, {Rule: 942190, Location: "ARGS"}},
 		Message: `SQL Injection Attack Detected via "libinjection"`, Location: "ARGS:q", Bytes: 512,
+		Trial: &flow.Inspection{Outcome: flow.Detected, Policy: "shop/next", Score: 5, Rules: []int{1}, Bytes: 512},
 	}
 	return req
 }

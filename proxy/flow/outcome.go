@@ -192,7 +192,12 @@ const (
 	Encoding
 	// Stream: an upgrade or another endless body; only the head was inspected.
 	Stream
+	// Arguments: there are more than are inspected.
+	Arguments
 )
+
+// UninspectedCount is how many reasons there are, Inspected included.
+const UninspectedCount = int(Arguments) + 1
 
 // String returns the name used in logs and metrics.
 func (u Uninspected) String() string {
@@ -211,6 +216,8 @@ func (u Uninspected) String() string {
 		return "encoding"
 	case Stream:
 		return "stream"
+	case Arguments:
+		return "arguments"
 	}
 	return "unknown"
 }
@@ -247,8 +254,11 @@ type Inspection struct {
 	// order of evaluation; not all of them where there are very many. Never the
 	// payload.
 	Matches []Match
-	// Bytes is how much of the body was inspected.
+	// Bytes is how much of the body was inspected, as it was after decompression.
 	Bytes int64
+	// Trial is what a policy that is only tried says of the same request; nil where
+	// none was.
+	Trial *Inspection
 	// Err is the cause of EngineError, for the log.
 	Err error
 }

@@ -126,7 +126,7 @@ func sharedInspector(t testing.TB, name string, spec config.InspectionSpec) *Ins
 // but for batch, whose calls are only watched.
 func mesh(t testing.TB) *Inspector {
 	return sharedInspector(t, "mesh", config.InspectionSpec{
-		Callers: []config.CallerMode{{Principals: []string{batch}, Mode: config.DetectOnly}},
+		Callers: []config.CallerInspection{{Principals: []string{batch}, Mode: config.DetectOnly}},
 	})
 }
 

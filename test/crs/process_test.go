@@ -91,7 +91,7 @@ func newInspector(t *testing.T) *inspect.Inspector {
 	t.Helper()
 	policy := config.InspectionPolicy{Spec: config.InspectionSpec{
 		Mode: config.DetectOnly, Profile: config.ProfileCRS, Paranoia: 4, Rules: asUpstream,
-		Body: config.InspectionBody{InspectBytes: 128 << 10},
+		Body: config.InspectionBody{InspectBytes: 128 << 10}, CPUMillis: 10_000,
 	}}
 	policy.Metadata.Namespace, policy.Metadata.Name = "shop", "crs"
 	i, err := inspect.New([]config.InspectionPolicy{policy}, inspect.Options{

@@ -31,6 +31,7 @@ spec:
   profile: crs
   paranoia: 4
   body: {inspectBytes: 131072}
+  cpuMillis: 10000
   rules: |
     ` + asUpstream + "\n"
 

@@ -3,7 +3,8 @@
 // computed from a policy is written by package inspect.
 //
 // Rule ids 7100000 to 7199999 are ours: 71000xx the base, 71005xx the
-// profiles, 71100xx and up the exclusions of a policy.
+// profiles, 7110000 and up the exclusions of a policy, 7120000 and up those that
+// look at the time.
 package rules
 
 import _ "embed"
