@@ -64,5 +64,6 @@ var registerPlugins = sync.OnceFunc(func() {
 	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })
+	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return graphqlBody{} })
 	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
 })
