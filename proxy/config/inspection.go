@@ -36,7 +36,7 @@ type InspectionSpec struct {
 	GRPC      InspectionGRPC `json:"grpc,omitzero" yaml:"grpc,omitempty"`
 	OnFailure OnFailure      `json:"onFailure,omitzero" yaml:"onFailure,omitempty"`
 	// CPUMillis is how many milliseconds of a processor the rules may take for one
-	// request; what takes longer counts as timeout. 0 means 500.
+	// request; what takes longer counts as timeout. 0 means 1,000.
 	CPUMillis int `json:"cpuMillis,omitempty" yaml:"cpuMillis,omitempty"`
 	// Rollout puts the policy into force for a part of the requests; nil means for
 	// all.
@@ -200,6 +200,6 @@ func (s InspectionSpec) WithDefaults() InspectionSpec {
 	s.OnFailure.Encoding = or(s.OnFailure.Encoding, FailDeny)
 	s.OnFailure.Arguments = or(s.OnFailure.Arguments, FailDeny)
 	s.OnFailure.Stream = or(s.OnFailure.Stream, FailAllow)
-	s.CPUMillis = or(s.CPUMillis, 500)
+	s.CPUMillis = or(s.CPUMillis, 1000)
 	return s
 }

@@ -103,7 +103,7 @@ func TestSidecarDefaults(t *testing.T) {
 				Error: FailDeny, Timeout: FailDeny, Overload: FailDeny,
 				Encoding: FailDeny, Arguments: FailDeny, Stream: FailAllow,
 			},
-			CPUMillis: 500,
+			CPUMillis: 1000,
 		}},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got, cmpopts.IgnoreUnexported(Date{})); diff != "" {

@@ -50,8 +50,9 @@ func callOf(contentType string) *flow.Request {
 // unary inspects messages; only those of batch are watched.
 func unary(t testing.TB) *Inspector {
 	return sharedInspector(t, "unary", config.InspectionSpec{
-		GRPC:    config.InspectionGRPC{Inspect: config.GRPCUnary},
-		Callers: []config.CallerInspection{{Principals: []string{batch}, Mode: config.DetectOnly}},
+		CPUMillis: 10_000, // the race detector makes rules ten times as slow
+		GRPC:      config.InspectionGRPC{Inspect: config.GRPCUnary},
+		Callers:   []config.CallerInspection{{Principals: []string{batch}, Mode: config.DetectOnly}},
 	})
 }
 
@@ -65,8 +66,9 @@ func small(t testing.TB, overflow config.Overflow) *Inspector {
 
 func onlyUnary(t testing.TB) *Inspector {
 	return sharedInspector(t, "only unary", config.InspectionSpec{
-		GRPC:    config.InspectionGRPC{Inspect: config.GRPCUnary, Streaming: config.StreamingDeny},
-		Callers: []config.CallerInspection{{Principals: []string{batch}, Mode: config.DetectOnly}},
+		CPUMillis: 10_000,
+		GRPC:      config.InspectionGRPC{Inspect: config.GRPCUnary, Streaming: config.StreamingDeny},
+		Callers:   []config.CallerInspection{{Principals: []string{batch}, Mode: config.DetectOnly}},
 	})
 }
 

@@ -85,7 +85,7 @@ func wafOverload(t *testing.T) {
 	ca := identitytest.NewCA(t, "example.org")
 	s := side{
 		source: ca.Source(t, payments), forward: serveApp(t, hello),
-		policies: allowMesh + next + inspection("mode: Block, threshold: 1000, body: {inspectBytes: 65536}"),
+		policies: allowMesh + next + inspection("mode: Block, threshold: 1000, body: {inspectBytes: 65536}, cpuMillis: 10000"),
 		spec:     "  limits: {inspectionWait: 1ms, inspectionTimeout: 60s}\n",
 	}.start(t)
 	var dear strings.Builder
