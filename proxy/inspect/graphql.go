@@ -198,5 +198,5 @@ func unicodeEscape(s string) (r rune, rest string, ok bool) {
 	if err != nil || n > utf8.MaxRune {
 		return 0, "", false
 	}
-	return rune(n), rest, true //nolint:gosec // at most utf8.MaxRune
+	return rune(n), rest, true
 }
