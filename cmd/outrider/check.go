@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/internal/cli"
@@ -103,8 +104,31 @@ func (r *report) policies(ctx context.Context, dir string) {
 		return
 	}
 	inspector.Close()
+	r.relaxations(documents.Inspection, time.Now())
 	fmt.Fprintf(r.out, "%s: %d access and %d inspection policies, generation %s\n",
 		filepath.Base(dir), len(documents.Access), len(documents.Inspection), documents.Generation)
+}
+
+// relaxations lists what makes inspection look for less, and until when.
+func (r *report) relaxations(policies []config.InspectionPolicy, now time.Time) {
+	for _, p := range policies {
+		for _, x := range p.Spec.Relaxations() {
+			name := p.Metadata.Name
+			if p.Metadata.Namespace != "" {
+				name = p.Metadata.Namespace + "/" + name
+			}
+			severity := "relaxed"
+			if x.Expires.Passed(now) {
+				severity = "warning"
+				r.warnings++
+			}
+			fmt.Fprintf(r.out, "%s: InspectionPolicy %s: %s: %s; %s", severity, name, x.Field, x.What, x.Until(now))
+			if x.Reason != "" {
+				fmt.Fprintf(r.out, " (%q)", x.Reason)
+			}
+			fmt.Fprintln(r.out)
+		}
+	}
 }
 
 func (r *report) end() error {

@@ -23,6 +23,7 @@ func program() cli.Program {
 		{Name: "check", Args: "[--config FILE] [--policies DIR]", Help: "check a configuration and policies", Run: check},
 		{Name: "explain", Args: "[DECISION-ID] [flags]", Help: "say what policies make of a call, why, and what would allow it", Run: explain},
 		{Name: "policy", Args: "COMMAND", Help: "test, replay, suggest and import access policies", Run: policycmd.New("outrider policy", usage, failed).Run},
+		{Name: "waf", Args: "COMMAND", Help: "try requests, suggest exclusions, measure rules", Run: waf},
 		{Name: "capture", Args: "[--print|--verify|--show|--remove]", Help: "redirect the application's traffic to the sidecar", Run: captureTraffic},
 		{Name: "demo", Args: "[--keep] [--no-color]", Help: "see it work: a small mesh on this machine, without root", Run: showDemo},
 		p.Version(),

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the sessions in testdata/script, each a command line user's
 // point of view.
 func TestScripts(t *testing.T) {
-	const least = 17
+	const least = 18
 	session.Run(t, least, *update, session.Commands{
 		"svid": svid, "port": port, "expand": expand, "await": await, "terminate": terminate, "cling": cling, "decision": decision,
 	})

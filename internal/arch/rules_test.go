@@ -279,6 +279,8 @@ var dependencies = map[string]string{
 	"go.uber.org/goleak":                         "tests: goroutine leaks",
 	"github.com/gorilla/websocket":               "tests: the API server's end of a WebSocket, as the Kubernetes client has the other",
 	"github.com/coder/websocket":                 "tests: a WebSocket peer",
+	"github.com/andybalholm/brotli":              "inspecting bodies that are compressed with brotli, 0.3 MiB",
+	"github.com/klauspost/compress":              "inspecting bodies that are compressed with Zstandard, 0.4 MiB",
 }
 
 func TestDependenciesAreKnown(t *testing.T) {

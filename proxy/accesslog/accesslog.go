@@ -160,7 +160,8 @@ func (w *Writer) record(u uses, id string, render func(*recorder, []byte) []byte
 
 // suspicious inspections are logged even when only refusals are.
 func suspicious(i *flow.Inspection) bool {
-	return i.Outcome != flow.InspectionOff && (i.Outcome != flow.Clean || i.Uninspected != flow.Inspected)
+	return i.Outcome != flow.InspectionOff && (i.Outcome != flow.Clean || i.Uninspected != flow.Inspected) ||
+		i.Trial != nil && suspicious(i.Trial)
 }
 
 // Connection logs a connection that has ended. It does not keep conn, and names

@@ -43,6 +43,26 @@ func (o *object) nested(name string) {
 	o.open()
 }
 
+// array opens an array as a member.
+func (o *object) array(name string) {
+	o.name(name)
+	o.buf = append(o.buf, '[')
+	o.empty = true
+}
+
+// element separates what is written next from the element before it.
+func (o *object) element() {
+	if !o.empty {
+		o.buf = append(o.buf, ',')
+	}
+}
+
+// end closes an array.
+func (o *object) end() {
+	o.buf = append(o.buf, ']')
+	o.empty = false
+}
+
 // text writes a member unless value is empty. More than limit bytes are cut,
 // with an ellipsis in their place.
 func (o *object) text(name, value string, limit int) {

@@ -20,7 +20,8 @@ const (
 	maxName   = 256 // names from configuration and policies
 	maxDetail = 512
 	maxTrace  = 64
-	maxRules  = 16 // count, not bytes
+	maxRules  = 48 // count, not bytes; no test of the core rule set has more than 32 at paranoia 4
+	maxPlaces = 16 // count, of places where rules matched
 )
 
 // A recorder turns flows into records. The order and the names of the members
@@ -168,6 +169,16 @@ func inspection(o *object, i *flow.Inspection) {
 		return
 	}
 	o.nested("waf")
+	inspected(o, i)
+	if i.Trial != nil {
+		o.nested("trial")
+		inspected(o, i.Trial)
+		o.close()
+	}
+	o.close()
+}
+
+func inspected(o *object, i *flow.Inspection) {
 	o.word("outcome", i.Outcome.String())
 	o.text("policy", i.Policy, maxName)
 	if i.Uninspected != flow.Inspected {
@@ -177,11 +188,28 @@ func inspection(o *object, i *flow.Inspection) {
 	o.numbers("rules", i.Rules, maxRules)
 	o.text("message", i.Message, maxDetail)
 	o.text("location", i.Location, maxDetail)
+	matches(o, i)
 	o.number("inspected_bytes", i.Bytes)
 	if i.Err != nil {
 		o.text("error", i.Err.Error(), maxDetail)
 	}
-	o.close()
+}
+
+// matches writes where an attack was found, which is the evidence of an exclusion.
+func matches(o *object, i *flow.Inspection) {
+	if i.Outcome != flow.Blocked && i.Outcome != flow.Detected || len(i.Matches) == 0 {
+		return
+	}
+	o.array("matches")
+	for _, m := range i.Matches[:min(len(i.Matches), maxPlaces)] {
+		o.element()
+		o.open()
+		o.number("rule", int64(m.Rule))
+		o.text("location", m.Location, maxName)
+		o.text("decoded", m.Decoded, maxName)
+		o.close()
+	}
+	o.end()
 }
 
 func times(o *object, t *flow.Times) {

@@ -73,7 +73,9 @@ func blocked() *flow.Request {
 	req.Refusal = flow.Refusal{Reason: flow.WAFBlocked, Detail: "rule 942100 at ARGS:q"}
 	req.Inspection = flow.Inspection{
 		Outcome: flow.Blocked, Policy: "shop/waf", Refuse: true, Score: 10, Rules: []int{942100, 942190},
+		Matches: []flow.Match{{Rule: 942100, Location: "ARGS:q", Decoded: "urlDecodeUni"}, {Rule: 942190, Location: "ARGS"}},
 		Message: `SQL Injection Attack Detected via "libinjection"`, Location: "ARGS:q", Bytes: 512,
+		Trial: &flow.Inspection{Outcome: flow.Detected, Policy: "shop/next", Score: 5, Rules: []int{1}, Bytes: 512},
 	}
 	return req
 }
@@ -298,7 +300,7 @@ func FuzzRecord(f *testing.F) {
 			Path: path, Target: target, Query: target, Status: status, Received: n, Trace: detail, DecisionID: "id",
 			Refusal:    flow.Refusal{Reason: flow.Reason(n), Detail: detail},
 			Decision:   authz.Decision{Basis: authz.ByDeny, Policy: path, Rule: status},
-			Inspection: flow.Inspection{Outcome: flow.Blocked, Message: detail, Location: target, Rules: []int{status}},
+			Inspection: flow.Inspection{Outcome: flow.Blocked, Message: detail, Location: target, Rules: []int{status}, Matches: []flow.Match{{Rule: status, Location: target, Decoded: detail}}},
 			Times:      flow.Times{Total: time.Duration(n)},
 		}
 		r := fixed()

@@ -18,6 +18,8 @@ const (
 	// maxThreshold is far above any score; who wants nothing to be blocked
 	// writes mode Detect.
 	maxThreshold = 1000
+	// maxCPUMillis is ten seconds: what takes longer is an outage of its own.
+	maxCPUMillis = 10_000
 )
 
 func (c *checker) mesh(m *MeshConfig) {
@@ -64,6 +66,8 @@ func (c *checker) inspection(p *InspectionPolicy) {
 	c.paths("spec.paths", s.Paths)
 	c.grpc(s.GRPC)
 	c.failures(s.OnFailure)
+	c.within("spec.cpuMillis", s.CPUMillis, maxCPUMillis)
+	c.rollout(s.Rollout)
 	for i, caller := range s.Callers {
 		c.caller(strict.Index("spec.callers", i), caller)
 	}
@@ -93,22 +97,52 @@ func (c *checker) failures(f OnFailure) {
 	for _, m := range []struct {
 		field string
 		mode  FailureMode
-	}{{"error", f.Error}, {"timeout", f.Timeout}, {"overload", f.Overload}} {
+	}{
+		{"error", f.Error},
+		{"timeout", f.Timeout},
+		{"overload", f.Overload},
+		{"encoding", f.Encoding},
+		{"arguments", f.Arguments},
+	} {
 		if m.mode == FailAllow {
 			c.warn(strict.Key("spec.onFailure", m.field), "Allow lets requests pass that were not inspected", "")
 		}
 	}
 }
 
-func (c *checker) caller(at string, m CallerMode) {
-	if m.Mode == "" {
+// rollout refuses a share that is none. A policy that is tried and one that is in
+// force for a share are both beside another.
+func (c *checker) rollout(r *Rollout) {
+	switch {
+	case r == nil:
+	case r.Percent < 1 || r.Percent > 100:
+		c.bad("spec.rollout.percent", fmt.Sprintf("%d is out of range", r.Percent), "write 1 to 100, or remove the rollout")
+	case r.Mode == Off:
+		c.bad("spec.rollout.mode", "is Off", "write Detect to try the policy or Block to have it decide")
+	}
+}
+
+func (c *checker) caller(at string, m CallerInspection) {
+	if m.changesNothing() {
 		c.bad(at+".mode", "is missing", strict.Suggest("", m.Mode.Values()))
+	}
+	c.within(at+".paranoia", m.Paranoia, maxParanoia)
+	c.within(at+".threshold", m.Threshold, maxThreshold)
+	c.within(at+".body.inspectBytes", m.Body.InspectBytes, maxInspectBytes)
+	for i, e := range m.Exclusions {
+		c.exclusion(strict.Index(at+".exclusions", i), e)
 	}
 	if len(m.Principals) == 0 {
 		c.bad(at+".principals", "is missing or empty", "name at least one SPIFFE ID")
 		return
 	}
 	c.borrow("spec.rules[0].from[0].principals", at+".principals", authz.Rule{From: []authz.From{{Principals: m.Principals}}})
+}
+
+// changesNothing tells whether an entry says nothing about its callers.
+func (m CallerInspection) changesNothing() bool {
+	return m.Mode == "" && m.Profile == "" && m.Paranoia == 0 && m.Threshold == 0 &&
+		m.Body == InspectionBody{} && len(m.Exclusions) == 0
 }
 
 func (c *checker) paths(at string, paths []string) {

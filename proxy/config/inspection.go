@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
@@ -34,8 +35,15 @@ type InspectionSpec struct {
 	Body      InspectionBody `json:"body,omitzero" yaml:"body,omitempty"`
 	GRPC      InspectionGRPC `json:"grpc,omitzero" yaml:"grpc,omitempty"`
 	OnFailure OnFailure      `json:"onFailure,omitzero" yaml:"onFailure,omitempty"`
-	// Callers override Mode; the first entry that lists the caller counts.
-	Callers []CallerMode `json:"callers,omitempty" yaml:"callers,omitempty"`
+	// CPUMillis is how many milliseconds of a processor the rules may take for one
+	// request; what takes longer counts as timeout. 0 means 1,000.
+	CPUMillis int `json:"cpuMillis,omitempty" yaml:"cpuMillis,omitempty"`
+	// Rollout puts the policy into force for a part of the requests; nil means for
+	// all.
+	Rollout *Rollout `json:"rollout,omitempty" yaml:"rollout,omitempty"`
+	// Callers have it otherwise; the first entry that lists the caller and has not
+	// expired counts.
+	Callers []CallerInspection `json:"callers,omitempty" yaml:"callers,omitempty"`
 	// Exclusions take back rules that are wrong about this workload.
 	Exclusions []Exclusion `json:"exclusions,omitempty" yaml:"exclusions,omitempty"`
 	// Rules is SecLang, added after the rule set.
@@ -60,29 +68,72 @@ type InspectionGRPC struct {
 	Streaming GRPCStreaming `json:"streaming,omitempty" yaml:"streaming,omitempty"`
 }
 
-// OnFailure says what happens to a request that could not be inspected. Each
-// is FailDeny when empty.
+// OnFailure says what happens to a request that could not be inspected, wholly or
+// in part. Each is FailDeny when empty, but Stream, which is FailAllow.
 type OnFailure struct {
-	// Error: the engine failed, or the body's coding is unknown.
+	// Error: the engine failed.
 	Error FailureMode `json:"error,omitempty" yaml:"error,omitempty"`
 	// Timeout: inspection took longer than its budget.
 	Timeout FailureMode `json:"timeout,omitempty" yaml:"timeout,omitempty"`
 	// Overload: no inspection slot was free in time.
 	Overload FailureMode `json:"overload,omitempty" yaml:"overload,omitempty"`
+	// Encoding: the body's content coding is unknown, there are several, or it
+	// expands beyond measure.
+	Encoding FailureMode `json:"encoding,omitempty" yaml:"encoding,omitempty"`
+	// Arguments: there are more than are inspected. FailAllow inspects the first.
+	Arguments FailureMode `json:"arguments,omitempty" yaml:"arguments,omitempty"`
+	// Stream: a tunnel or a gRPC call, of which only the head is inspected.
+	Stream FailureMode `json:"stream,omitempty" yaml:"stream,omitempty"`
 }
 
-// CallerMode is another mode for some callers.
-type CallerMode struct {
+// CallerInspection is what differs for some callers. What is empty is as in the
+// policy.
+type CallerInspection struct {
 	// Principals are SPIFFE IDs, written as in an AccessPolicy.
 	Principals []string       `json:"principals" yaml:"principals"`
-	Mode       InspectionMode `json:"mode" yaml:"mode"`
+	Mode       InspectionMode `json:"mode,omitempty" yaml:"mode,omitempty"`
+	Profile    Profile        `json:"profile,omitempty" yaml:"profile,omitempty"`
+	Paranoia   int            `json:"paranoia,omitempty" yaml:"paranoia,omitempty"`
+	Threshold  int            `json:"threshold,omitempty" yaml:"threshold,omitempty"`
+	Body       InspectionBody `json:"body,omitzero" yaml:"body,omitempty"`
+	// Exclusions are added to those of the policy.
+	Exclusions []Exclusion `json:"exclusions,omitempty" yaml:"exclusions,omitempty"`
+	// Reason is for the people who find it later.
+	Reason string `json:"reason,omitempty" yaml:"reason,omitempty"`
+	// Expires is the first day, UTC, on which the entry no longer counts; the
+	// zero date means never.
+	Expires Date `json:"expires,omitzero" yaml:"expires,omitempty"`
+}
+
+// For is the spec as it holds for the callers of an entry.
+func (s InspectionSpec) For(c CallerInspection) InspectionSpec {
+	s.Mode = or(c.Mode, s.Mode)
+	s.Profile = or(c.Profile, s.Profile)
+	s.Paranoia = or(c.Paranoia, s.Paranoia)
+	s.Threshold = or(c.Threshold, s.Threshold)
+	s.Body.InspectBytes = or(c.Body.InspectBytes, s.Body.InspectBytes)
+	s.Body.Overflow = or(c.Body.Overflow, s.Body.Overflow)
+	s.Exclusions = slices.Concat(s.Exclusions, c.Exclusions)
+	s.Callers = nil
+	return s
+}
+
+// A Rollout is how a policy comes into force step by step, beside the one that it
+// is to replace.
+type Rollout struct {
+	// Percent is the share of the requests, 1 to 100, for which the policy is asked.
+	Percent int `json:"percent" yaml:"percent"`
+	// Mode is DetectOnly when empty: the policy is tried on its share and recorded,
+	// and what is next in line decides. With Block it decides about its share.
+	Mode InspectionMode `json:"mode,omitempty" yaml:"mode,omitempty"`
 }
 
 // An Exclusion takes one rule out, everywhere or for one parameter or path.
 type Exclusion struct {
 	// Rule is its id.
 	Rule int `json:"rule" yaml:"rule"`
-	// Parameter is the name of a query or body parameter; empty means all.
+	// Parameter is the name of a query or body parameter; empty means all. A
+	// segment "*" stands for any index of an array: "json.items.*.name".
 	Parameter string `json:"parameter,omitempty" yaml:"parameter,omitempty"`
 	// Path is a request path, written as in an AccessPolicy; empty means all.
 	Path string `json:"path,omitempty" yaml:"path,omitempty"`
@@ -94,12 +145,13 @@ type Exclusion struct {
 }
 
 // Expired tells whether the exclusion no longer applies.
-func (e Exclusion) Expired(now time.Time) bool {
-	return !e.Expires.IsZero() && !now.Before(e.Expires.Time)
-}
+func (e Exclusion) Expired(now time.Time) bool { return e.Expires.Passed(now) }
 
 // A Date is a day in UTC, written 2027-01-31.
 type Date struct{ time.Time }
+
+// Passed tells whether the day has come; the zero date never does.
+func (d Date) Passed(now time.Time) bool { return !d.IsZero() && !now.Before(d.Time) }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *Date) UnmarshalText(text []byte) error {
@@ -145,5 +197,9 @@ func (s InspectionSpec) WithDefaults() InspectionSpec {
 	s.OnFailure.Error = or(s.OnFailure.Error, FailDeny)
 	s.OnFailure.Timeout = or(s.OnFailure.Timeout, FailDeny)
 	s.OnFailure.Overload = or(s.OnFailure.Overload, FailDeny)
+	s.OnFailure.Encoding = or(s.OnFailure.Encoding, FailDeny)
+	s.OnFailure.Arguments = or(s.OnFailure.Arguments, FailDeny)
+	s.OnFailure.Stream = or(s.OnFailure.Stream, FailAllow)
+	s.CPUMillis = or(s.CPUMillis, 1000)
 	return s
 }

@@ -109,9 +109,13 @@ func TestSidecarDefaults(t *testing.T) {
 		{"mesh.defaultAccess", (*MeshConfig)(nil).WithDefaults().DefaultAccess, DefaultDeny},
 		{"inspection", InspectionSpec{}.WithDefaults(), InspectionSpec{
 			Mode: Block, Profile: ProfileMesh, Paranoia: 1, Threshold: 5,
-			Body:      InspectionBody{InspectBytes: 16384, Overflow: InspectPrefix},
-			GRPC:      InspectionGRPC{Inspect: GRPCHeaders, Streaming: InspectFirst},
-			OnFailure: OnFailure{Error: FailDeny, Timeout: FailDeny, Overload: FailDeny},
+			Body: InspectionBody{InspectBytes: 16384, Overflow: InspectPrefix},
+			GRPC: InspectionGRPC{Inspect: GRPCHeaders, Streaming: InspectFirst},
+			OnFailure: OnFailure{
+				Error: FailDeny, Timeout: FailDeny, Overload: FailDeny,
+				Encoding: FailDeny, Arguments: FailDeny, Stream: FailAllow,
+			},
+			CPUMillis: 1000,
 		}},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got, cmpopts.IgnoreUnexported(Date{})); diff != "" {

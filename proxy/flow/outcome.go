@@ -195,7 +195,12 @@ const (
 	Encoding
 	// Stream: an upgrade or another endless body; only the head was inspected.
 	Stream
+	// Arguments: there are more than are inspected.
+	Arguments
 )
+
+// UninspectedCount is how many reasons there are, Inspected included.
+const UninspectedCount = int(Arguments) + 1
 
 // String returns the name used in logs and metrics.
 func (u Uninspected) String() string {
@@ -214,8 +219,21 @@ func (u Uninspected) String() string {
 		return "encoding"
 	case Stream:
 		return "stream"
+	case Arguments:
+		return "arguments"
 	}
 	return "unknown"
+}
+
+// A Match is a place in which a rule of inspection found something.
+type Match struct {
+	Rule int
+	// Location is a variable and, where it looks like a name, the name in it:
+	// "ARGS:json.items.3.name".
+	Location string
+	// Decoded are the transformations through which the rule looked, in their
+	// order and separated by commas: "urlDecodeUni,lowercase". Empty for none.
+	Decoded string
 }
 
 // An Inspection is what the WAF concluded about one request.
@@ -232,11 +250,18 @@ type Inspection struct {
 	// Rules are the ids of the rules that contributed to the score, in order
 	// of evaluation, not the id of the rule that compares the score.
 	Rules []int
-	// Message and Location belong to the first contributing rule: what it
-	// says and where it matched, such as "ARGS:q". Never the payload.
+	// Message and Location belong to the gravest contributing rule: what it
+	// says and where it matched first, such as "ARGS:q". Never the payload.
 	Message, Location string
-	// Bytes is how much of the body was inspected.
+	// Matches are the places where contributing rules matched, each once, in
+	// order of evaluation; not all of them where there are very many. Never the
+	// payload.
+	Matches []Match
+	// Bytes is how much of the body was inspected, as it was after decompression.
 	Bytes int64
+	// Trial is what a policy that is only tried says of the same request; nil where
+	// none was.
+	Trial *Inspection
 	// Err is the cause of EngineError, for the log.
 	Err error
 }

@@ -205,7 +205,7 @@ func inspectionRefusal(v *flow.Inspection) flow.Refusal {
 	switch v.Uninspected {
 	case flow.EngineError, flow.EngineTimeout, flow.EngineOverload: // the same request may pass later
 		refusal.Reason = flow.WAFUnavailable
-	case flow.Inspected, flow.BodyOverCap, flow.Encoding, flow.Stream:
+	case flow.Inspected, flow.BodyOverCap, flow.Encoding, flow.Stream, flow.Arguments:
 	}
 	return refusal
 }

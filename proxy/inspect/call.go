@@ -1,19 +1,11 @@
 package inspect
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
-)
-
-// A coding is how messages of a call are compressed that are.
-type coding uint8
-
-const (
-	noCoding coding = iota
-	gzipCoding
-	unknownCoding
 )
 
 // A callFormat is what the head of a gRPC call says about its messages. The zero
@@ -37,19 +29,6 @@ func isJSON(contentType string) bool {
 	return len(t) >= len(suffix) && strings.EqualFold(t[len(t)-len(suffix):], suffix)
 }
 
-// codingOf reads grpc-encoding, which tells how those messages are compressed that
-// say they are.
-func codingOf(h flow.Header) coding {
-	name, _ := h.Get("grpc-encoding")
-	switch {
-	case isIdentity(name):
-		return noCoding
-	case strings.EqualFold(strings.Trim(name, " \t"), "gzip"):
-		return gzipCoding
-	}
-	return unknownCoding
-}
-
 // processor is what reads a message. A server may take a subtype that it does not
 // know for protobuf, so whatever is not JSON is read as protobuf, which finds the
 // text in all else.
@@ -64,6 +43,9 @@ func (c callFormat) processor() string {
 // what it announces as far as that is inspected. Where nothing may follow, it takes
 // one byte more, or the end of the stream, to know.
 func (r rule) wants(read []byte) int64 {
+	if !r.call.inspected {
+		return r.bytes
+	}
 	f, _, err := cutFrame(read)
 	if err != nil {
 		return framePrefix
@@ -80,8 +62,7 @@ func (r rule) onlyOne() bool { return r.block && r.policy.grpc.Streaming == conf
 
 // inputOfCall makes the input of what was read of a call. A call without a message
 // has nothing to inspect but its head.
-func (p Plan) inputOfCall(read []byte, complete bool) input {
-	r := p.rule
+func (p Plan) inputOfCall(r rule, read []byte, complete bool) input {
 	in := input{processor: r.call.processor()}
 	if len(read) == 0 && complete {
 		return in
@@ -97,7 +78,7 @@ func (p Plan) inputOfCall(read []byte, complete bool) input {
 	case complete && !f.whole():
 		in.broken = errFrameCut
 	case f.compressed:
-		p.unpack(&in, f)
+		p.unpack(r, &in, f)
 	case f.whole() && f.size <= limit:
 		in.body = f.payload
 	default:
@@ -110,23 +91,30 @@ func (p Plan) inputOfCall(read []byte, complete bool) input {
 }
 
 // unpack decompresses a message.
-func (p Plan) unpack(in *input, f frame) {
-	switch p.rule.call.coding {
+func (p Plan) unpack(r rule, in *input, f frame) {
+	switch r.call.coding {
 	case noCoding:
 		in.broken = errNotCompressed
-	case unknownCoding:
-		in.reason, in.headOnly = flow.Encoding, true
 	case gzipCoding:
-		limit := p.rule.policy.body.InspectBytes
-		body, whole, err := p.owner.unzip.gunzip(f.payload, limit, !f.whole())
-		switch {
-		case err != nil:
-			in.broken = err
-		case whole:
-			in.body = body
-		default:
-			p.rule.overCap(in, body)
-		}
+		r.decompress(&p.owner.unzip, in, gzipCoding, f.payload, !f.whole())
+	case unknownCoding, brotliCoding, zstdCoding:
+		in.reason, in.headOnly = flow.Encoding, true
+	}
+}
+
+// decompress fills an input from compressed bytes, of which there may be more if they
+// are cut.
+func (r rule) decompress(u *unzipper, in *input, c coding, packed []byte, cut bool) {
+	body, whole, err := u.decode(c, packed, r.policy.body.InspectBytes, cut)
+	switch {
+	case errors.Is(err, errRatio):
+		in.reason, in.headOnly = flow.Encoding, true
+	case err != nil:
+		in.broken = err
+	case whole:
+		in.body = body
+	default:
+		r.overCap(in, body)
 	}
 }
 

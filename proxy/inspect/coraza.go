@@ -17,6 +17,7 @@ import (
 	corazatypes "github.com/corazawaf/coraza/v3/types"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/rules"
 )
 
 // An engine judges requests. It is safe for concurrent use; close is called
@@ -68,7 +69,7 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	for n := range src.extra {
 		cfg = cfg.WithDirectivesFromFile(root.name(n))
 	}
-	cfg = cfg.WithDirectivesFromFile(comparing)
+	cfg = cfg.WithDirectives(rules.Last()).WithDirectivesFromFile(comparing)
 	waf, err := coraza.NewWAF(cfg)
 	if err == nil {
 		err = root.refused
@@ -115,6 +116,7 @@ func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err err
 		return finding{}, errors.New("the transaction does not show its variables")
 	}
 	e.feedHead(tx, state, req, in)
+	in.boundary = partsOf(req.Header)
 	stop, err := e.phases(tx, state, in)
 	if err != nil {
 		return finding{}, err
@@ -123,8 +125,17 @@ func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err err
 	if stop == nil && (tx.IsRuleEngineOff() || !tx.IsRequestBodyAccessible()) {
 		return finding{}, errEngineOff
 	}
-	return e.find(tx, state, stop), nil
+	if stop != nil && isBudgetRule(stop.RuleID) {
+		return finding{}, errBudget
+	}
+	f = e.find(tx, state, stop)
+	f.firstArguments = state.Variables().ArgumentsLimitReached().Get() == "1"
+	f.arguments = stop != nil && countsArguments(stop.RuleID)
+	return f, nil
 }
+
+// countsArguments tells the rules that end an inspection for too many arguments.
+func countsArguments(id int) bool { return id == 7100005 || id == 7100006 }
 
 // feedHead gives the engine all that is known before the body. What it keeps
 // are strings, which nobody changes.
@@ -134,6 +145,12 @@ func (e *corazaEngine) feedHead(tx corazatypes.Transaction, state plugintypes.Tr
 		if e.exclusions[n].applies(req.Path, in.now) {
 			vars.TX().Set(e.exclusions[n].variable(n), []string{"1"})
 		}
+	}
+	if foreignCharset(req.Header) {
+		vars.TX().Set("outrider_charset", []string{"foreign"}) // rule 7100010 refuses it
+	}
+	if in.firstArguments {
+		vars.TX().Set("outrider_first_arguments", []string{"1"})
 	}
 	from, to := req.Conn.Remote, req.Conn.Destination
 	tx.ProcessConnection(from.Addr().Unmap().String(), int(from.Port()), to.Addr().Unmap().String(), int(to.Port()))
@@ -173,6 +190,9 @@ func (e *corazaEngine) phases(tx corazatypes.Transaction, state plugintypes.Tran
 	if err := in.prepare(state.Variables()); err != nil {
 		return nil, err
 	}
+	if len(in.body) >= minBudgeted {
+		defer startBudget(state.Variables(), in.cpu)()
+	}
 	if len(in.body) > 0 {
 		if in.partial {
 			if err := setSingle(state.Variables().InboundDataError(), "1"); err != nil {
@@ -207,6 +227,9 @@ func (in input) prepare(v plugintypes.TransactionVariables) error {
 	if in.processor != "" {
 		return setSingle(v.RequestBodyProcessor(), in.processor)
 	}
+	if in.boundary != "" {
+		return in.readParts(v)
+	}
 	return nil
 }
 
@@ -228,6 +251,8 @@ type ruleFS struct {
 	extra   []directive
 	last    *directive
 	refused error
+
+	checkpoints checkpoints
 }
 
 const extraDir = "policy"
@@ -248,6 +273,9 @@ func (r *ruleFS) ReadFile(name string) ([]byte, error) {
 	data, err := fs.ReadFile(r.FS, name)
 	if err != nil {
 		return nil, fmt.Errorf("read %q of the core rule set: %w", name, err)
+	}
+	if strings.HasSuffix(name, ".conf") {
+		data = r.checkpoints.insert(data)
 	}
 	return data, nil
 }

@@ -56,9 +56,14 @@ var registerPlugins = sync.OnceFunc(func() {
 	plugins.RegisterOperator("outriderDistinctArguments", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
 		return distinctArguments{}, nil
 	})
+	plugins.RegisterOperator("outriderTimeIsUp", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
+		return timeIsUp{}, nil
+	})
 	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
+	plugins.RegisterBodyProcessor("xml", func() plugintypes.BodyProcessor { return xmlBody{} })
 	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })
+	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return graphqlBody{} })
 	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
 })

@@ -9,6 +9,8 @@ import (
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 	corazatypes "github.com/corazawaf/coraza/v3/types"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
 )
 
 // readers find things in the text of rules.
@@ -18,6 +20,8 @@ type readers struct {
 	// messages finds a rule's message before its variables, the macros, are
 	// filled in with parts of the request.
 	messages, macros *regexp.Regexp
+	// decoders finds transformations.
+	decoders *regexp.Regexp
 }
 
 var compileReaders = sync.OnceValue(func() *readers {
@@ -25,6 +29,7 @@ var compileReaders = sync.OnceValue(func() *readers {
 		scores:   regexp.MustCompile(`(?i)setvar:\s*'?tx\.inbound_anomaly_score(?:_pl[1-4])?=\+`),
 		messages: regexp.MustCompile(`\bmsg:'((?:[^'\\]|\\.)*)'`),
 		macros:   regexp.MustCompile(`%\{[^}]*\}`),
+		decoders: regexp.MustCompile(`[",\s]t:(\w+)`),
 	}
 })
 
@@ -42,6 +47,7 @@ func (e *corazaEngine) find(tx corazatypes.Transaction, state plugintypes.Transa
 		if !decided && !read.scores.MatchString(r.Raw()) {
 			continue
 		}
+		f.addMatches(m, read)
 		if slices.Contains(f.rules, r.ID()) {
 			continue
 		}
@@ -54,6 +60,32 @@ func (e *corazaEngine) find(tx corazatypes.Transaction, state plugintypes.Transa
 		f.rules = append(f.rules, r.ID())
 	}
 	return f
+}
+
+// addMatches adds the places in which a rule matched.
+func (f *finding) addMatches(m corazatypes.MatchedRule, read *readers) {
+	decoded := read.decoded(m.Rule().Raw())
+	for _, d := range m.MatchedDatas() {
+		place := flow.Match{Rule: m.Rule().ID(), Location: place(d), Decoded: decoded}
+		if len(f.matches) < maxMatches && place.Location != "" && !slices.Contains(f.matches, place) {
+			f.matches = append(f.matches, place)
+		}
+	}
+}
+
+// decoded are the transformations of a rule. Where it is a chain those of its
+// first rule count, which is what looks for the attack.
+func (read *readers) decoded(raw string) string {
+	raw, _, _ = strings.Cut(raw, "\n")
+	var names []string
+	for _, m := range read.decoders.FindAllStringSubmatch(raw, -1) {
+		if m[1] == "none" {
+			names = names[:0]
+			continue
+		}
+		names = append(names, m[1])
+	}
+	return strings.Join(names, ",")
 }
 
 // graver compares severities, of which 0 is the gravest; a rule without one ends
@@ -93,16 +125,23 @@ func (read *readers) message(r corazatypes.RuleMetadata) string {
 // name is left out.
 func location(m corazatypes.MatchedRule) string {
 	for _, d := range m.MatchedDatas() {
-		name := d.Variable().Name()
-		if name == "" || name == "UNKNOWN" {
-			continue
+		if p := place(d); p != "" {
+			return p
 		}
-		if key := d.Key(); plainName(key) {
-			return name + ":" + key
-		}
-		return name
 	}
 	return ""
+}
+
+// place names a variable and what is in it.
+func place(d corazatypes.MatchData) string {
+	name := d.Variable().Name()
+	if name == "" || name == "UNKNOWN" {
+		return ""
+	}
+	if key := d.Key(); plainName(key) {
+		return name + ":" + key
+	}
+	return name
 }
 
 func plainName(s string) bool {

@@ -126,12 +126,13 @@ func sharedInspector(t testing.TB, name string, spec config.InspectionSpec) *Ins
 // but for batch, whose calls are only watched.
 func mesh(t testing.TB) *Inspector {
 	return sharedInspector(t, "mesh", config.InspectionSpec{
-		Callers: []config.CallerMode{{Principals: []string{batch}, Mode: config.DetectOnly}},
+		CPUMillis: 10_000, // the race detector makes rules ten times as slow
+		Callers:   []config.CallerInspection{{Principals: []string{batch}, Mode: config.DetectOnly}},
 	})
 }
 
 func stock(t testing.TB) *Inspector {
-	return sharedInspector(t, "crs", config.InspectionSpec{Profile: config.ProfileCRS})
+	return sharedInspector(t, "crs", config.InspectionSpec{Profile: config.ProfileCRS, CPUMillis: 10_000})
 }
 
 // judge plays the caller: it plans, reads as much of the body as the plan wants

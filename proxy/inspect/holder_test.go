@@ -298,7 +298,7 @@ func TestNoEngineIsBuiltWithoutNeed(t *testing.T) {
 		{"with one that is off", []config.InspectionPolicy{policyDoc(config.InspectionSpec{Mode: config.Off})}, 0},
 		{"with one for others", []config.InspectionPolicy{other}, 0},
 		{"with one that is off but for a caller", []config.InspectionPolicy{policyDoc(config.InspectionSpec{
-			Mode: config.Off, Callers: []config.CallerMode{{Principals: []string{batch}, Mode: config.Block}},
+			Mode: config.Off, Callers: []config.CallerInspection{{Principals: []string{batch}, Mode: config.Block}},
 		})}, 1},
 		{"with two that need the same", []config.InspectionPolicy{policyDoc(spec), twin}, 1},
 	} {

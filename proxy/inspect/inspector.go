@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -34,8 +35,11 @@ type Options struct {
 	// Bounds tells how long a request may take at the moment it comes, so that
 	// a reload needs no new engine; nil means the defaults of package limits.
 	Bounds func() Bounds
-	// Now is the clock for budgets and expiring exclusions; nil means time.Now.
+	// Now is the clock for budgets and what expires; nil means time.Now.
 	Now func() time.Time
+	// Draw returns a number from 0 to n-1, by which a policy is rolled out; nil
+	// means at random.
+	Draw func(n int) int
 }
 
 // Bounds are how long a request may wait and be inspected.
@@ -66,6 +70,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Draw == nil {
+		o.Draw = rand.IntN
+	}
 	return o
 }
 
@@ -77,6 +84,7 @@ type Inspector struct {
 	slots    slots
 	bounds   func() Bounds
 	now      func() time.Time
+	draw     func(n int) int
 	unzip    unzipper
 
 	mu      sync.RWMutex   // orders begin and Close
@@ -102,7 +110,12 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 	for _, doc := range choose(policies, opts.Workload) {
 		p, err := compile(doc, opts)
 		if err == nil && p.on() {
-			p.engine, err = i.engineFor(p.source, built)
+			err = p.each(func(p *policy) (err error) {
+				if p.mode != config.Off {
+					p.engine, err = i.engineFor(p.source, built)
+				}
+				return err
+			})
 		}
 		if err != nil {
 			i.Close()
@@ -118,6 +131,7 @@ func newInspector(opts Options) *Inspector {
 		slots:  newSlots(opts.Concurrency),
 		bounds: opts.Bounds,
 		now:    opts.Now,
+		draw:   opts.Draw,
 	}
 }
 
@@ -164,21 +178,37 @@ func (i *Inspector) inspect(ctx context.Context, req *flow.Request, plan Plan, b
 	}
 	defer i.running.Done()
 
-	in, early, done := plan.input(body, complete)
+	v = i.judge(ctx, req, plan, plan.rule, body, complete)
+	if plan.trial.policy != nil && !v.Refuse {
+		tried := i.judge(ctx, req, plan, plan.trial, body, complete)
+		v.Trial = &tried
+	}
+	return v, true
+}
+
+// judge applies one rule of a plan.
+func (i *Inspector) judge(ctx context.Context, req *flow.Request, plan Plan, r rule, body []byte, complete bool) flow.Inspection {
+	in, early, done := plan.input(r, body, complete)
 	if done {
-		return early, true
+		return early
 	}
 	bounds := i.bounds()
 	if reason, err := i.slots.acquire(ctx, bounds.Wait); err != nil {
-		return plan.rule.failure(reason, err), true
+		return r.failure(reason, err)
 	}
 	defer i.slots.release()
-	in.budget = bounds.Budget
-	found, err := i.evaluate(ctx, req, plan.rule.policy.engine, in)
-	if err != nil {
-		return plan.rule.failure(reasonOf(err), err), true
+	if in.packed != nil {
+		r.decompress(&i.unzip, &in, in.coding, in.packed, in.cut)
+		if early, done = r.settle(&in); done {
+			return early
+		}
 	}
-	return plan.rule.verdict(found, in), true
+	in.budget = bounds.Budget
+	found, err := i.evaluate(ctx, req, r.policy.engine, in)
+	if err != nil {
+		return r.failure(reasonOf(err), err)
+	}
+	return r.verdict(found, in)
 }
 
 // evaluate runs the engine; a panic in it becomes an error, so that one request

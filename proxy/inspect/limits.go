@@ -14,6 +14,20 @@ const (
 	// maxExclusions bounds the exclusions of one policy: each is a rule that
 	// runs on every request.
 	maxExclusions = 500
+	// maxArguments is as SecArgumentsLimit in rules/base.conf: every rule looks
+	// at every argument.
+	maxArguments = 1000
+	// maxExpansion is how many bytes may come of one by decompression, and
+	// minExpansion what may come of any number. Texts of one repeated record reach
+	// a hundred; what only repeats a byte a thousand and more.
+	maxExpansion = 200
+	minExpansion = 64 << 10
+	// maxZstdWindow is the least that a decoder must take (RFC 8878 §3.1.1.1.2) and
+	// bounds its memory.
+	maxZstdWindow = 8 << 20
+	// maxMatches bounds the places that a verdict names. The request of the
+	// core rule set's own tests that matches most has 32 rules at paranoia 4.
+	maxMatches = 64
 )
 
 // defaultConcurrency is one slot per processor: inspection never blocks, so

@@ -3,6 +3,8 @@ package inspect
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -48,7 +50,7 @@ func found(*flow.Request, input) (finding, error) {
 
 // allFail sets every failure field.
 func allFail(m config.FailureMode) config.OnFailure {
-	return config.OnFailure{Error: m, Timeout: m, Overload: m}
+	return config.OnFailure{Error: m, Timeout: m, Overload: m, Encoding: m, Arguments: m}
 }
 
 func TestFailuresAreRefusedUnlessPolicyAllowsThem(t *testing.T) {
@@ -73,7 +75,7 @@ func TestFailuresAreRefusedUnlessPolicyAllowsThem(t *testing.T) {
 		{name: "a deadline", judge: late, ctx: expired, reason: flow.EngineTimeout},
 		{name: "the budget", judge: func(*flow.Request, input) (finding, error) { return finding{}, errBudget }, reason: flow.EngineTimeout},
 		{name: "overload", full: true, reason: flow.EngineOverload},
-		{name: "a coding", judge: clean, fields: []string{"Content-Encoding: gzip"}, reason: flow.Encoding},
+		{name: "a coding", judge: clean, fields: []string{"Content-Encoding: compress"}, reason: flow.Encoding},
 	} {
 		for _, mode := range []config.FailureMode{"", config.FailDeny, config.FailAllow} {
 			for _, watch := range []bool{false, true} {
@@ -109,26 +111,36 @@ func TestFailuresAreRefusedUnlessPolicyAllowsThem(t *testing.T) {
 
 // Each field of onFailure is about its own reason.
 func TestEachFailureHasItsOwnField(t *testing.T) {
-	for reason, allow := range map[flow.Uninspected]config.OnFailure{
+	fields := map[flow.Uninspected]config.OnFailure{
 		flow.EngineError:    {Error: config.FailAllow},
-		flow.Encoding:       {Error: config.FailAllow},
 		flow.EngineTimeout:  {Timeout: config.FailAllow},
 		flow.EngineOverload: {Overload: config.FailAllow},
-	} {
+		flow.Encoding:       {Encoding: config.FailAllow},
+		flow.Arguments:      {Arguments: config.FailAllow},
+		flow.Stream:         {Stream: config.FailAllow}, // which is its default
+	}
+	if len(fields) != flow.UninspectedCount-2 { // what was inspected, and body.overflow
+		t.Errorf("%d fields for %d reasons", len(fields), flow.UninspectedCount)
+	}
+	for reason, allow := range fields {
+		allow.Stream = or(allow.Stream, config.FailDeny)
 		p, err := compile(policyDoc(config.InspectionSpec{OnFailure: allow}), testOptions().withDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, other := range []flow.Uninspected{flow.EngineError, flow.Encoding, flow.EngineTimeout, flow.EngineOverload} {
-			want := allow != config.OnFailure{Error: config.FailAllow} || (other != flow.EngineError && other != flow.Encoding)
-			if reason == flow.EngineTimeout || reason == flow.EngineOverload {
-				want = other != reason
-			}
-			if got := p.denies(other); got != want {
+		for other := range fields {
+			if got := p.denies(other); got == (other == reason) {
 				t.Errorf("%+v: denies(%s) = %t", allow, other, got)
 			}
 		}
 	}
+}
+
+func or(a, b config.FailureMode) config.FailureMode {
+	if a == "" {
+		return b
+	}
+	return a
 }
 
 func TestTheBudgetIsCheckedBeforeTheLastPhase(t *testing.T) {
@@ -235,7 +247,7 @@ func TestCallerModes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			i := withEngine(t, &fakeEngine{judge: found}, config.InspectionSpec{
 				Mode:    config.DetectOnly,
-				Callers: []config.CallerMode{{Principals: tt.principals, Mode: config.Off}},
+				Callers: []config.CallerInspection{{Principals: tt.principals, Mode: config.Off}},
 			}, testOptions())
 			if plan := i.Plan(from(tt.peer, request("GET", "/"))); plan.Off != tt.match {
 				t.Errorf("off %t, want %t", plan.Off, tt.match)
@@ -311,11 +323,19 @@ func TestHeadsThatSayThereIsNothingToRead(t *testing.T) {
 		{"gRPC-Web is none", h2(request("POST", "/s/M", "Content-Type: application/grpc-web+proto")), flow.Inspected},
 		{"gRPC where it cannot be is none", request("POST", "/s/M", "Content-Type: application/grpc"), flow.Inspected},
 		{"an event stream's body is the answer's", request("GET", "/e", "Accept: text/event-stream"), flow.Inspected},
-		{"a coding", request("POST", "/", "Content-Encoding: GZip"), flow.Encoding},
-		{"a second coding", request("POST", "/", "Content-Encoding: identity", "Content-Encoding: br"), flow.Encoding},
+		{"a coding that is undone", request("POST", "/", "Content-Encoding: GZip"), flow.Inspected},
+		{"another", request("POST", "/", "Content-Encoding: zstd"), flow.Inspected},
+		{"a coding that is not", request("POST", "/", "Content-Encoding: deflate"), flow.Encoding},
+		{"a coding of a coding", request("POST", "/", "Content-Encoding: br", "Content-Encoding: br"), flow.Encoding},
+		{"a coding of a gRPC call", func() *flow.Request {
+			r := call()
+			r.Header = append(r.Header.(header), [2]string{"content-encoding", "gzip"})
+			return r
+		}(), flow.Encoding},
+		{"a second field", request("POST", "/", "Content-Encoding: identity", "Content-Encoding: br"), flow.Inspected},
 		{"a list of codings", request("POST", "/", "Content-Encoding: identity, gzip"), flow.Encoding},
 		{"no coding", request("POST", "/", "Content-Encoding: Identity"), flow.Inspected},
-		{"a coding of an upgrade", request("POST", "/", "Upgrade: x", "Content-Encoding: gzip"), flow.Encoding},
+		{"a coding of an upgrade", request("POST", "/", "Upgrade: x", "Content-Encoding: gzip"), flow.Stream},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			plan := mesh(t).Plan(tt.req)
@@ -342,12 +362,30 @@ func TestTheHeadOfAStreamIsInspected(t *testing.T) {
 
 func TestTheHeadOfAnEncodedBodyIsInspectedWhereItIsAllowed(t *testing.T) {
 	i := sharedInspector(t, "errors allowed", config.InspectionSpec{OnFailure: allFail(config.FailAllow)})
-	v := judge(t, i, request("POST", "/", jsonType, "Content-Encoding: gzip", "Content-Length: 4"), "\x1f\x8b\x08\x00")
+	v := judge(t, i, request("POST", "/", jsonType, "Content-Encoding: compress", "Content-Length: 4"), "\x1f\x8b\x08\x00")
 	if v.Outcome != flow.NotInspected || v.Uninspected != flow.Encoding || v.Refuse {
 		t.Errorf("an encoded body: %+v", v)
 	}
-	v = judge(t, i, request("POST", "/?q=<script>alert(1)</script>", "Content-Encoding: gzip"), "\x1f\x8b\x08\x00")
+	v = judge(t, i, request("POST", "/?q=<script>alert(1)</script>", "Content-Encoding: compress"), "\x1f\x8b\x08\x00")
 	if v.Outcome != flow.Blocked || !v.Refuse {
 		t.Errorf("an attack in its head: %+v", v)
+	}
+}
+
+// The evidence of an exclusion: every place, and how the rule read it.
+func TestAVerdictNamesThePlaces(t *testing.T) {
+	const sqli = "1' OR 1=1-- -"
+	body := `{"items":[{"name":"a"},{"name":"` + sqli + `"}],"note":"` + sqli + `"}`
+	v := judge(t, mesh(t), request("POST", "/", jsonType), body)
+	for _, want := range []flow.Match{
+		{Rule: 942100, Location: "ARGS:json.items.1.name", Decoded: "utf8toUnicode,urlDecodeUni,removeNulls"},
+		{Rule: 942100, Location: "ARGS:json.note", Decoded: "utf8toUnicode,urlDecodeUni,removeNulls"},
+	} {
+		if !slices.Contains(v.Matches, want) {
+			t.Errorf("places %+v, want %+v among them", v.Matches, want)
+		}
+	}
+	if v := judge(t, mesh(t), request("GET", "/?<script>alert(1)</script>=x"), ""); len(v.Matches) == 0 || strings.Contains(fmt.Sprint(v.Matches), "script") {
+		t.Errorf("places %+v, want some without the payload that is a name", v.Matches)
 	}
 }

@@ -22,6 +22,8 @@ type Plan struct {
 
 	owner *Inspector
 	rule  rule
+	// trial is of a policy that is only tried; its policy is nil where none is.
+	trial rule
 }
 
 // A rule is what holds for one request: its policy, seen with the eyes of its
@@ -31,71 +33,92 @@ type rule struct {
 	block  bool    // an attack is refused, and so is what policy denies
 	// head is why only the head is inspected; Inspected when the body is, too.
 	head flow.Uninspected
+	// coding is how the body is compressed.
+	coding coding
 	// call is how the first message of a gRPC call is read.
 	call callFormat
+	// bytes is the most that the rule may want of the body.
+	bytes int64
 }
 
 // Plan decides what inspection wants of a request from its path, the verified
 // caller and its head.
 func (i *Inspector) Plan(req *flow.Request) Plan {
-	p := i.policyFor(req.Path)
-	if p == nil {
+	decides, tried := i.policiesFor(req)
+	if decides == nil {
 		return Plan{Off: true, owner: i}
 	}
-	mode := p.modeFor(req.Conn.PeerID)
-	if mode == config.Off {
-		return Plan{Off: true, owner: i}
+	plan := Plan{owner: i, rule: decides.ruleFor(req)}
+	if tried != nil {
+		plan.trial = tried.ruleFor(req)
+		plan.trial.block = false
 	}
-	r := rule{policy: p, block: mode != config.DetectOnly, head: headOnly(req)}
-	plan := Plan{owner: i, rule: r}
+	plan.BodyBytes = max(plan.rule.bytes, plan.trial.bytes)
+	plan.Patient = plan.rule.call.inspected && !plan.rule.block
+	return plan
+}
+
+// ruleFor is what the policy means for a request.
+func (p *policy) ruleFor(req *flow.Request) rule {
+	r := rule{policy: p, block: p.mode != config.DetectOnly && !p.trial}
+	r.head, r.coding = headOnly(req)
 	switch {
 	case r.head == flow.Inspected:
-		plan.BodyBytes = int64(p.body.InspectBytes)
+		r.bytes = int64(p.body.InspectBytes)
 	case r.head == flow.Stream && req.GRPC && p.grpc.Inspect == config.GRPCUnary:
-		plan.rule.head, plan.rule.call = flow.Inspected, formatOf(req.Header)
-		plan.BodyBytes = framePrefix + int64(p.body.InspectBytes) + 1
-		plan.Patient = !r.block
+		r.head, r.call = flow.Inspected, formatOf(req.Header)
+		r.bytes = framePrefix + int64(p.body.InspectBytes) + 1
 	}
-	return plan
+	return r
 }
 
 // Wants is how many bytes of the body, from its first, the caller reads before it
 // asks for the verdict, unless the body ends earlier. It depends on those that have
 // been read: the caller asks again until there are as many.
 func (p Plan) Wants(read []byte) int64 {
-	if p.rule.call.inspected {
-		return p.rule.wants(read)
-	}
-	return p.BodyBytes
+	return max(p.rule.wants(read), p.trial.wants(read))
 }
 
-func (i *Inspector) policyFor(path string) *policy {
+// policiesFor finds the policy that decides about a request, and the one that is
+// tried beside it; nil for none. One that is tried where nothing decides is in force
+// in its stead, and as it only watches, that is the same.
+func (i *Inspector) policiesFor(req *flow.Request) (decides, tried *policy) {
+	now := i.now()
 	for _, p := range i.policies {
-		if len(p.paths) == 0 || matchPath(p.paths, path) {
-			return p
+		if len(p.paths) > 0 && !matchPath(p.paths, req.Path) || p.percent > 0 && i.draw(100) >= p.percent {
+			continue
+		}
+		own := p.forCaller(req.Conn.PeerID, now)
+		switch {
+		case !p.trial && own.mode == config.Off:
+			return tried, nil
+		case !p.trial:
+			return own, tried
+		case tried == nil && own.mode != config.Off:
+			tried = own
 		}
 	}
-	return nil
+	return tried, nil
 }
 
 // headOnly says why the body of a request cannot be inspected. What a client
 // may merely claim must not be a way around inspection, so a body is taken for
 // a stream only where the protocol makes it one: a tunnel, a request to upgrade
 // that has no body, and gRPC where gRPC can be, on HTTP/2 and later.
-func headOnly(req *flow.Request) flow.Uninspected {
-	if encoded(req.Header) || isGRPCWeb(req.Header) && codingOf(req.Header) != noCoding {
-		return flow.Encoding
+//
+// A body that is compressed in a way that can be undone comes with its coding.
+func headOnly(req *flow.Request) (flow.Uninspected, coding) {
+	c := bodyCoding(req.Header)
+	if c == unknownCoding || c != noCoding && req.GRPC || isGRPCWeb(req.Header) && codingOf(req.Header) != noCoding {
+		return flow.Encoding, noCoding
 	}
 	if req.Method == "CONNECT" || req.GRPC {
-		return flow.Stream
+		return flow.Stream, noCoding
 	}
-	if !strings.HasPrefix(req.Proto, "HTTP/1.") {
-		return flow.Inspected
+	if _, ok := req.Header.Get("upgrade"); ok && strings.HasPrefix(req.Proto, "HTTP/1.") && !hasBody(req.Header) {
+		return flow.Stream, noCoding
 	}
-	if _, ok := req.Header.Get("upgrade"); ok && !hasBody(req.Header) {
-		return flow.Stream
-	}
-	return flow.Inspected
+	return flow.Inspected, c
 }
 
 // hasBody applies RFC 9112 §6.3 to a request.
@@ -114,29 +137,6 @@ func isGRPCWeb(h flow.Header) bool {
 	return len(t) >= len(web) && strings.EqualFold(t[:len(web)], web)
 }
 
-// encoded tells whether the body has a content coding: any other than identity,
-// in any of the fields.
-func encoded(h flow.Header) bool {
-	first, ok := h.Get("content-encoding")
-	if !ok {
-		return false
-	}
-	if !isIdentity(first) {
-		return true
-	}
-	found := false
-	h.Each(func(name, value string) bool {
-		found = strings.EqualFold(name, "content-encoding") && !isIdentity(value)
-		return !found
-	})
-	return found
-}
-
-func isIdentity(coding string) bool {
-	coding = strings.Trim(coding, " \t")
-	return coding == "" || strings.EqualFold(coding, "identity")
-}
-
 // An input is what the engine gets besides the head.
 type input struct {
 	body []byte
@@ -144,6 +144,16 @@ type input struct {
 	partial bool
 	// processor is what reads body; empty means that the rules decide.
 	processor string
+	// packed is the body as it came, if it still has to be decompressed; cut tells
+	// that it is only the first part.
+	packed []byte
+	coding coding
+	cut    bool
+	// firstArguments tells that policy lets requests pass of which only the first
+	// arguments are inspected.
+	firstArguments bool
+	// boundary separates the parts of a multipart form; empty for other bodies.
+	boundary string
 	// broken is why the body cannot be read; nil when it can, or may.
 	broken error
 	// refused tells that policy refuses the request for its reason.
@@ -156,35 +166,57 @@ type input struct {
 	now time.Time
 	// budget is how long it may have taken at a checkpoint.
 	budget time.Duration
+	// cpu is how much of a processor's time the rules may take.
+	cpu time.Duration
 	// checkpoint is called between two phases; its error ends the inspection.
 	checkpoint func() error
 }
 
-// input applies the plan to what was read of the body. Where policy refuses the
-// request for what was not inspected, done is true and the outcome final.
-func (p Plan) input(body []byte, complete bool) (in input, outcome flow.Inspection, done bool) {
-	r := p.rule
+// input applies a rule of the plan to what was read of the body. Where policy refuses
+// the request for what was not inspected, done is true and the outcome final.
+func (p Plan) input(r rule, body []byte, complete bool) (in input, outcome flow.Inspection, done bool) {
 	switch {
 	case r.head != flow.Inspected:
 		in = input{headOnly: true, reason: r.head}
 	case r.call.inspected:
-		in = p.inputOfCall(body, complete)
+		in = p.inputOfCall(r, body, complete)
 	default:
 		in = r.inputOfBody(body, complete)
 	}
+	outcome, done = r.settle(&in)
+	return in, outcome, done
+}
+
+// settle completes an input once it is known why some of the request is not inspected.
+func (r rule) settle(in *input) (outcome flow.Inspection, done bool) {
 	if in.headOnly {
 		in.body, in.partial = nil, false
 	}
-	if in.refused || r.block && in.reason != flow.Inspected && r.policy.denies(in.reason) {
-		outcome = r.failure(in.reason, nil)
-		outcome.Refuse = true
-		return in, outcome, true
+	in.cpu = r.policy.cpu
+	in.firstArguments = r.block && !r.policy.denies(flow.Arguments)
+	if !in.refused && !(r.block && r.refuses(in)) {
+		return flow.Inspection{}, false
 	}
-	return in, flow.Inspection{}, false
+	outcome = r.failure(in.reason, nil)
+	outcome.Refuse = true
+	return outcome, true
+}
+
+// refuses tells whether policy denies the reason. Further messages of a stream whose
+// first was inspected have a setting of their own.
+func (r rule) refuses(in *input) bool {
+	if in.reason == flow.Stream && !in.headOnly {
+		return false
+	}
+	return in.reason != flow.Inspected && r.policy.denies(in.reason)
 }
 
 func (r rule) inputOfBody(body []byte, complete bool) input {
 	limit := r.policy.body.InspectBytes
+	if r.coding != noCoding && len(body) > 0 {
+		n := min(len(body), limit)
+		return input{packed: body[:n], coding: r.coding, cut: !complete || n < len(body)}
+	}
 	if complete && len(body) <= limit {
 		return input{body: body}
 	}

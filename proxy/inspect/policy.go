@@ -5,28 +5,38 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
 
-// A policy is an InspectionPolicy made ready for requests. It is immutable.
+// A policy is an InspectionPolicy made ready for requests, as it holds for the
+// callers that no entry of it lists. It is immutable.
 type policy struct {
-	name     string
-	paths    []pattern // none means all
+	name    string
+	paths   []pattern // none means all
+	callers []callerPolicy
+	// percent is for how many requests of a hundred it is asked; 0 means all.
+	percent int
+	// trial tells that it is only tried.
+	trial bool
+
 	mode     config.InspectionMode
-	callers  []callerMode
 	body     config.InspectionBody
 	grpc     config.InspectionGRPC
 	failures config.OnFailure
+	cpu      time.Duration
 	source   source
 	engine   engine // nil when the policy is off for everybody
 }
 
-type callerMode struct {
+// A callerPolicy is the policy as it holds for the callers of one entry.
+type callerPolicy struct {
 	principals []pattern
-	mode       config.InspectionMode
+	expires    time.Time // zero for never
+	policy     *policy
 }
 
 // choose returns the policies that select the workload, the most specific
@@ -40,6 +50,7 @@ func choose(policies []config.InspectionPolicy, w authz.Workload) []config.Inspe
 	}
 	slices.SortStableFunc(chosen, func(a, b config.InspectionPolicy) int {
 		return cmp.Or(
+			-boolCompare(a.Spec.Rollout != nil, b.Spec.Rollout != nil),
 			-boolCompare(len(a.Spec.Paths) > 0, len(b.Spec.Paths) > 0),
 			-cmp.Compare(labels(a), labels(b)),
 			-boolCompare(a.Metadata.Namespace != "", b.Metadata.Namespace != ""),
@@ -83,65 +94,106 @@ func policyName(p config.InspectionPolicy) string {
 // compile checks a policy and prepares it; it builds no engine.
 func compile(doc config.InspectionPolicy, opts Options) (*policy, error) {
 	spec := doc.Spec.WithDefaults()
+	p, err := compileSpec(policyName(doc), spec, opts)
+	if err != nil {
+		return nil, err
+	}
+	if p.paths, err = parsePaths(spec.Paths); err != nil {
+		return nil, fmt.Errorf("paths%w", err)
+	}
+	if r := spec.Rollout; r != nil {
+		if r.Percent < 1 || r.Percent > 100 {
+			return nil, fmt.Errorf("rollout.percent: %d is not between 1 and 100", r.Percent)
+		}
+		p.percent, p.trial = r.Percent, r.Mode != config.Block
+	}
+	for i, c := range spec.Callers {
+		if err := p.addCaller(spec, c, opts); err != nil {
+			return nil, fmt.Errorf("callers[%d].%w", i, err)
+		}
+	}
+	return p, nil
+}
+
+// compileSpec prepares what holds for one kind of callers.
+func compileSpec(name string, spec config.InspectionSpec, opts Options) (*policy, error) {
 	p := &policy{
-		name:     policyName(doc),
-		mode:     spec.Mode,
-		body:     spec.Body,
-		grpc:     spec.GRPC,
-		failures: spec.OnFailure,
+		name: name, mode: spec.Mode, body: spec.Body, grpc: spec.GRPC, failures: spec.OnFailure,
+		cpu: time.Duration(spec.CPUMillis) * time.Millisecond,
 	}
 	if n := spec.Body.InspectBytes; n < 1 || n > maxInspectBytes {
 		return nil, fmt.Errorf("body.inspectBytes: %d is not between 1 and %d", n, maxInspectBytes)
 	}
 	var err error
-	if p.paths, err = parsePaths(spec.Paths); err != nil {
-		return nil, fmt.Errorf("paths%w", err)
-	}
-	for i, c := range spec.Callers {
-		m := callerMode{mode: c.Mode}
-		if m.principals, err = parsePrincipals(c.Principals); err != nil {
-			return nil, fmt.Errorf("callers[%d].principals%w", i, err)
-		}
-		p.callers = append(p.callers, m)
-	}
-	p.source, err = compileSource(spec, opts.Now(), opts.Log.With(slog.String("policy", p.name)))
+	p.source, err = compileSource(spec, opts.Now(), opts.Log.With(slog.String("policy", name)))
+	return p, err
+}
+
+// addCaller prepares an entry. One that has expired is left out and logged; one that
+// expires later is asked request by request.
+func (p *policy) addCaller(spec config.InspectionSpec, c config.CallerInspection, opts Options) error {
+	principals, err := parsePrincipals(c.Principals)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("principals%w", err)
 	}
-	return p, nil
+	if c.Expires.Passed(opts.Now()) {
+		opts.Log.Warn("what a policy says of some callers has expired and is not applied",
+			slog.String("policy", p.name), slog.Any("principals", c.Principals), slog.Time("expired", c.Expires.Time))
+		return nil
+	}
+	own, err := compileSpec(p.name, spec.For(c), opts)
+	if err != nil {
+		return err
+	}
+	p.callers = append(p.callers, callerPolicy{principals: principals, expires: c.Expires.Time, policy: own})
+	return nil
+}
+
+// each calls f with the policy and what it is for some callers.
+func (p *policy) each(f func(*policy) error) error {
+	for _, c := range p.callers {
+		if err := f(c.policy); err != nil {
+			return err
+		}
+	}
+	return f(p)
 }
 
 // on tells whether the policy inspects anybody's requests.
 func (p *policy) on() bool {
 	return p.mode != config.Off ||
-		slices.ContainsFunc(p.callers, func(c callerMode) bool { return c.mode != config.Off })
+		slices.ContainsFunc(p.callers, func(c callerPolicy) bool { return c.policy.mode != config.Off })
 }
 
-// modeFor returns what holds for a caller; peer is empty for one without
-// identity, which no entry matches.
-func (p *policy) modeFor(peer string) config.InspectionMode {
+// forCaller returns what holds for a caller; peer is empty for one without identity,
+// which no entry matches.
+func (p *policy) forCaller(peer string, now time.Time) *policy {
 	for i := range p.callers {
-		if peer != "" && matchAny(p.callers[i].principals, peer, pathOfID(peer)) {
-			return p.callers[i].mode
+		c := &p.callers[i]
+		if peer != "" && (c.expires.IsZero() || now.Before(c.expires)) && matchAny(c.principals, peer, pathOfID(peer)) {
+			return c.policy
 		}
 	}
-	return p.mode
+	return p
 }
 
 // denies tells whether the policy refuses what was not inspected for a reason.
-// A reason that no field speaks of is not refused: an endless body, whose head
-// was inspected, and the rest of a body whose first part was.
 func (p *policy) denies(reason flow.Uninspected) bool {
+	allowed := p.failures.Error
 	switch reason {
 	case flow.EngineTimeout:
-		return p.failures.Timeout != config.FailAllow
+		allowed = p.failures.Timeout
 	case flow.EngineOverload:
-		return p.failures.Overload != config.FailAllow
+		allowed = p.failures.Overload
+	case flow.Encoding:
+		allowed = p.failures.Encoding
+	case flow.Arguments:
+		allowed = p.failures.Arguments
+	case flow.Stream:
+		allowed = p.failures.Stream
 	case flow.BodyOverCap:
 		return p.body.Overflow == config.OverflowDeny
-	case flow.Stream:
-		return false
-	case flow.Inspected, flow.EngineError, flow.Encoding:
+	case flow.Inspected, flow.EngineError:
 	}
-	return p.failures.Error != config.FailAllow
+	return allowed != config.FailAllow
 }

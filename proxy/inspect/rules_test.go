@@ -87,6 +87,7 @@ func TestExclusions(t *testing.T) {
 		{Rule: 942100, Path: "/raw/{*}", Reason: "r"},
 		{Rule: 942100, Parameter: "REQUEST_COOKIES:c", Reason: "r"},
 		{Rule: 942100, Parameter: "json.q", Reason: "r"},
+		{Rule: 942100, Parameter: "json.Items.*.name", Reason: "r"},
 	}})
 	for _, tt := range []struct {
 		name string
@@ -106,6 +107,10 @@ func TestExclusions(t *testing.T) {
 		{"a cookie", request("GET", "/", "Cookie: c=1' OR 1=1-- -"), "", flow.Clean},
 		{"another cookie", request("GET", "/", "Cookie: d=1' OR 1=1-- -"), "", flow.Blocked},
 		{"a parameter in a body", request("POST", "/", jsonType, "Content-Length: 2"), `{"q":"1' OR 1=1-- -"}`, flow.Clean},
+		{"an element of an array in a body", request("POST", "/", jsonType, "Content-Length: 2"), `{"Items":[{"name":"1' OR 1=1-- -"},{"Name":"1' OR 1=1-- -"}]}`, flow.Clean},
+		{"another field of an element", request("POST", "/", jsonType, "Content-Length: 2"), `{"Items":[{"note":"1' OR 1=1-- -"}]}`, flow.Blocked},
+		{"a field of what is no array", request("POST", "/", jsonType, "Content-Length: 2"), `{"Items":{"x":{"name":"1' OR 1=1-- -"}}}`, flow.Blocked},
+		{"a longer place", request("POST", "/", jsonType, "Content-Length: 2"), `{"Items":[{"name":{"name":"1' OR 1=1-- -"}}]}`, flow.Blocked},
 		{"another parameter in a body", request("POST", "/", jsonType, "Content-Length: 2"), `{"p":"1' OR 1=1-- -"}`, flow.Blocked},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -186,8 +191,8 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 		{"paranoia beyond 4", config.InspectionSpec{Paranoia: 5}, []string{"paranoia"}},
 		{"a negative threshold", config.InspectionSpec{Threshold: -1}, []string{"threshold"}},
 		{"a cap beyond measure", config.InspectionSpec{Body: config.InspectionBody{InspectBytes: 1 << 30}}, []string{"inspectBytes"}},
-		{"a caller that is none", config.InspectionSpec{Callers: []config.CallerMode{{Principals: []string{"batch"}}}}, []string{"callers[0].principals[0]", "batch"}},
-		{"callers without any", config.InspectionSpec{Callers: []config.CallerMode{{}}}, []string{"callers[0].principals"}},
+		{"a caller that is none", config.InspectionSpec{Callers: []config.CallerInspection{{Principals: []string{"batch"}}}}, []string{"callers[0].principals[0]", "batch"}},
+		{"callers without any", config.InspectionSpec{Callers: []config.CallerInspection{{}}}, []string{"callers[0].principals"}},
 		{"a path that is none", config.InspectionSpec{Paths: []string{"a"}}, []string{"paths[0]"}},
 	}
 	const minimum = 39
@@ -265,6 +270,9 @@ func TestRepeatedNamesAreAllInspected(t *testing.T) {
 		{"in the query, without a name", request("GET", "/?=x&="+attack+"&=y"+filler), ""},
 		{"in cookies", request("GET", "/", "Cookie: b=1; c=2; d=3; q=x; q="+attack+"; q=y"), ""},
 		{"in headers", request("GET", "/", "X-A: x", "X-A: "+attack, "X-A: y"), ""},
+		{"in XML", request("POST", "/", xmlType), "<a b='x'><q>x</q><q>y</q><q>&lt;script>alert(1)&lt;/script></q><q>z</q></a>"},
+		{"in multipart, in another case", request("POST", "/", multi), part(`name="b"`, "1") + part(`name="q"`, "x") + part(`name="Q"`, attack) + part(`name="q"`, "y") + "--b--\r\n"},
+		{"in JSON, in another case", request("POST", "/", jsonType), `{"b":1,"c":2,"Q":"` + attack + `","q":"x","q":"y"}`},
 		{"in multipart", request("POST", "/", multi), part(`name="b"`, "1") + part(`name="c"`, "2") + part(`name="q"`, "x") + part(`name="q"`, attack) + part(`name="q"`, "y") + "--b--\r\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

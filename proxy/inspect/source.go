@@ -3,6 +3,8 @@ package inspect
 import (
 	"fmt"
 	"log/slog"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,18 +107,36 @@ func (e exclusion) directive(n int) string {
 	case e.target == "":
 		fmt.Fprintf(&actions, "ctl:ruleRemoveById=%d", e.rule)
 	case strings.Contains(e.target, ":"):
-		fmt.Fprintf(&actions, "ctl:ruleRemoveTargetById=%d;%s", e.rule, e.target)
+		collection, key, _ := strings.Cut(e.target, ":")
+		fmt.Fprintf(&actions, "ctl:ruleRemoveTargetById=%d;%s:%s", e.rule, collection, keyPattern(key))
 	default:
 		// Rules name the arguments by any of these.
 		for i, collection := range []string{"ARGS", "ARGS_GET", "ARGS_POST"} {
 			if i > 0 {
 				actions.WriteByte(',')
 			}
-			fmt.Fprintf(&actions, "ctl:ruleRemoveTargetById=%d;%s:%s", e.rule, collection, e.target)
+			fmt.Fprintf(&actions, "ctl:ruleRemoveTargetById=%d;%s:%s", e.rule, collection, keyPattern(e.target))
 		}
 	}
 	return fmt.Sprintf("SecRule TX:%s \"@streq 1\" \"id:%d,phase:1,pass,nolog,t:none,%s\"\n",
 		e.variable(n), firstExclusionID+n, actions.String())
+}
+
+// keyPattern is a name as the engine wants it: as it stands, or, where a segment of it
+// is a star, a regular expression that has any index of an array there.
+func keyPattern(name string) string {
+	segments := strings.Split(name, ".")
+	if !slices.Contains(segments, "*") {
+		return name
+	}
+	for i, s := range segments {
+		if s == "*" {
+			segments[i] = "[0-9]+"
+		} else { // names are in lower case when they are compared
+			segments[i] = regexp.QuoteMeta(strings.ToLower(s))
+		}
+	}
+	return "/^" + strings.Join(segments, `\.`) + "$/"
 }
 
 // compileExclusions checks the exclusions of a policy and leaves out those that

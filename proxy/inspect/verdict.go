@@ -7,10 +7,14 @@ import (
 // A finding is what an engine says about one request.
 type finding struct {
 	// attack tells that a rule ended the transaction, whatever its action.
-	attack            bool
-	score             int
-	rules             []int
-	message, location string
+	attack bool
+	// firstArguments tells that there were more than are kept, and arguments that
+	// the inspection ended for that.
+	firstArguments, arguments bool
+	score                     int
+	rules                     []int
+	message, location         string
+	matches                   []flow.Match
 }
 
 // verdict is the outcome of an inspection that took place.
@@ -22,9 +26,15 @@ func (r rule) verdict(f finding, in input) flow.Inspection {
 		Rules:       f.rules,
 		Message:     f.message,
 		Location:    f.location,
+		Matches:     f.matches,
 		Bytes:       int64(len(in.body)),
 	}
+	if f.firstArguments && v.Uninspected == flow.Inspected {
+		v.Uninspected = flow.Arguments
+	}
 	switch {
+	case f.arguments:
+		v.Outcome, v.Uninspected, v.Refuse = flow.NotInspected, flow.Arguments, r.block
 	case f.attack && r.block:
 		v.Outcome, v.Refuse = flow.Blocked, true
 	case f.attack:

@@ -67,7 +67,7 @@ var retryNames = [retryCount]string{"retried", "over_budget"}
 // Sizes of the closed sets that index arrays of counters.
 const (
 	inspectionCount  = int(flow.NotInspected) + 1
-	uninspectedCount = int(flow.Stream) + 1
+	uninspectedCount = flow.UninspectedCount
 )
 
 // traffic holds the metrics of connections and requests.

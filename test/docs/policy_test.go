@@ -61,27 +61,34 @@ func run(t *testing.T, dir, command string) (output string, status int) {
 	return string(out), 0
 }
 
-// Every session of the page is held as it stands there.
-func TestSessionsOfThePolicyPage(t *testing.T) {
+// Every session of the pages is held as it stands there.
+func TestSessionsOfPages(t *testing.T) {
 	dir := workplace(t)
-	text, err := os.ReadFile(filepath.Join(root, policyPage))
+	for page, least := range map[string]int{policyPage: 8, "docs/waf.md": 4} {
+		t.Run(page, func(t *testing.T) { sessions(t, dir, page, least) })
+	}
+}
+
+func sessions(t *testing.T, dir, name string, least int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	page, ran := string(text), 0
-	for _, block := range fences(t, policyPage, "console") {
+	for _, block := range fences(t, name, "console") {
 		got, n := session(t, dir, block)
 		ran += n
 		page = strings.Replace(page, block, got, 1)
 		if diff := cmp.Diff(block, got); diff != "" && !*update {
-			t.Errorf("%s: %s", policyPage, diff)
+			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if ran < 8 {
-		t.Errorf("%d commands found, want at least 8", ran)
+	if ran < least {
+		t.Errorf("%s: %d commands found, want at least %d", name, ran, least)
 	}
 	if *update {
-		if err := os.WriteFile(filepath.Join(root, policyPage), []byte(page), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(page), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,9 +20,14 @@ func constraints(t reflect.Type, field string) Schema {
 		if field == "inspectBytes" {
 			return Schema{"minimum": 0}
 		}
-	case reflect.TypeFor[config.CallerMode]():
+	case reflect.TypeFor[config.CallerInspection]():
 		if field == "principals" {
 			return Schema{"minItems": 1, "items": principal()}
+		}
+		return inspection(field)
+	case reflect.TypeFor[config.Rollout]():
+		if field == "percent" {
+			return Schema{"minimum": 1, "maximum": 100}
 		}
 	case reflect.TypeFor[config.Exclusion]():
 		return exclusion(field)
@@ -63,7 +68,7 @@ func inspection(field string) Schema {
 	switch field {
 	case "paranoia":
 		return Schema{"minimum": 0, "maximum": 4}
-	case "threshold":
+	case "threshold", "cpuMillis":
 		return Schema{"minimum": 0}
 	case "paths":
 		return Schema{"minItems": 1, "items": path()}

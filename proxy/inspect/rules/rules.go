@@ -3,7 +3,8 @@
 // computed from a policy is written by package inspect.
 //
 // Rule ids 7100000 to 7199999 are ours: 71000xx the base, 71005xx the
-// profiles, 71100xx and up the exclusions of a policy.
+// profiles, 7110000 and up the exclusions of a policy, 7120000 and up those that
+// look at the time.
 package rules
 
 import _ "embed"
@@ -14,8 +15,15 @@ var base string
 //go:embed mesh.conf
 var mesh string
 
+//go:embed last.conf
+var last string
+
 // Base returns the configuration that every engine starts from.
 func Base() string { return base }
 
 // Mesh returns what the mesh profile sets before the Core Rule Set is loaded.
 func Mesh() string { return mesh }
+
+// Last returns what every engine has after the rules that detect and before the one
+// that compares the score.
+func Last() string { return last }

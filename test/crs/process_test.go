@@ -1,0 +1,135 @@
+package crs
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/outrider-mesh/outrider/authz"
+	"github.com/outrider-mesh/outrider/proxy/config"
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect"
+)
+
+// asUpstream is what the suite is run with by those who write it: every level, and
+// limits that its cases break.
+const asUpstream = `SecAction "id:1,phase:1,pass,nolog,t:none,` +
+	`setvar:tx.crs_validate_utf8_encoding=1,setvar:tx.arg_name_length=100,setvar:tx.arg_length=400,` +
+	`setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,setvar:tx.max_file_size=64100,` +
+	`setvar:tx.combined_file_sizes=65535"`
+
+// head is that of a request as it came, whatever is wrong with it.
+type head struct{ fields [][2]string }
+
+func (h head) Get(name string) (string, bool) {
+	for _, f := range h.fields {
+		if strings.EqualFold(f[0], name) {
+			return f[1], true
+		}
+	}
+	return "", false
+}
+
+func (h head) Each(yield func(name, value string) bool) {
+	for _, f := range h.fields {
+		if !yield(f[0], f[1]) {
+			return
+		}
+	}
+}
+
+// describe makes of a request what a sidecar knows of it, and its body.
+func describe(raw []byte) (*flow.Request, []byte) {
+	text, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	lines := strings.Split(string(text), "\r\n")
+	method, rest, _ := strings.Cut(lines[0], " ")
+	target, proto := rest, ""
+	if i := strings.LastIndexByte(rest, ' '); i >= 0 {
+		target, proto = rest[:i], rest[i+1:]
+	}
+	var h head
+	for _, line := range lines[1:] {
+		name, value, _ := strings.Cut(line, ":")
+		h.fields = append(h.fields, [2]string{name, strings.Trim(value, " \t")})
+	}
+	path, query, _ := strings.Cut(target, "?")
+	req := &flow.Request{
+		Conn: &flow.Connection{
+			Remote:      netip.MustParseAddrPort("127.0.0.1:41000"),
+			Destination: netip.MustParseAddrPort("127.0.0.1:80"),
+		},
+		Method: method, Target: target, Path: path, Query: query, Proto: proto, Header: h,
+	}
+	req.Host, _ = h.Get("Host")
+	if coding, _ := h.Get("Transfer-Encoding"); strings.EqualFold(coding, "chunked") {
+		body = unchunk(body)
+	}
+	return req, body
+}
+
+// unchunk is lenient: what is not chunked stays as it is.
+func unchunk(b []byte) []byte {
+	var out []byte
+	for rest := b; ; {
+		line, after, ok := bytes.Cut(rest, []byte("\r\n"))
+		n, err := strconv.ParseUint(string(line), 16, 31)
+		switch {
+		case !ok || err != nil || n > uint64(len(after)):
+			return b
+		case n == 0:
+			return out
+		}
+		out = append(out, after[:n]...)
+		rest = bytes.TrimPrefix(after[n:], []byte("\r\n"))
+	}
+}
+
+// newInspector makes one that watches, as those who write the suite run it.
+func newInspector(t *testing.T) *inspect.Inspector {
+	t.Helper()
+	policy := config.InspectionPolicy{Spec: config.InspectionSpec{
+		Mode: config.DetectOnly, Profile: config.ProfileCRS, Paranoia: 4, Rules: asUpstream,
+		Body: config.InspectionBody{InspectBytes: 128 << 10}, CPUMillis: 10_000,
+	}}
+	policy.Metadata.Namespace, policy.Metadata.Name = "shop", "crs"
+	i, err := inspect.New([]config.InspectionPolicy{policy}, inspect.Options{
+		Workload: authz.Workload{Namespace: "shop"},
+		Bounds:   func() inspect.Bounds { return inspect.Bounds{Wait: patience, Budget: patience} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.Close)
+	return i
+}
+
+func TestSuiteInProcess(t *testing.T) {
+	skipSlow(t)
+	i, y := newInspector(t), newTally(listedInProcess())
+	for _, c := range suite(t) {
+		var problems []string
+		for _, stage := range c.Stages {
+			problems = append(problems, inspectRaw(t, i, stage.Raw).problems(stage.Want)...)
+		}
+		y.add(t, c, problems)
+	}
+	y.end(t)
+}
+
+func inspectRaw(t *testing.T, i *inspect.Inspector, raw []byte) seen {
+	t.Helper()
+	req, body := describe(raw)
+	plan := i.Plan(req)
+	n := min(int64(len(body)), plan.BodyBytes)
+	v := i.Inspect(t.Context(), req, plan, body[:n], n == int64(len(body)))
+	if v.Outcome == flow.NotInspected {
+		t.Errorf("%.60q was not inspected: %s, %v", raw, v.Uninspected, v.Err)
+	}
+	s := seen{attack: v.Outcome == flow.Detected, rules: v.Rules}
+	for _, m := range v.Matches {
+		s.locations = append(s.locations, m.Location)
+	}
+	return s
+}

@@ -1,0 +1,152 @@
+package crs
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/outrider-mesh/outrider/identity/identitytest"
+	"github.com/outrider-mesh/outrider/internal/testkit"
+)
+
+// patience bounds an exchange. It decides only how late a failure is noticed.
+const patience = time.Minute
+
+const policies = `apiVersion: outrider.dev/v1alpha1
+kind: MeshConfig
+metadata: {name: mesh}
+spec: {defaultAccess: AllowAll, mtls: Permissive}
+---
+apiVersion: outrider.dev/v1alpha1
+kind: InspectionPolicy
+metadata: {name: crs, namespace: shop}
+spec:
+  mode: Detect
+  profile: crs
+  paranoia: 4
+  body: {inspectBytes: 131072}
+  cpuMillis: 10000
+  rules: |
+    ` + asUpstream + "\n"
+
+// startSidecar runs one in front of an application that takes everything.
+func startSidecar(t *testing.T) *testkit.Sidecar {
+	t.Helper()
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "hello")
+	}))
+	t.Cleanup(app.Close)
+	return testkit.Start(t, testkit.Options{
+		YAML: "  inbound: [{name: in, listen: \"127.0.0.1:0\", forward: \"" + app.Listener.Addr().String() + "\", mtls: Permissive}]\n" +
+			"  limits: {inspectionWait: 60s, inspectionTimeout: 60s}\n",
+		Name: "payments", Source: identitytest.NewCA(t, "example.org").Source(t, "spiffe://example.org/ns/shop/sa/payments"),
+		Policies: policies,
+	})
+}
+
+// exchange sends the nth request over a connection of its own, from an address of
+// its own, by which its record is found: ports are used again. It returns the status,
+// 0 where there was no answer.
+func exchange(address string, n int, raw []byte) (status int, from string, err error) {
+	local := &net.TCPAddr{IP: net.IPv4(127, 1, byte(n>>8), byte(n))}
+	c, err := (&net.Dialer{LocalAddr: local, Timeout: patience}).Dial("tcp", address)
+	if err != nil {
+		return 0, "", fmt.Errorf("dial the sidecar: %w", err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	from = c.LocalAddr().String()
+	if _, err := c.Write(raw); err != nil {
+		return 0, from, nil // refused while it was sent
+	}
+	// Some requests announce more than they have; the end tells.
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return 0, from, nil // closed already
+	}
+	method, _, _ := bytes.Cut(raw, []byte(" "))
+	answer, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: string(method)})
+	if err != nil {
+		return 0, from, nil // closed without an answer
+	}
+	defer answer.Body.Close()
+	_, _ = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, from, nil
+}
+
+// sent is what is known of a request before the log is read.
+type sent struct {
+	status int
+	from   string
+}
+
+func TestSuiteThroughASidecar(t *testing.T) {
+	skipSlow(t)
+	s := startSidecar(t)
+	cases := suite(t)
+	var all []sent
+	for _, c := range cases {
+		for _, stage := range c.Stages {
+			status, from, err := exchange(s.Address(t, "in"), len(all), stage.Raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, sent{status, from})
+		}
+	}
+	s.Stop()
+	<-s.Done()
+	records := firstRecords(t, s)
+	y := newTally(listedThroughASidecar())
+	for _, c := range cases {
+		var problems []string
+		for n, stage := range c.Stages {
+			v := seenIn(records[all[n].from])
+			v.status = all[n].status
+			problems = append(problems, append(v.problems(stage.Want), v.statusProblems(stage.Want)...)...)
+		}
+		all = all[len(c.Stages):]
+		y.add(t, c, problems)
+	}
+	y.end(t)
+}
+
+// firstRecords are the records by the caller's address; of several requests on a
+// connection the first counts.
+func firstRecords(t *testing.T, s *testkit.Sidecar) map[string]map[string]any {
+	t.Helper()
+	records := map[string]map[string]any{}
+	for _, r := range s.Log.Records(t) {
+		source, _ := r["source"].(map[string]any)
+		from, _ := source["address"].(string)
+		if r["kind"] == "request" && records[from] == nil {
+			records[from] = r
+		}
+	}
+	return records
+}
+
+// seenIn reads a verdict off a record.
+func seenIn(record map[string]any) seen {
+	waf, _ := record["waf"].(map[string]any)
+	s := seen{attack: waf["outcome"] == "detected"}
+	rules, _ := waf["rules"].([]any)
+	for _, r := range rules {
+		n, _ := r.(float64)
+		s.rules = append(s.rules, int(n))
+	}
+	matches, _ := waf["matches"].([]any)
+	for _, m := range matches {
+		m, _ := m.(map[string]any)
+		if l, ok := m["location"].(string); ok {
+			s.locations = append(s.locations, l)
+		}
+	}
+	return s
+}
