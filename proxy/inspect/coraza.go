@@ -17,6 +17,7 @@ import (
 	corazatypes "github.com/corazawaf/coraza/v3/types"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/gate"
 )
 
 // An engine judges requests. It is safe for concurrent use; close is called
@@ -33,6 +34,9 @@ type corazaEngine struct {
 	waf        coraza.WAF
 	exclusions []exclusion
 	paranoia   int
+	// gate proves requests clean beforehand; nil where it cannot.
+	gate    *gate.Gate
+	gateErr error
 }
 
 // comparingFile begins the file of rules that compare the score.
@@ -76,7 +80,9 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	if err != nil {
 		return nil, root.explain(err)
 	}
-	return &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia}, nil
+	e = &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia}
+	e.gate, e.gateErr = gateOf(src, detecting, comparing)
+	return e, nil
 }
 
 // splitRuleSet sets the file that compares the score apart. The one numbered
@@ -102,8 +108,16 @@ func (e *corazaEngine) close() {
 	}
 }
 
-// evaluate runs the two request phases of one transaction.
-func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err error) {
+// evaluate asks the gate first, and the engine about what the gate cannot prove.
+func (e *corazaEngine) evaluate(req *flow.Request, in input) (finding, error) {
+	if e.clean(req, in) {
+		return finding{}, nil
+	}
+	return e.judge(req, in)
+}
+
+// judge runs the two request phases of one transaction.
+func (e *corazaEngine) judge(req *flow.Request, in input) (f finding, err error) {
 	tx := e.waf.NewTransaction()
 	defer func() {
 		if cerr := tx.Close(); cerr != nil && err == nil {
