@@ -26,9 +26,9 @@ func base64Decode(dst, src []byte) []byte {
 	}
 	switch n {
 	case 2:
-		dst = append(dst, byte(bits>>4)) //nolint:gosec // G115: 12 bits, the last 4 are padding
+		dst = append(dst, byte(bits>>4))
 	case 3:
-		dst = append(dst, byte(bits>>10), byte(bits>>2)) //nolint:gosec // G115: 18 bits, the last 2 are padding
+		dst = append(dst, byte(bits>>10), byte(bits>>2))
 	}
 	return dst
 }

@@ -85,7 +85,7 @@ func wide(code int, full bool) byte {
 	if full {
 		code += 0x20
 	}
-	return byte(code & 0xff) //nolint:gosec // G115: masked
+	return byte(code & 0xff)
 }
 
 // codePoint reads {1F600}: up to six digits in braces. The size is 0 for what is
@@ -116,7 +116,7 @@ func octal(s []byte) (c byte, size int) {
 		value = next
 		n++
 	}
-	return byte(value), n //nolint:gosec // G115: at most 0xff
+	return byte(value), n
 }
 
 // cssDecode decodes the escapes of style sheets.
@@ -192,5 +192,5 @@ func cEscape(s []byte) (c byte, size int) {
 		value = value<<3 | int(s[n]-'0')
 		n++
 	}
-	return byte(value & 0xff), n //nolint:gosec // G115: masked
+	return byte(value & 0xff), n
 }

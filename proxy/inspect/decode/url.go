@@ -51,7 +51,7 @@ func urlDecode(dst, src []byte) []byte {
 				i += 2
 				continue
 			}
-			dst = append(dst, bestFit(rune(code)))
+			dst = append(dst, bestFit(rune(code))) //nolint:gosec // G115: four digits
 			i += 6
 		default:
 			code, ok := hexAt(src[i+1:], 2)
@@ -72,7 +72,7 @@ func bestFit(r rune) byte {
 	if b, ok := bestFitTable()[r]; ok {
 		return b
 	}
-	low := byte(r & 0xff) //nolint:gosec // G115: masked
+	low := byte(r & 0xff)
 	if r>>8 == 0xff && low > 0 && low < 0x5f {
 		low += 0x20 // the full-width forms of ASCII
 	}
