@@ -155,7 +155,7 @@ func (t *trie) automaton() *Automaton {
 	slices.SortStableFunc(order, func(x, y int32) int { return t.hasOwner(x) - t.hasOwner(y) })
 	number := make([]uint16, len(order))
 	for i, at := range order {
-		number[at] = uint16(i) //nolint:gosec // G115: NewAutomaton has checked
+		number[at] = uint16(i)
 	}
 	a := &Automaton{class: t.class, width: t.width, first: math.MaxUint16}
 	a.next = make([]uint16, 0, len(order)*t.width)
@@ -164,7 +164,7 @@ func (t *trie) automaton() *Automaton {
 			a.next = append(a.next, number[to])
 		}
 		if o := t.nodes[at].owners; o != nil {
-			a.first = min(a.first, uint16(i)) //nolint:gosec // G115: as above
+			a.first = min(a.first, uint16(i))
 			a.owners = append(a.owners, o)
 		}
 	}

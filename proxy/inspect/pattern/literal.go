@@ -87,6 +87,7 @@ func find(re *syntax.Regexp) found {
 		return findConcat(re.Sub)
 	case syntax.OpAlternate:
 		return findAlternate(re.Sub)
+	default: // any character, or anything repeated
 	}
 	return found{}
 }

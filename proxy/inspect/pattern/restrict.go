@@ -125,6 +125,7 @@ func MinLength(re *syntax.Regexp) int {
 			n = min(n, MinLength(sub))
 		}
 		return n
+	default: // what matches the empty text
+		return 0
 	}
-	return 0
 }
