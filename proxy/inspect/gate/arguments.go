@@ -39,7 +39,7 @@ func (a *Arguments) Whole() { a.whole = true }
 func (e *evaluation) query(s string) bool {
 	left := e.gate.arguments
 	for s != "" {
-		pair := s
+		var pair string
 		pair, s = cutByte(s, '&')
 		if pair == "" {
 			continue
@@ -69,8 +69,9 @@ func nameOf(p part) part {
 		return argGetName
 	case argPost:
 		return argPostName
+	default:
+		return cookieName
 	}
-	return cookieName
 }
 
 func cutByte(s string, c byte) (before, after string) {

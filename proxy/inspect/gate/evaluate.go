@@ -3,8 +3,6 @@ package gate
 import (
 	"strconv"
 	"strings"
-
-	"github.com/outrider-mesh/outrider/proxy/inspect/pattern"
 )
 
 // run evaluates a rule as the engine would and tells whether the request may still
@@ -23,6 +21,7 @@ func (e *evaluation) run(r *rule, env *environment) (clean bool) {
 			if !r.counts && len(l.effects) > 0 {
 				return false // whether they come about is not known
 			}
+		case yes:
 		}
 		if l.counts && !e.removed.Has(r.place) {
 			return false
@@ -180,7 +179,7 @@ func (e *evaluation) apply(l *link, env *environment, a answer) {
 // exempted tells whether a rule does not look at a key in this request.
 func (e *evaluation) exempted(r *rule, t *target, key string) bool {
 	for _, x := range e.exempt {
-		if x.variable == t.variable && pattern.Bits(x.rules).Has(r.place) && x.key.picks(strings.ToLower(key)) {
+		if x.variable == t.variable && x.rules.Has(r.place) && x.key.picks(strings.ToLower(key)) {
 			return true
 		}
 	}

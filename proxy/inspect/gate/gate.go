@@ -55,8 +55,8 @@ func New(set *seclang.Set, options Options) (*Gate, error) {
 		options: options, fields: c.fields, programs: c.programs, refused: c.refused,
 		variables: c.vars.fixed, places: len(c.rules), plans: &plans{}, memo: newMemo(),
 	}
-	g.arguments, _ = strconv.Atoi(set.Settings["secargumentslimit"])        //nolint:errcheck // nought proves nothing
-	g.depth, _ = strconv.Atoi(set.Settings["secrequestbodyjsondepthlimit"]) //nolint:errcheck // as above
+	g.arguments, _ = strconv.Atoi(set.Settings["secargumentslimit"])
+	g.depth, _ = strconv.Atoi(set.Settings["secrequestbodyjsondepthlimit"])
 	if err := g.build(c.probes); err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (g *Gate) sortKinds(rules []*rule) {
 			}
 		}
 		g.general = append(g.general, nil)
-		g.general[k] = g.newPlan(kind(k), g.classes.All) //nolint:gosec // G115: bounded above
+		g.general[k] = g.newPlan(kind(k), g.classes.All)
 	}
 }
 

@@ -61,8 +61,9 @@ func isState(p part) bool {
 	switch p {
 	case bodyLength, bodyError, partial, processor, limitReached, parseError:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func partsOfLink(l *link) []part {

@@ -18,8 +18,6 @@ type rule struct {
 	links []*link
 	// counts tells that a full match means the request is not clean.
 	counts bool
-	// skips is how many of the following rules a full match leaves out.
-	skips int
 	// captures tells that somebody reads what the expressions capture.
 	captures bool
 }

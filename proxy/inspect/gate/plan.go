@@ -129,7 +129,7 @@ func (v *variant) link(before []variant) {
 	if v.from >= 0 {
 		rest = rest[len(before[v.from].names):]
 	}
-	v.chain, _ = decode.New(rest) //nolint:errcheck // they come from a chain
+	v.chain, _ = decode.New(rest)
 	v.shrinks = !slices.ContainsFunc(rest, lengthens)
 }
 

@@ -38,7 +38,6 @@ type view struct {
 	// only restricts the fields to one; -1 for none.
 	only  int
 	force bool
-	args  int
 }
 
 // readHead takes the head apart; ok is false for what is not read here.

@@ -144,7 +144,7 @@ type kind uint8
 func (g *Gate) kindOfField(name string) kind {
 	for i, known := range g.fieldNames {
 		if equalFold(known, name) {
-			return kind(int(partCount) + i) //nolint:gosec // G115: New bounds them
+			return kind(int(partCount) + i)
 		}
 	}
 	return kind(header)

@@ -69,8 +69,6 @@ func newSelector(k seclang.Key, fold bool) (selector, error) {
 	return selector{pattern: re}, nil
 }
 
-func (s selector) all() bool { return s.pattern == nil && s.text == "" }
-
 // picks compares with a key of any case; the engine lowers keys, too.
 func (s selector) picks(key string) bool {
 	switch {

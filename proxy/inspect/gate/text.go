@@ -68,14 +68,6 @@ func (t text) constant() (string, bool) {
 	return "", false
 }
 
-// prefix is the constant part that a text begins with.
-func (t text) prefix() string {
-	if len(t.pieces) > 0 && t.pieces[0].literal() {
-		return t.pieces[0].fixed
-	}
-	return ""
-}
-
 // expand fills the variables in; ok is false when one is not known.
 func (t text) expand(env *environment) (s string, ok bool) {
 	if s, ok = t.constant(); ok {

@@ -73,8 +73,8 @@ type value struct {
 }
 
 func (e *environment) get(name string) (v value, exists bool) {
-	for i := len(e.set) - 1; i >= 0; i-- {
-		if e.set[i].name == name {
+	for i := range e.set {
+		if e.set[i].name == name { // put keeps one of each name
 			return e.set[i].value, true
 		}
 	}
