@@ -13,6 +13,7 @@ import (
 type compiler struct {
 	options Options
 	vars    *variables
+	budget  *pattern.Budget
 	// rules are in order of evaluation, both phases; marks included.
 	rules []*seclang.Rule
 
@@ -22,6 +23,10 @@ type compiler struct {
 	refused  []Refusal
 }
 
+// stateBytes bounds the states of all expressions of a gate. Those of typical traffic
+// take some hundred KiB.
+const stateBytes = 4 << 20
+
 // A Refusal is a rule that is not understood, and why.
 type Refusal struct {
 	Rule   int
@@ -29,7 +34,7 @@ type Refusal struct {
 }
 
 func newCompiler(set *seclang.Set, options Options) *compiler {
-	c := &compiler{options: options, vars: &variables{fixed: map[string]string{}, dynamic: map[string]bool{}}}
+	c := &compiler{options: options, budget: pattern.NewBudget(stateBytes), vars: &variables{fixed: map[string]string{}, dynamic: map[string]bool{}}}
 	for _, name := range options.Variables {
 		c.vars.dynamic[strings.ToLower(name)] = true
 	}

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -16,15 +15,18 @@ import (
 // use: of most expressions their necessary conditions are all that is ever asked
 // for, and compiled they would take megabytes.
 type expression struct {
+	// tree is there while the gate is built.
 	tree   *syntax.Regexp
 	groups int
-	// binary expressions are about bytes, not characters. We read them on ASCII
-	// only, where there is no difference.
+	// binary expressions are about bytes, not characters: each byte is taken for
+	// the character of that number. legible tells that nothing else differs.
 	binary  bool
+	legible bool
 	compile func() *regexp.Regexp
+	matcher func() *pattern.Matcher
 }
 
-func newExpression(source string) (*expression, error) {
+func newExpression(source string, budget *pattern.Budget) (*expression, error) {
 	e := &expression{binary: namesBytes(source)}
 	if !e.binary {
 		source = "(?sm)" + source // as the engine does
@@ -34,6 +36,7 @@ func newExpression(source string) (*expression, error) {
 		return nil, fmt.Errorf("expression: %w", err)
 	}
 	e.tree, e.groups = tree, tree.MaxCap()
+	e.legible = !strings.Contains(source, "(?i") && isASCII([]byte(source))
 	e.compile = sync.OnceValue(func() *regexp.Regexp {
 		re, err := regexp.Compile(source)
 		if err != nil {
@@ -41,23 +44,51 @@ func newExpression(source string) (*expression, error) {
 		}
 		return re
 	})
+	e.matcher = sync.OnceValue(func() *pattern.Matcher {
+		tree, err := syntax.Parse(source, syntax.Perl)
+		if err != nil {
+			return nil // which cannot be, as above
+		}
+		return pattern.NewMatcher(tree, budget)
+	})
 	return e, nil
 }
 
 func (e *expression) match(v []byte) answer {
-	re := e.ready(v)
+	if e.binary && !isASCII(v) {
+		if !e.legible {
+			return maybe
+		}
+		v = asCharacters(v)
+	}
+	if m := e.matcher(); m != nil {
+		if matches, ok := m.Match(v); ok {
+			return answerOf(matches)
+		}
+	}
+	re := e.compile()
 	if re == nil {
 		return maybe
 	}
 	return answerOf(re.Match(v))
 }
 
-// ready returns what can match a value; nil when nothing can.
-func (e *expression) ready(v []byte) *regexp.Regexp {
-	if e.binary && bytes.ContainsFunc(v, func(r rune) bool { return r >= utf8.RuneSelf }) {
-		return nil
+func isASCII(v []byte) bool {
+	for _, c := range v {
+		if c >= utf8.RuneSelf {
+			return false
+		}
 	}
-	return e.compile()
+	return true
+}
+
+// asCharacters makes a character of each byte.
+func asCharacters(v []byte) []byte {
+	out := make([]byte, 0, 2*len(v))
+	for _, c := range v {
+		out = utf8.AppendRune(out, rune(c))
+	}
+	return out
 }
 
 // literals are texts that a match contains. The tree of a binary expression has

@@ -33,6 +33,7 @@ type Gate struct {
 	kinds      []pattern.Bits
 	fieldNames []string
 	automaton  *pattern.Automaton
+	erased     pattern.Set
 	fields     []*rule
 	programs   [3][]*rule
 	variables  map[string]string
@@ -77,6 +78,7 @@ func (g *Gate) build(rules []*rule) error {
 		return err
 	}
 	g.classes = newClasses(alphabet)
+	g.erased = quotes()
 	var texts []pattern.Text
 	for _, r := range rules {
 		g.addProbe(r, &texts)
@@ -85,6 +87,11 @@ func (g *Gate) build(rules []*rule) error {
 		return err
 	}
 	g.sortKinds(rules)
+	for _, r := range rules {
+		if x := r.links[0].operator.expression; x != nil {
+			x.tree = nil
+		}
+	}
 	return nil
 }
 

@@ -133,8 +133,8 @@ func (l *link) capturing(v []byte, env *environment) answer {
 		}
 		return a
 	}
-	re := e.ready(v)
-	if re == nil {
+	re := e.compile()
+	if re == nil || e.binary && !isASCII(v) {
 		return maybe
 	}
 	groups := re.FindSubmatchIndex(v)

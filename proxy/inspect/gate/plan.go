@@ -24,6 +24,8 @@ type variant struct {
 	// from is the variant whose result the chain goes on from; -1 for the value.
 	from  int
 	chain decode.Chain
+	// erase takes the quotes out at the end.
+	erase bool
 	// shortest is the least length that any of the probes can match; shrinks tells
 	// that the chain makes nothing longer.
 	shortest int
@@ -39,6 +41,10 @@ const planSlots = 1 << 12
 
 // planProbes is how many slots are tried for one.
 const planProbes = 4
+
+// eraseName stands in a variant's names for taking the quotes out; it is no
+// transformation of the rules.
+const eraseName = "erase"
 
 // plans keeps plans by mask and kind. A slot is written once.
 type plans struct {
@@ -74,7 +80,10 @@ func (g *Gate) newPlan(k kind, m pattern.Mask) *plan {
 		for _, chain := range g.probes[n].chains {
 			names, out := g.classes.reduce(chain, m)
 			key := strings.Join(names, " ")
-			fit := g.fitting(n, out)
+			fit, erase := g.fitting(n, out)
+			if erase {
+				names, out = append(names, eraseName), out&^g.classes.quotes
+			}
 			if slices.Contains(seen, key) || !g.probes[fit].need.Met(out) {
 				continue
 			}
@@ -128,6 +137,9 @@ func (v *variant) link(before []variant) {
 	rest := v.names
 	if v.from >= 0 {
 		rest = rest[len(before[v.from].names):]
+	}
+	if n := len(rest); n > 0 && rest[n-1] == eraseName {
+		v.erase, rest = true, rest[:n-1]
 	}
 	v.chain, _ = decode.New(rest)
 	v.shrinks = !slices.ContainsFunc(rest, lengthens)

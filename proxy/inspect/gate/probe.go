@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"regexp/syntax"
+
 	"github.com/outrider-mesh/outrider/proxy/inspect/decode"
 	"github.com/outrider-mesh/outrider/proxy/inspect/pattern"
 )
@@ -24,7 +26,14 @@ type probe struct {
 type narrowed struct {
 	within pattern.Mask
 	probe  int
+	// erase tells that the quotes are taken out of a value first.
+	erase bool
 }
+
+// quotes are what rules against shells allow for between any two letters of a word.
+// An expression says of a value without them what it says of the value, if they are
+// taken out of the expression, too: what is left of a match is in what is left.
+func quotes() pattern.Set { return pattern.SetOf("\"'()[]\\^") }
 
 // calm are the bytes that most values consist of. Rules against shells, for one, allow
 // for quotes and backslashes between any two letters of a command; without those, what
@@ -61,35 +70,50 @@ func (g *Gate) addTexts(n int, found []string, texts *[]pattern.Text) {
 	}
 }
 
-// narrow adds a probe for calm values.
+// narrow adds probes for calm values.
 func (g *Gate) narrow(n int, texts *[]pattern.Text) {
+	tree := g.probes[n].link.operator.expression.tree
 	for _, bytes := range calm() {
-		within := g.classes.Bytes(bytes)
-		re := g.classes.Restrict(g.probes[n].link.operator.expression.tree, within)
-		if re == nil {
-			continue // the need says so
-		}
-		found := pattern.Literals(re)
-		if len(found) == 0 {
-			continue
-		}
-		pr := g.probes[n]
-		pr.narrow = nil
-		pr.need, pr.shortest = g.classes.NeedOf(re), pattern.MinLength(re)
-		g.probes[n].narrow = append(g.probes[n].narrow, narrowed{within, len(g.probes)})
-		g.probes = append(g.probes, pr)
-		g.addTexts(len(g.probes)-1, found, texts)
+		g.narrowTo(n, tree, narrowed{within: g.classes.Bytes(bytes)}, texts)
 	}
+	erased := quotes()
+	tree = pattern.Erase(tree, &erased)
+	dollar := g.classes.Bytes("$")
+	g.narrowTo(n, tree, narrowed{within: g.classes.All &^ dollar &^ g.classes.Foreign, erase: true}, texts)
+	g.narrowTo(n, tree, narrowed{within: g.classes.All &^ dollar, erase: true}, texts)
+}
+
+// narrowTo adds one if there are texts to look for.
+func (g *Gate) narrowTo(n int, tree *syntax.Regexp, o narrowed, texts *[]pattern.Text) {
+	left := o.within
+	if o.erase {
+		left &^= g.classes.quotes
+	}
+	re := g.classes.Restrict(tree, left)
+	if re == nil {
+		return // nothing matches, which the need says
+	}
+	found := pattern.Literals(re)
+	if len(found) == 0 {
+		return
+	}
+	o.probe = len(g.probes)
+	pr := g.probes[n]
+	pr.narrow = nil
+	pr.need, pr.shortest = g.classes.NeedOf(re), pattern.MinLength(re)
+	g.probes[n].narrow = append(g.probes[n].narrow, o)
+	g.probes = append(g.probes, pr)
+	g.addTexts(o.probe, found, texts)
 }
 
 // fitting returns the probe that stands for n where values have these classes.
-func (g *Gate) fitting(n int, m pattern.Mask) int {
+func (g *Gate) fitting(n int, m pattern.Mask) (probe int, erase bool) {
 	for _, o := range g.probes[n].narrow {
 		if m&^o.within == 0 {
-			return o.probe
+			return o.probe, o.erase
 		}
 	}
-	return n
+	return n, false
 }
 
 // needOf is what a value needs for an operator to match it.

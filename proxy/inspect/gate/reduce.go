@@ -8,15 +8,19 @@ import (
 // classes are the masks that transformations ask for.
 type classes struct {
 	*pattern.Alphabet
-	escape, plus, amp, backslash, null, space, spaces, quotes, separators pattern.Mask
-	slash, star, dash, hash, dot, colon, digits, letters, percent         pattern.Mask
+	plus, amp, backslash, null, space, spaces, marks, separators  pattern.Mask
+	slash, star, dash, hash, dot, colon, digits, letters, percent pattern.Mask
+	// quotes are erased, see there.
+	quotes pattern.Mask
 }
 
 func newClasses(a *pattern.Alphabet) classes {
+	erased := quotes()
 	return classes{
-		Alphabet: a, percent: a.Bytes("%"), escape: a.Bytes("%+"), plus: a.Bytes("+"), amp: a.Bytes("&"),
+		quotes:   a.Set(&erased),
+		Alphabet: a, percent: a.Bytes("%"), plus: a.Bytes("+"), amp: a.Bytes("&"),
 		backslash: a.Bytes(`\`), null: a.Bytes("\x00"), space: a.Bytes(" "), spaces: a.Bytes("\t\n\v\f\r"),
-		quotes: a.Bytes(`"'\^`), separators: a.Bytes(",;\t\r\n"), slash: a.Bytes("/"), star: a.Bytes("*"),
+		marks: a.Bytes(`"'\^`), separators: a.Bytes(",;\t\r\n"), slash: a.Bytes("/"), star: a.Bytes("*"),
 		dash: a.Bytes("-"), hash: a.Bytes("#"), dot: a.Bytes("."), colon: a.Bytes(":"),
 		digits: a.Bytes("0123456789"), letters: a.Bytes("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"),
 	}
@@ -90,7 +94,7 @@ func (c *classes) spacing(name string, m pattern.Mask) (active bool, out pattern
 	case "compresswhitespace":
 		return m&white != 0, c.unless(m, m|c.space)
 	case "cmdline":
-		return m&(c.quotes|c.separators|c.space) != 0, m | c.space
+		return m&(c.marks|c.separators|c.space) != 0, m | c.space
 	case "replacecomments":
 		return m&c.slash != 0 && m&c.star != 0, m | c.space
 	case "removecommentschar":

@@ -62,6 +62,10 @@ func (e *evaluation) variant(one *variant, i int, p part, key, v []byte) bool {
 	}
 	w = one.chain.Apply(w, &e.buf)
 	e.results[i] = append(e.results[i][:0], w...)
+	if one.erase {
+		w = e.gate.erase(e.results[i])
+		e.results[i] = w
+	}
 	if len(w) < one.shortest {
 		return true
 	}
@@ -74,6 +78,17 @@ func (e *evaluation) variant(one *variant, i int, p part, key, v []byte) bool {
 		e.hits.Or(one.plain)
 	}
 	return e.hits.Empty() || e.noneMatches(p, key, v, w)
+}
+
+// erase takes the quotes out of a value, in its place.
+func (g *Gate) erase(v []byte) []byte {
+	kept := v[:0]
+	for _, c := range v {
+		if !g.erased[c] {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // search looks for all texts, unless the same value was searched just before.

@@ -10,7 +10,7 @@ import (
 const (
 	// maxTexts bounds the texts of one expression. Beyond it the automaton grows
 	// more than it saves.
-	maxTexts = 400
+	maxTexts = 1000
 	// maxExact bounds the texts that are multiplied with each other.
 	maxExact = 64
 	// maxLength is how much of a text is looked for, in bytes: longer ones hardly
@@ -47,8 +47,7 @@ func trimmed(texts []string) []string {
 	for i, t := range texts {
 		out[i] = t[:min(len(t), maxLength)]
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return unique(out)
 }
 
 // found is what is known of the matches of an expression.
@@ -73,15 +72,11 @@ func find(re *syntax.Regexp) found {
 		return findClass(re.Rune)
 	case syntax.OpCapture:
 		return find(re.Sub[0])
-	case syntax.OpPlus:
-		return atLeastOnce(find(re.Sub[0]))
-	case syntax.OpRepeat:
-		if re.Min > 0 {
-			return atLeastOnce(find(re.Sub[0]))
-		}
+	case syntax.OpPlus, syntax.OpStar, syntax.OpRepeat:
+		return findRepeated(re, find(re.Sub[0]))
 	case syntax.OpQuest:
 		if f := find(re.Sub[0]); f.exact != nil {
-			return found{exact: append(slices.Clone(f.exact), "")}
+			return found{exact: unique(append(slices.Clone(f.exact), ""))}
 		}
 	case syntax.OpConcat:
 		return findConcat(re.Sub)
@@ -114,16 +109,26 @@ func findClass(pairs []rune) found {
 			members = append(members, asciiLower(string(r)))
 		}
 	}
-	slices.Sort(members)
-	members = slices.Compact(members)
+	members = unique(members)
 	if len(members) == 0 || len(members) > 16 {
 		return found{}
 	}
 	return found{exact: members}
 }
 
-func atLeastOnce(f found) found {
+func findRepeated(re *syntax.Regexp, f found) found {
+	switch {
+	case len(f.exact) == 1 && f.exact[0] == "":
+		return f
+	case re.Op == syntax.OpStar || re.Op == syntax.OpRepeat && re.Min == 0:
+		return found{}
+	}
 	return found{needed: better(f.needed, f.exact)}
+}
+
+func unique(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
 }
 
 // findConcat multiplies neighbours while they are few and keeps the best that is
@@ -158,7 +163,7 @@ func product(a, b []string) []string {
 			out = append(out, x+y)
 		}
 	}
-	return out
+	return unique(out)
 }
 
 func findAlternate(subs []*syntax.Regexp) found {

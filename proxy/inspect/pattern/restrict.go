@@ -97,6 +97,73 @@ func (a *Alphabet) restrictAny(re *syntax.Regexp, m Mask) *syntax.Regexp {
 	return with(re, subs, nil)
 }
 
+// Erase returns an expression that matches what is left of each match of re when
+// the bytes of a set, which are no letters, are taken out of it, and perhaps more.
+func Erase(re *syntax.Regexp, set *Set) *syntax.Regexp {
+	in := func(r rune) bool { return r <= unicode.MaxASCII && set[r] }
+	switch re.Op {
+	case syntax.OpLiteral:
+		var kept []rune
+		for _, r := range re.Rune {
+			if !in(r) {
+				kept = append(kept, r)
+			}
+		}
+		if len(kept) == 0 {
+			return &syntax.Regexp{Op: syntax.OpEmptyMatch}
+		}
+		return with(re, nil, kept)
+	case syntax.OpCharClass:
+		return eraseClass(re, in)
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return optional(re)
+	case syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
+		return &syntax.Regexp{Op: syntax.OpEmptyMatch}
+	default:
+		if len(re.Sub) == 0 {
+			return re
+		}
+		subs := make([]*syntax.Regexp, len(re.Sub))
+		for i, sub := range re.Sub {
+			subs[i] = Erase(sub, set)
+		}
+		return with(re, subs, nil)
+	}
+}
+
+// eraseClass makes a class that has members of a set one of the others, or nothing.
+func eraseClass(re *syntax.Regexp, in func(rune) bool) *syntax.Regexp {
+	var pairs []rune
+	erased := false
+	for i := 0; i+1 < len(re.Rune); i += 2 {
+		first := re.Rune[i]
+		for r := first; r <= min(re.Rune[i+1], unicode.MaxASCII); r++ {
+			if !in(r) {
+				continue
+			}
+			erased = true
+			if first < r {
+				pairs = append(pairs, first, r-1)
+			}
+			first = r + 1
+		}
+		if first <= re.Rune[i+1] {
+			pairs = append(pairs, first, re.Rune[i+1])
+		}
+	}
+	switch {
+	case !erased:
+		return re
+	case len(pairs) == 0:
+		return &syntax.Regexp{Op: syntax.OpEmptyMatch}
+	}
+	return optional(with(re, nil, pairs))
+}
+
+func optional(re *syntax.Regexp) *syntax.Regexp {
+	return &syntax.Regexp{Op: syntax.OpQuest, Flags: re.Flags, Sub: []*syntax.Regexp{re}}
+}
+
 // with is an expression of the same kind with other parts.
 func with(re *syntax.Regexp, subs []*syntax.Regexp, runes []rune) *syntax.Regexp {
 	return &syntax.Regexp{Op: re.Op, Flags: re.Flags, Sub: subs, Rune: runes, Min: re.Min, Max: re.Max, Cap: re.Cap, Name: re.Name}
