@@ -170,6 +170,9 @@ func (e *corazaEngine) feedHead(tx corazatypes.Transaction, state plugintypes.Tr
 }
 
 func hostname(authority string) string {
+	if !strings.Contains(authority, ":") {
+		return authority
+	}
 	if host, _, err := net.SplitHostPort(authority); err == nil {
 		return host
 	}

@@ -105,13 +105,25 @@ func (e *evaluation) headerField(i int, f field) bool {
 	defer func() { e.view.only = -1 }()
 	for _, r := range e.gate.fields {
 		e.local.set = e.local.set[:0]
-		if !e.run(r, &e.local) {
+		if !e.run(r, &e.local) || e.seen(r.strangers) {
 			return false
 		}
 		// A rule that was taken out may have matched; whether it did is not told.
 		e.forgiven = e.forgiven || e.removed.Has(r.place)
 	}
 	return !equalFold("cookie", f.name) || e.cookies(f.value)
+}
+
+// seen tells whether what a chain on one field has set is picked by others.
+func (e *evaluation) seen(by []selector) bool {
+	for _, s := range by {
+		for _, a := range e.local.set {
+			if s.picks(a.name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // cookies proves the pairs of a cookie field as the engine cuts them.

@@ -14,11 +14,14 @@ type compiler struct {
 	options Options
 	vars    *variables
 	budget  *pattern.Budget
+	// idle are rules that never run, as a first run has found.
+	idle map[*seclang.Rule]bool
 	// rules are in order of evaluation, both phases; marks included.
 	rules []*seclang.Rule
 
 	probes   []*rule
 	fields   []*rule
+	kept     map[*seclang.Rule]bool
 	programs [3][]*rule // by phase
 	refused  []Refusal
 }
@@ -34,7 +37,13 @@ type Refusal struct {
 }
 
 func newCompiler(set *seclang.Set, options Options) *compiler {
-	c := &compiler{options: options, budget: pattern.NewBudget(stateBytes), vars: &variables{fixed: map[string]string{}, dynamic: map[string]bool{}}}
+	c := &compiler{
+		options: options,
+		budget:  pattern.NewBudget(stateBytes),
+		vars:    &variables{fixed: map[string]string{}, dynamic: map[string]bool{}},
+		idle:    map[*seclang.Rule]bool{},
+		kept:    map[*seclang.Rule]bool{},
+	}
 	for _, name := range options.Variables {
 		c.vars.dynamic[strings.ToLower(name)] = true
 	}
@@ -45,6 +54,19 @@ func newCompiler(set *seclang.Set, options Options) *compiler {
 			}
 		}
 	}
+	return c
+}
+
+// compile sorts the rules of a set, twice: the second time it is known which of them
+// never run and need not be minded.
+func compile(set *seclang.Set, options Options) *compiler {
+	first := newCompiler(set, options)
+	first.run()
+	c := newCompiler(set, options)
+	for _, r := range c.rules {
+		c.idle[r] = !first.kept[r]
+	}
+	c.run()
 	return c
 }
 
@@ -87,8 +109,10 @@ func (c *compiler) sort(r *seclang.Rule, place int) (skip string) {
 	switch c.settled(compiled) {
 	case no:
 	case yes:
+		c.kept[r] = true
 		skip, err = c.always(r, compiled)
 	case maybe:
+		c.kept[r] = true
 		err = c.keep(r, place)
 	}
 	if err != nil {

@@ -50,8 +50,7 @@ type Gate struct {
 
 // New builds the gate of a set. An error says that nothing can be reasoned about it.
 func New(set *seclang.Set, options Options) (*Gate, error) {
-	c := newCompiler(set, options)
-	c.run()
+	c := compile(set, options)
 	g := &Gate{
 		options: options, fields: c.fields, programs: c.programs, refused: c.refused,
 		variables: c.vars.fixed, places: len(c.rules), plans: &plans{}, memo: newMemo(),

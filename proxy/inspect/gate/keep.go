@@ -13,7 +13,7 @@ var errName = errors.New("it sets a variable whose name is not known")
 // keep finds the place of a rule that depends on the request. It is compiled once
 // more, now that the variables are known to change which it sets on its way.
 func (c *compiler) keep(r *seclang.Rule, place int) error {
-	private := c.private(r)
+	strangers, private := c.strangers(r)
 	if err := c.announce(r); err != nil {
 		return err
 	}
@@ -26,6 +26,7 @@ func (c *compiler) keep(r *seclang.Rule, place int) error {
 	case isProbe(compiled):
 		c.probes = append(c.probes, compiled)
 	case compiled.counts && onlyFields(partsOfLink(first)) && !counting(first) && private && ownVariables(compiled):
+		compiled.strangers = strangers
 		c.fields = append(c.fields, compiled)
 	case hasBulk(first) && !counting(first) && !hasVariables(first):
 		// Without a match nothing follows from it. A match is left to the engine.
@@ -131,33 +132,51 @@ func (c *compiler) announce(r *seclang.Rule) error {
 	return nil
 }
 
-// private tells that no other rule reads what a rule sets.
-func (c *compiler) private(r *seclang.Rule) bool {
+// strangers are what other rules read of TX by patterns that may meet what a rule
+// sets. Private is false where another names it.
+func (c *compiler) strangers(r *seclang.Rule) (patterns []selector, private bool) {
 	for _, name := range setNames(r) {
+		prefix, _, open := strings.Cut(name, "%{")
 		for _, other := range c.rules {
-			if other != r && other.Mark == "" && reads(other, name) {
-				return false
+			if other == r || other.Mark != "" || c.idle[other] {
+				continue
 			}
+			met, named := readers(other, prefix, open)
+			if named {
+				return nil, false
+			}
+			patterns = append(patterns, met...)
 		}
 	}
-	return true
+	return patterns, true
 }
 
-// reads tells whether a rule may read a variable, whose name may have a beginning
-// only.
-func reads(r *seclang.Rule, name string) bool {
-	prefix, _, open := strings.Cut(name, "%{")
+// readers tells whether a rule names a variable, whose name may have a beginning
+// only, and lists its patterns that may pick it.
+func readers(r *seclang.Rule, prefix string, open bool) (patterns []selector, named bool) {
 	for _, l := range r.Chain() {
 		if mentions(l, prefix) {
-			return true
+			return nil, true
 		}
 		for _, t := range l.Targets {
-			if t.Variable == "TX" && keyMeets(t.Key, prefix, open) {
-				return true
+			if t.Variable != "TX" {
+				continue
+			}
+			if t.Key.Pattern == "" {
+				text := strings.ToLower(t.Key.Text)
+				named = named || text == "" || text == prefix || open && strings.HasPrefix(text, prefix)
+				continue
+			}
+			s, err := newSelector(t.Key, true)
+			if err != nil {
+				return nil, true
+			}
+			if mayMeet(s.pattern, prefix) {
+				patterns = append(patterns, s)
 			}
 		}
 	}
-	return false
+	return patterns, named
 }
 
 // mentions tells whether a rule's texts have a variable.
@@ -169,15 +188,6 @@ func mentions(l *seclang.Rule, name string) bool {
 	return slices.ContainsFunc(l.Actions, func(a seclang.Action) bool {
 		return (a.Name == "setvar" || a.Name == "ctl") && strings.Contains(strings.ToLower(a.Value), needle)
 	})
-}
-
-func keyMeets(k seclang.Key, prefix string, open bool) bool {
-	if k.Pattern == "" {
-		text := strings.ToLower(k.Text)
-		return text == "" || text == prefix || open && strings.HasPrefix(text, prefix)
-	}
-	s, err := newSelector(k, true)
-	return err != nil || mayMeet(s.pattern, prefix)
 }
 
 // readsCaptures tells whether a chain reads what its expressions capture.

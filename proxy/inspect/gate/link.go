@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -18,6 +19,9 @@ type rule struct {
 	links []*link
 	// counts tells that a full match means the request is not clean.
 	counts bool
+	// strangers are patterns on variables of other rules, which must not pick what
+	// this one sets by itself.
+	strangers []selector
 	// captures tells that somebody reads what the expressions capture.
 	captures bool
 }
@@ -26,10 +30,11 @@ type rule struct {
 type link struct {
 	targets []target
 	chain   decode.Chain
-	// stages are the beginnings of the chain, where the operator runs after each.
-	stages   []decode.Chain
-	operator *operator // nil for a SecAction
-	effects  []effect
+	// steps are the transformations one by one, where the operator runs before and
+	// after each, and stages all beginnings of the chain.
+	steps, stages []decode.Chain
+	operator      *operator // nil for a SecAction
+	effects       []effect
 	// counts tells that already this link's match means the request is not clean.
 	counts bool
 	// capture tells that the expression's groups go to TX.
@@ -86,6 +91,13 @@ func (c *compiler) newLink(r *seclang.Rule) (*link, error) {
 			}
 			l.stages = append(l.stages, stage)
 		}
+		for _, name := range r.Transforms {
+			step, err := decode.New([]string{name})
+			if err != nil {
+				return nil, err
+			}
+			l.steps = append(l.steps, step)
+		}
 	}
 	l.operator, err = c.newOperator(r.Operator)
 	return l, err
@@ -104,21 +116,22 @@ func (l *link) test(raw []byte, env *environment, buf *decode.Buffer, captures b
 	return l.operator.match(v, env)
 }
 
-// testStages compares after each transformation. The engine goes on from the value
-// before when one has changed it but not its length, which only entities can do;
-// that is not told apart here.
+// testStages compares after each transformation that has changed something. The engine
+// goes on from the value before when one has changed it but not its length, which only
+// entities can do; that is not told apart here.
 func (l *link) testStages(raw []byte, env *environment, buf *decode.Buffer) answer {
-	result := no
-	before := len(raw)
-	for n, stage := range l.stages {
-		v := stage.Apply(raw, buf)
-		if n > 0 && stage.Names()[n-1] == "htmlentitydecode" && len(v) == before && string(v) != string(raw) {
+	result := l.operator.match(raw, env)
+	v := raw
+	for _, step := range l.steps {
+		after := step.Apply(v, buf)
+		if bytes.Equal(after, v) {
+			continue
+		}
+		if len(after) == len(v) && step.Names()[0] == "htmlentitydecode" {
 			return maybe
 		}
-		before = len(v)
-		if a := l.operator.match(v, env); a != no {
-			result = a
-		}
+		v = after
+		result = max(result, l.operator.match(v, env))
 	}
 	return result
 }

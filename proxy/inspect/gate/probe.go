@@ -16,6 +16,8 @@ type probe struct {
 	shortest int
 	// texts tells that the automaton knows the probe.
 	texts bool
+	// harmless tells of some values at a glance that they don't match; nil for none.
+	harmless func(v []byte) bool
 	// chains are its transformations, or all beginnings of them.
 	chains []decode.Chain
 	// narrow are the same probe for values of fewer classes, where there are texts
@@ -53,6 +55,9 @@ func (g *Gate) addProbe(r *rule, texts *[]pattern.Text) {
 	o := l.operator
 	if !o.negated {
 		pr.need, pr.shortest = g.needOf(o), shortestOf(o)
+		if o.name == "detectsqli" {
+			pr.harmless = oneWord
+		}
 	}
 	found := textsOf(o)
 	n := len(g.probes)

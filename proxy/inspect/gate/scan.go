@@ -117,10 +117,10 @@ func (e *evaluation) noneMatches(p part, key, v, w []byte) bool {
 	m := e.gate.classes.Of(w)
 	for n := range e.hits.Each {
 		pr := &e.gate.probes[n]
-		if len(w) < pr.shortest || !pr.need.Met(m) {
+		if len(w) < pr.shortest || !pr.need.Met(m) || pr.harmless != nil && pr.harmless(w) {
 			continue
 		}
-		if e.matches(pr, p, string(key), v) {
+		if e.matches(pr, p, key, v) {
 			return false
 		}
 	}
@@ -129,14 +129,14 @@ func (e *evaluation) noneMatches(p part, key, v, w []byte) bool {
 
 // matches tells whether a probe's rule may match a value, by the whole of its
 // transformations.
-func (e *evaluation) matches(pr *probe, p part, key string, v []byte) bool {
+func (e *evaluation) matches(pr *probe, p part, key, v []byte) bool {
 	looks, exempted := false, false
 	for i := range pr.link.targets {
 		t := &pr.link.targets[i]
-		if !t.selects(p, key) {
+		if !slices.Contains(t.parts, p) || !t.takesAll() && !t.picks(string(key)) {
 			continue
 		}
-		if e.exempted(pr.rule, t, key) {
+		if len(e.exempt) > 0 && e.exempted(pr.rule, t, string(key)) {
 			exempted = true
 			continue
 		}

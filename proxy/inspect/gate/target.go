@@ -80,10 +80,8 @@ func (s selector) picks(key string) bool {
 	return len(key) == len(s.text) && strings.EqualFold(key, s.text) || strings.ToLower(key) == s.text
 }
 
-// selects tells whether the target has the value of a key in a part.
-func (t *target) selects(p part, key string) bool {
-	return slices.Contains(t.parts, p) && t.picks(key)
-}
+// takesAll tells that no key is left out.
+func (t *target) takesAll() bool { return t.key == selector{} && len(t.except) == 0 }
 
 func (t *target) picks(key string) bool {
 	return t.key.picks(key) && !slices.ContainsFunc(t.except, func(s selector) bool { return s.picks(key) })
