@@ -21,6 +21,7 @@ func (c *compiler) keep(r *seclang.Rule, place int) error {
 	if err != nil {
 		return err
 	}
+	c.shorten(compiled)
 	first := compiled.links[0]
 	switch {
 	case isProbe(compiled):
@@ -38,11 +39,22 @@ func (c *compiler) keep(r *seclang.Rule, place int) error {
 	return nil
 }
 
+// shorten drops links at the beginning that match in every request and do nothing.
+func (c *compiler) shorten(r *rule) {
+	for len(r.links) > 1 {
+		l := r.links[0]
+		if l.capture || changesAnything(r.links[:1]) || c.settledLink(l) != yes {
+			return
+		}
+		r.links = r.links[1:]
+	}
+}
+
 // isProbe tells rules that look at values one by one. Of a chain on arguments only
 // the first link is looked at.
 func isProbe(r *rule) bool {
 	first := r.links[0]
-	if !r.counts && !first.counts || first.operator == nil || counting(first) || hasVariables(first) || fixedOnly(first) {
+	if !r.counts && !first.counts || first.opaque || first.operator == nil || counting(first) || hasVariables(first) || fixedOnly(first) {
 		return false
 	}
 	parts := partsOfLink(first)

@@ -77,7 +77,7 @@ func (s selector) picks(key string) bool {
 	case s.text == "":
 		return true
 	}
-	return len(key) == len(s.text) && strings.EqualFold(key, s.text) || strings.ToLower(key) == s.text
+	return equalFold(s.text, key) || !isASCII([]byte(key)) && strings.ToLower(key) == s.text
 }
 
 // takesAll tells that no key is left out.
