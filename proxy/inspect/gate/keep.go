@@ -22,6 +22,7 @@ func (c *compiler) keep(r *seclang.Rule, place int) error {
 		return err
 	}
 	c.shorten(compiled)
+	promote(compiled)
 	first := compiled.links[0]
 	switch {
 	case isProbe(compiled):
@@ -47,6 +48,22 @@ func (c *compiler) shorten(r *rule) {
 			return
 		}
 		r.links = r.links[1:]
+	}
+}
+
+// promote reduces a chain that counts to the one of its links that looks at arguments,
+// if a match of the others changes nothing by itself: the chain cannot match unless
+// that link does, and its values are looked at anyway.
+func promote(r *rule) {
+	last := len(r.links) - 1
+	if !r.counts || hasBulk(r.links[0]) || changesAnything(r.links[:last]) {
+		return
+	}
+	for _, l := range r.links {
+		if !l.opaque && hasBulk(l) && !counting(l) && !hasVariables(l) {
+			r.links = []*link{l}
+			return
+		}
 	}
 }
 
