@@ -146,6 +146,12 @@ bench-loss: build ## Compare the hop over TCP and QUIC where packets are lost, a
 	@mkdir -p $(DIST)
 	@go run ./test/lossy --json $(DIST)/bench-loss.json $(ARGS)
 
+.PHONY: bench-waf
+bench-waf: build ## Compare inspection: the engine alone, with the gate, and nginx with ModSecurity, in 5 minutes
+	@mkdir -p $(DIST)
+	@go test -tags $(TAGS) -run '^$$' -bench '^BenchmarkGate$$' -benchmem -benchtime 500ms ./proxy/inspect | tee $(DIST)/bench-waf.txt
+	@go run ./test/peers --parts inspection --rounds 3 --json $(DIST)/bench-waf.json $(ARGS)
+
 .PHONY: bench-authz
 bench-authz: ## Compare an authorization decision with cedar-go and OPA (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(BIN)

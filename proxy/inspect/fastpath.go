@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"path"
 	"strconv"
@@ -56,7 +57,9 @@ func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
 	g, err := gate.New(set, gate.Options{
 		ReadFile:  func(name string) ([]byte, error) { return fs.ReadFile(coreruleset.FS, path.Join("@owasp_crs", name)) },
 		Variables: variables,
-		Bodies:    map[string]gate.Body{"URLENCODED": formArguments, "OUTRIDER_RAW": rawArguments},
+		Bodies: map[string]gate.Body{
+			"URLENCODED": formArguments, "OUTRIDER_RAW": rawArguments, protobufProcessor: protobufArguments,
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reason about the rules: %w", err)
@@ -65,6 +68,15 @@ func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
 		return nil, fmt.Errorf("rule %d: %s", refused[0].Rule, refused[0].Reason)
 	}
 	return g, nil
+}
+
+// warnWithoutGate tells the operator when every request of a policy costs what the
+// engine does.
+func warnWithoutGate(log *slog.Logger, p *policy) {
+	if e, ok := p.engine.(*corazaEngine); ok && e != nil && e.gateErr != nil {
+		log.Warn("no request is proved clean beforehand, so each goes through all rules",
+			slog.String("policy", p.name), slog.Any("error", e.gateErr))
+	}
 }
 
 // clean tells that the engine would find nothing in a request.
@@ -127,4 +139,12 @@ func rawArguments(body []byte, to *gate.Arguments) bool {
 		n++
 	}
 	return true
+}
+
+// protobufArguments is protobufBody for the gate.
+func protobufArguments(body []byte, to *gate.Arguments) bool {
+	w := messageWalk{left: math.MaxInt}
+	w.add = func(name, value string) { w.full = w.full || !to.Add(name, value) }
+	w.body(string(body))
+	return !w.full
 }

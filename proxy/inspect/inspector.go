@@ -103,6 +103,7 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 		p, err := compile(doc, opts)
 		if err == nil && p.on() {
 			p.engine, err = i.engineFor(p.source, built)
+			warnWithoutGate(opts.Log, p)
 		}
 		if err != nil {
 			i.Close()
