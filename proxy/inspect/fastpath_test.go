@@ -40,6 +40,7 @@ func TestGateKnowsThePolicy(t *testing.T) {
 		"a rule on arguments":  {Rules: `SecRule ARGS:debug "@streq on" "id:1000,phase:2,deny"`},
 		"a negated rule":       {Rules: `SecRule ARGS:q "!@rx ^[0-9]+$" "id:1000,phase:2,deny"`},
 		"a rule on JSON":       {Rules: `SecRule ARGS_NAMES "@beginsWith json.a." "id:1000,phase:2,block,setvar:'tx.inbound_anomaly_score_pl1=+5'"`},
+		"an array's length":    {Rules: `SecRule ARGS:json.a "@eq 2" "id:1000,phase:2,deny"`},
 		"a length":             {Rules: `SecRule ARGS "@gt 200" "id:1000,phase:2,deny,t:none,t:length"`},
 		"a rule on all":        {Rules: `SecAction "id:1000,phase:2,deny"`},
 		"a number of fields":   {Rules: `SecRule &REQUEST_HEADERS:Content-Type "@eq 1" "id:1000,phase:1,deny"`},
