@@ -42,7 +42,7 @@ func FuzzGateAgreesWithTheEngine(f *testing.F) {
 	for n, s := range ruleSetSamples(f) {
 		if n%40 == 0 {
 			agent, _ := s.req.Header.Get("user-agent")
-			f.Add(strings.TrimPrefix(s.req.Target, "/"), "User-Agent", agent, "", s.body, uint8(n%len(contentTypes))) //nolint:gosec // G115: below their number
+			f.Add(strings.TrimPrefix(s.req.Target, "/"), "User-Agent", agent, "", s.body, uint8(n%len(contentTypes)))
 		}
 	}
 	engines := []*Inspector{mesh(f), stock(f)}
@@ -86,7 +86,7 @@ func TestGateAgreesOnRandomValues(t *testing.T) {
 	engines := []*Inspector{mesh(t), stock(t)}
 	var sum agreement
 	for n := range rounds {
-		kind := uint8(r.IntN(len(contentTypes))) //nolint:gosec // G115: below their number
+		kind := uint8(r.IntN(len(contentTypes)))
 		v := [4]string{}
 		v[r.IntN(4)] = randomValue(r)
 		target := "v1/items?q=" + strings.NewReplacer(" ", "%20", "#", "%23", "&", "%26").Replace(v[0])

@@ -211,7 +211,7 @@ func (w *walk) visit(pc uint32) {
 			w.visit(in.Out)
 			pc = in.Arg
 		case syntax.InstEmptyWidth:
-			if syntax.EmptyOp(in.Arg)&^w.flags != 0 {
+			if syntax.EmptyOp(in.Arg)&^w.flags != 0 { //nolint:gosec // G115: the flags of package syntax fit in a byte
 				w.seen[pc] = false // another character may let it pass
 				return
 			}

@@ -1,7 +1,6 @@
 package pattern
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"regexp/syntax"
@@ -193,7 +192,7 @@ func BenchmarkMatcher(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if match() {
-					b.Fatal(fmt.Sprintf("%q", value))
+					b.Fatalf("%q", value)
 				}
 			}
 		})
