@@ -46,6 +46,8 @@ func TestGateKnowsThePolicy(t *testing.T) {
 		"a number of fields":   {Rules: `SecRule &REQUEST_HEADERS:Content-Type "@eq 1" "id:1000,phase:1,deny"`},
 		"a number of values":   {Rules: `SecRule &ARGS "@gt 1" "id:1000,phase:2,deny"`},
 		"a variable":           {Rules: "SecRule REQUEST_URI \"@beginsWith /v1\" \"id:1000,phase:1,pass,nolog,setvar:tx.mine=1\"\nSecRule TX:mine \"@eq 1\" \"id:1001,phase:2,deny\""},
+		"variables by pattern": {Rules: "SecAction \"id:1000,phase:1,pass,nolog,setvar:tx.mine_a=1\"\nSecRule TX:/^mine_/ \"@eq 1\" \"id:1001,phase:1,deny,chain\"\nSecRule REQUEST_METHOD \"@streq POST\" \"t:none\"\nSecAction \"id:1002,phase:1,pass,nolog,setvar:tx.mine_a=2\""},
+		"counted by pattern":   {Rules: "SecRule REQUEST_METHOD \"@streq POST\" \"id:1000,phase:1,pass,nolog,setvar:tx.mine_a=1\"\nSecRule &TX:/^mine_/ \"@eq 1\" \"id:1001,phase:1,deny\""},
 		"a chain":              {Rules: "SecRule REQUEST_METHOD \"@streq POST\" \"id:1000,phase:2,deny,chain\"\nSecRule ARGS \"@contains <b\" \"t:none\""},
 		"a captured group":     {Rules: "SecRule REQUEST_HEADERS:User-Agent \"@rx ^(\\w+)/\" \"id:1000,phase:1,deny,capture,chain\"\nSecRule TX:1 \"@streq checkout\" \"t:none\""},
 		"skipping":             {Rules: "SecRule REQUEST_METHOD \"@streq GET\" \"id:1000,phase:2,pass,nolog,skipAfter:MINE\"\nSecRule ARGS \"@contains <\" \"id:1001,phase:2,deny,t:none,t:urlDecodeUni\"\nSecMarker MINE"},

@@ -122,8 +122,8 @@ func (e *evaluation) variables(r *rule, l *link, t *target, env *environment) an
 	e.names = e.names[:0]
 	if t.key.text != "" {
 		e.names = append(e.names, t.key.text)
-	} else {
-		e.pickNames(t, env)
+	} else if !e.pickNames(t, env) {
+		return maybe
 	}
 	result, n := no, 0
 	for _, name := range e.names {
@@ -144,18 +144,21 @@ func (e *evaluation) variables(r *rule, l *link, t *target, env *environment) an
 	return result
 }
 
-// pickNames lists the variables that a pattern picks.
-func (e *evaluation) pickNames(t *target, env *environment) {
+// pickNames lists the variables that a pattern picks. It says no where one is among
+// them whose value did not change with this request: which it had at this rule is not
+// kept.
+func (e *evaluation) pickNames(t *target, env *environment) (known bool) {
+	for name := range env.fixed {
+		if t.picks(name) {
+			return false
+		}
+	}
 	for _, a := range env.set {
 		if t.picks(a.name) {
 			e.names = append(e.names, a.name)
 		}
 	}
-	for name := range env.fixed {
-		if _, set := (&environment{set: env.set}).get(name); !set && t.picks(name) {
-			e.names = append(e.names, name)
-		}
-	}
+	return true
 }
 
 // apply brings about what follows from a match.

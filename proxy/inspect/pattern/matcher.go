@@ -212,7 +212,6 @@ func (w *walk) visit(pc uint32) {
 			pc = in.Arg
 		case syntax.InstEmptyWidth:
 			if syntax.EmptyOp(in.Arg)&^w.flags != 0 { //nolint:gosec // G115: the flags of package syntax fit in a byte
-				w.seen[pc] = false // another character may let it pass
 				return
 			}
 			pc = in.Out
