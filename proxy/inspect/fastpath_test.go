@@ -10,16 +10,24 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
 
-// bare is an Inspector without the gate, to compare with.
-func bare(t *testing.T, spec config.InspectionSpec) *Inspector {
+// ungated judges as the engine does without the gate.
+func ungated(t *testing.T, i *Inspector, s sample) flow.Inspection {
 	t.Helper()
-	i := build(t, spec)
 	e, ok := i.engines[0].(*corazaEngine)
 	if !ok {
 		t.Fatal("another engine")
 	}
+	g := e.gate
+	defer func() { e.gate = g }()
 	e.gate = nil
-	return i
+	return judge(t, i, s.req, s.body)
+}
+
+// essence leaves out of a verdict where a rule matched first, which is the engine's
+// choice among equals and differs from run to run.
+func essence(v flow.Inspection) string {
+	slices.Sort(v.Rules)
+	return fmt.Sprint(v.Outcome, v.Uninspected, v.Refuse, v.Score, v.Rules, v.Bytes, v.Err)
 }
 
 // A policy's own rules, exclusions and settings are the gate's as well.
@@ -67,12 +75,12 @@ func TestGateKnowsThePolicy(t *testing.T) {
 	}
 	compared := 0
 	for name, spec := range specs {
-		with, without := build(t, spec), bare(t, spec)
+		i := build(t, spec)
 		for _, s := range requests {
 			compared++
-			got, want := judge(t, with, s.req, s.body), judge(t, without, s.req, s.body)
-			if fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("%s, %s: %+v, without the gate %+v", name, s.name, got, want)
+			got, want := essence(judge(t, i, s.req, s.body)), essence(ungated(t, i, s))
+			if got != want {
+				t.Errorf("%s, %s: %s, without the gate %s", name, s.name, got, want)
 			}
 		}
 	}

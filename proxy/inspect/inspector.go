@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -110,6 +111,10 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			return nil, fmt.Errorf("inspection policy %q: %w", policyName(doc), err)
 		}
 		i.policies = append(i.policies, p)
+	}
+	if len(i.engines) > 0 {
+		// Building takes several times the memory of what is built.
+		debug.FreeOSMemory()
 	}
 	return i, nil
 }

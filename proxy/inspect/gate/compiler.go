@@ -14,6 +14,8 @@ type compiler struct {
 	options Options
 	vars    *variables
 	budget  *pattern.Budget
+	// expressions are parsed once, however often a rule is compiled.
+	expressions map[string]*expression
 	// idle are rules that never run, as a first run has found.
 	idle map[*seclang.Rule]bool
 	// rules are in order of evaluation, both phases; marks included.
@@ -43,6 +45,8 @@ func newCompiler(set *seclang.Set, options Options) *compiler {
 		vars:    &variables{fixed: map[string]string{}, dynamic: map[string]bool{}},
 		idle:    map[*seclang.Rule]bool{},
 		kept:    map[*seclang.Rule]bool{},
+
+		expressions: map[string]*expression{},
 	}
 	for _, name := range options.Variables {
 		c.vars.dynamic[strings.ToLower(name)] = true
@@ -63,11 +67,24 @@ func compile(set *seclang.Set, options Options) *compiler {
 	first := newCompiler(set, options)
 	first.run()
 	c := newCompiler(set, options)
+	c.expressions, c.budget = first.expressions, first.budget
 	for _, r := range c.rules {
 		c.idle[r] = !first.kept[r]
 	}
 	c.run()
 	return c
+}
+
+// expression parses the argument of @rx.
+func (c *compiler) expression(source string) (*expression, error) {
+	if e, ok := c.expressions[source]; ok {
+		return e, nil
+	}
+	e, err := newExpression(source, c.budget)
+	if err == nil {
+		c.expressions[source] = e
+	}
+	return e, err
 }
 
 // run sorts all rules.

@@ -60,6 +60,9 @@ func New(set *seclang.Set, options Options) (*Gate, error) {
 	if err := g.build(c.probes); err != nil {
 		return nil, err
 	}
+	for _, e := range c.expressions {
+		e.tree = nil // some MiB, of which no value is left to be reasoned about
+	}
 	g.pool.New = func() any { return g.newEvaluation() }
 	return g, nil
 }
@@ -86,11 +89,6 @@ func (g *Gate) build(rules []*rule) error {
 		return err
 	}
 	g.sortKinds(rules)
-	for _, r := range rules {
-		if x := r.links[0].operator.expression; x != nil {
-			x.tree = nil
-		}
-	}
 	return nil
 }
 

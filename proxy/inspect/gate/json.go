@@ -18,19 +18,23 @@ const (
 // valid, or over one of the engine's limits, is not proved.
 func (g *Gate) readJSON(b []byte, to *Arguments) bool {
 	if !gjson.ValidBytes(b) {
-		return false
+		return to.e.view.single[partial] == "1" && g.readPrefix(b, to)
 	}
-	w := jsonWalk{
-		text: b, to: to, depth: g.depth,
-		budget: max(len(b)*flattened, flattenedFloor), lengths: g.arguments,
-		name: append(to.e.path[:0], "json"...),
-	}
+	w := g.newWalk(b, to)
 	defer func() { to.e.path = w.name[:0] }()
 	w.space()
 	if c := w.text[w.at]; c != '{' && c != '[' {
 		return w.element(0) && w.length(1) // a value by itself is read as an array of one
 	}
 	return w.container()
+}
+
+func (g *Gate) newWalk(b []byte, to *Arguments) jsonWalk {
+	return jsonWalk{
+		text: b, to: to, depth: g.depth,
+		budget: max(len(b)*flattened, flattenedFloor), lengths: g.arguments,
+		name: append(to.e.path[:0], "json"...),
+	}
 }
 
 // A jsonWalk reads a text that is valid, in one pass. Each method that returns a

@@ -61,7 +61,7 @@ func (c *compiler) newOperator(o seclang.Operator) (*operator, error) {
 	var err error
 	switch o.Name {
 	case "rx":
-		if op.expression, err = newExpression(o.Argument, c.budget); err == nil {
+		if op.expression, err = c.expression(o.Argument); err == nil {
 			op.static = op.expression.match
 		}
 	case "pm":
