@@ -162,6 +162,12 @@ bench-push: ## Measure how long policies take to reach 5,000 sidecars, and what 
 	@CGO_ENABLED=0 go build -tags $(TAGS) -o $(BIN)/pushbench ./test/pushbench
 	@$(BIN)/pushbench --json $(DIST)/bench-push.json $(ARGS)
 
+.PHONY: bench-waf
+bench-waf: build ## Compare inspection: the engine alone, with the gate, and nginx with ModSecurity, in 5 minutes
+	@mkdir -p $(DIST)
+	@go test -tags $(TAGS) -run '^$$' -bench '^BenchmarkGate$$' -benchmem -benchtime 500ms ./proxy/inspect | tee $(DIST)/bench-waf.txt
+	@go run ./test/peers --parts inspection --rounds 3 --json $(DIST)/bench-waf.json $(ARGS)
+
 .PHONY: bench-authz
 bench-authz: ## Compare an authorization decision with cedar-go and OPA (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(BIN)

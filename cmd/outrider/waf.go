@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/internal/policycmd"
 	"github.com/outrider-mesh/outrider/internal/policytool"
 	"github.com/outrider-mesh/outrider/internal/waftool"
 )
@@ -69,6 +71,15 @@ Exit status: 0 done; 1 it failed; 2 the command line is wrong.
 // maxRequests bounds one command line.
 const maxRequests = 10_000
 
+// logFlags are what commands about requests of a workload have in common.
+func logFlags(fs *flag.FlagSet, help string, workload *string) {
+	fs.Usage = func() {
+		fmt.Fprint(fs.Output(), help)
+		fs.PrintDefaults()
+	}
+	policycmd.WorkloadFlag(fs, workload)
+}
+
 // wafTest is "outrider waf test".
 func wafTest(ctx context.Context, args []string, env cli.Environment) error {
 	fs := wafProgram().Flags("test")
@@ -124,7 +135,7 @@ func wafSuggest(_ context.Context, args []string, env cli.Environment) error {
 	fs.IntVar(&r.MinHits, "min-hits", 10, "how `many` requests of a caller must have been detected in a place")
 	fs.IntVar(&r.MinDays, "min-days", 2, "on how `many` days")
 	expires := fs.String("expires", "", "the `day` on which the exclusions end, such as 2027-01-31; in 90 days, if empty")
-	files, err := wafProgram().Parse(fs, args, maxLogs, env)
+	files, err := wafProgram().Parse(fs, args, policycmd.MaxLogs, env)
 	if err != nil {
 		return err
 	}

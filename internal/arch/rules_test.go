@@ -75,6 +75,14 @@ func rules() []rule {
 			why: "a connection that knows what it carries is another package",
 		},
 		{
+			of: []string{"./proxy/inspect/seclang", "./proxy/inspect/decode", "./proxy/inspect/pattern"}, forbid: append([]string{"./..."}, outside...),
+			why: "what is proved about rules rests on these; each is a function of its arguments, tested against the engine by itself",
+		},
+		{
+			of: []string{"./proxy/inspect/gate"}, forbid: []string{"./...", "github.com/corazawaf/coraza/..."}, allow: []string{"./proxy/inspect/seclang", "./proxy/inspect/decode", "./proxy/inspect/pattern"},
+			why: "the gate decides without the engine, so it can't be allowed to ask it",
+		},
+		{
 			of: []string{"./proxy/probe"}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config"},
 			why: "what is asked of an application in the kubelet's stead has nothing to do with its traffic",
 		},
@@ -253,6 +261,8 @@ var dependencies = map[string]string{
 	"github.com/spiffe/go-spiffe/v2":             "SPIFFE IDs, SVIDs, the Workload API",
 	"github.com/corazawaf/coraza/v3":             "the inspection engine",
 	"github.com/corazawaf/coraza-coreruleset/v4": "the OWASP core rule set",
+	"github.com/corazawaf/libinjection-go":       "the engine's detection of SQL and scripts, for what it need not be asked",
+	"github.com/tidwall/gjson":                   "whether the engine takes a body for JSON; it links it anyway",
 	"github.com/prometheus/client_golang":        "metrics",
 	"github.com/prometheus/client_model":         "metrics, read back",
 	"github.com/prometheus/common":               "the kubectl plugin: metrics in their text form",

@@ -38,8 +38,8 @@ Exit status: 0 done; 1 it failed; 2 the command line is wrong.
 
 `
 
-// workloadFlag is what commands about access logs have in common.
-func workloadFlag(fs *flag.FlagSet, workload *string) {
+// WorkloadFlag is what commands about access logs have in common.
+func WorkloadFlag(fs *flag.FlagSet, workload *string) {
 	fs.StringVar(workload, "workload", "", "whose log it is: `NAMESPACE/NAME`, and labels behind: shop/payments,app=payments; the namespace of its SPIFFE ID, if empty")
 }
 
@@ -54,22 +54,22 @@ func ofWorkload(files []string, workload string, env cli.Environment) (policytoo
 	return r, err
 }
 
-// maxLogs bounds one command line.
-const maxLogs = 1000
+// MaxLogs bounds one command line.
+const MaxLogs = 1000
 
 // replay is the command replay.
 func (t tool) replay(ctx context.Context, args []string, env cli.Environment) error {
 	fs := t.flags("replay", replayHelp)
 	var r policytool.ReplayRequest
 	var workload string
-	workloadFlag(fs, &workload)
+	WorkloadFlag(fs, &workload)
 	fs.StringVar(&r.With, "with", "", "`directory` of the policies to try")
 	fs.StringVar(&r.Against, "against", "", "`directory` of those to compare with; what the records say, if empty")
 	fs.BoolVar(&r.Trial, "trial", false, "let policies in mode DryRun count as if they were enforced")
 	allowDenied := fs.Bool("allow-denied", false, "exit with 0 though calls would newly be denied")
 	allowUnknown := fs.Bool("allow-unknown", false, "exit with 0 though for some calls it can't be told")
 	output := fs.String("o", "text", "`format` of the output: text or json")
-	files, err := t.program().Parse(fs, args, maxLogs, env)
+	files, err := t.program().Parse(fs, args, MaxLogs, env)
 	if err != nil {
 		return err
 	}
@@ -100,12 +100,12 @@ func (t tool) suggest(ctx context.Context, args []string, env cli.Environment) e
 	fs := t.flags("suggest", suggestHelp)
 	var r policytool.SuggestRequest
 	var workload string
-	workloadFlag(fs, &workload)
+	WorkloadFlag(fs, &workload)
 	fs.StringVar(&r.Policies, "policies", "", "`directory` of the present policies, of which unused entries are listed")
 	fs.StringVar(&r.Name, "name", "suggested", "`name` of the policy")
 	fs.BoolVar(&r.Enforce, "enforce", false, "write it in mode Enforce")
 	fs.IntVar(&r.MaxValues, "values", 10, "how `many` values of one segment of a path are listed; more become {*}")
-	files, err := t.program().Parse(fs, args, maxLogs, env)
+	files, err := t.program().Parse(fs, args, MaxLogs, env)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/corazawaf/coraza/v3/collection"
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 )
 
@@ -86,7 +85,7 @@ func setBody(v plugintypes.TransactionVariables, body string) error {
 }
 
 // addForm adds the pairs of a form in order and tells whether all of them fit.
-func addForm(args collection.Map, body string, limit int) bool {
+func addForm(args adder, body string, limit int) bool {
 	n := 0
 	for pair := range strings.SplitSeq(body, "&") {
 		if pair == "" {

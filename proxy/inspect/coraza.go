@@ -17,6 +17,7 @@ import (
 	corazatypes "github.com/corazawaf/coraza/v3/types"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/gate"
 	"github.com/outrider-mesh/outrider/proxy/inspect/rules"
 )
 
@@ -34,6 +35,9 @@ type corazaEngine struct {
 	waf        coraza.WAF
 	exclusions []exclusion
 	paranoia   int
+	// gate proves requests clean beforehand; nil where it cannot.
+	gate    *gate.Gate
+	gateErr error
 }
 
 // comparingFile begins the file of rules that compare the score.
@@ -77,7 +81,9 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	if err != nil {
 		return nil, root.explain(err)
 	}
-	return &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia}, nil
+	e = &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia}
+	e.gate, e.gateErr = gateOf(src, detecting, comparing)
+	return e, nil
 }
 
 // splitRuleSet sets the file that compares the score apart. The one numbered
@@ -103,8 +109,16 @@ func (e *corazaEngine) close() {
 	}
 }
 
-// evaluate runs the two request phases of one transaction.
-func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err error) {
+// evaluate asks the gate first, and the engine about what the gate cannot prove.
+func (e *corazaEngine) evaluate(req *flow.Request, in input) (finding, error) {
+	if e.clean(req, in) {
+		return finding{}, nil
+	}
+	return e.judge(req, in)
+}
+
+// judge runs the two request phases of one transaction.
+func (e *corazaEngine) judge(req *flow.Request, in input) (f finding, err error) {
 	tx := e.waf.NewTransaction()
 	defer func() {
 		if cerr := tx.Close(); cerr != nil && err == nil {
@@ -173,6 +187,9 @@ func (e *corazaEngine) feedHead(tx corazatypes.Transaction, state plugintypes.Tr
 }
 
 func hostname(authority string) string {
+	if !strings.Contains(authority, ":") {
+		return authority
+	}
 	if host, _, err := net.SplitHostPort(authority); err == nil {
 		return host
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -113,6 +114,7 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			err = p.each(func(p *policy) (err error) {
 				if p.mode != config.Off {
 					p.engine, err = i.engineFor(p.source, built)
+					warnWithoutGate(opts.Log, p)
 				}
 				return err
 			})
@@ -122,6 +124,10 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			return nil, fmt.Errorf("inspection policy %q: %w", policyName(doc), err)
 		}
 		i.policies = append(i.policies, p)
+	}
+	if len(i.engines) > 0 {
+		// Building takes several times the memory of what is built.
+		debug.FreeOSMemory()
 	}
 	return i, nil
 }

@@ -1,0 +1,154 @@
+package inspect
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"path"
+	"strconv"
+
+	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/gate"
+	"github.com/outrider-mesh/outrider/proxy/inspect/rules"
+	"github.com/outrider-mesh/outrider/proxy/inspect/seclang"
+)
+
+// gateOf builds what proves requests clean without the engine, from the rules that
+// the engine has, in the order in which it has read them. Whatever the gate does not
+// understand only makes it prove less, or nothing.
+func gateOf(src source, detecting []string, comparing string) (*gate.Gate, error) {
+	set := seclang.New()
+	read := func(name string) error {
+		data, err := fs.ReadFile(coreruleset.FS, name)
+		if err != nil {
+			return fmt.Errorf("read %q: %w", name, err)
+		}
+		return set.Read(string(data))
+	}
+	if err := read("@crs-setup.conf.example"); err != nil {
+		return nil, err
+	}
+	if err := set.Read(src.setup); err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	for _, name := range detecting {
+		if err := read(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range src.extra {
+		if err := set.Read(d.text); err != nil {
+			return nil, fmt.Errorf("read line %d of the policy's rules: %w", d.line, err)
+		}
+	}
+	if err := set.Read(rules.Last()); err != nil {
+		return nil, fmt.Errorf("read what comes last: %w", err)
+	}
+	if err := read(comparing); err != nil {
+		return nil, err
+	}
+	return newGate(src, set)
+}
+
+func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
+	variables := make([]string, len(src.exclusions))
+	for n := range src.exclusions {
+		variables[n] = src.exclusions[n].variable(n)
+	}
+	g, err := gate.New(set, gate.Options{
+		ReadFile:  func(name string) ([]byte, error) { return fs.ReadFile(coreruleset.FS, path.Join("@owasp_crs", name)) },
+		Variables: variables,
+		Bodies: map[string]gate.Body{
+			"URLENCODED": formArguments, "OUTRIDER_RAW": rawArguments, protobufProcessor: protobufArguments,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reason about the rules: %w", err)
+	}
+	if refused := g.Refused(); len(refused) > 0 {
+		return nil, fmt.Errorf("rule %d: %s", refused[0].Rule, refused[0].Reason)
+	}
+	return g, nil
+}
+
+// warnWithoutGate tells the operator when every request of a policy costs what the
+// engine does.
+func warnWithoutGate(log *slog.Logger, p *policy) {
+	if e, ok := p.engine.(*corazaEngine); ok && e != nil && e.gateErr != nil {
+		log.Warn("no request is proved clean beforehand, so each goes through all rules",
+			slog.String("policy", p.name), slog.Any("error", e.gateErr))
+	}
+}
+
+// clean tells that the engine would find nothing in a request.
+func (e *corazaEngine) clean(req *flow.Request, in input) bool {
+	if e.gate == nil || in.broken != nil || foreignCharset(req.Header) {
+		return false
+	}
+	return e.gate.Clean(&gate.Request{
+		Method:     req.Method,
+		Target:     req.Target,
+		Protocol:   req.Proto,
+		Remote:     req.Conn.Remote.Addr().Unmap().String(),
+		ServerName: hostname(req.Host),
+		Header:     req.Header,
+		Host:       req.Host,
+		Variables:  e.variables(req, in),
+		Body:       in.body,
+		Partial:    in.partial,
+		Processor:  in.processor,
+	})
+}
+
+// variables are those of the exclusions that apply.
+func (e *corazaEngine) variables(req *flow.Request, in input) []string {
+	var names []string
+	for n := range e.exclusions {
+		if e.exclusions[n].applies(req.Path, in.now) {
+			names = append(names, e.exclusions[n].variable(n))
+		}
+	}
+	return names
+}
+
+// An adder takes arguments: a collection of the engine, or the gate.
+type adder interface{ Add(name, value string) }
+
+// gateAdder stops the reading of a body when one of its arguments is not proved.
+type gateAdder struct{ to *gate.Arguments }
+
+func (a gateAdder) Add(name, value string) { a.to.Add(name, value) }
+
+// formArguments is formBody for the gate.
+func formArguments(body []byte, to *gate.Arguments) bool {
+	to.Whole()
+	return addForm(gateAdder{to}, string(body), math.MaxInt)
+}
+
+// rawArguments is rawBody for the gate.
+func rawArguments(body []byte, to *gate.Arguments) bool {
+	text := string(body)
+	if isText(text) {
+		to.Whole()
+		return to.Add("body", text)
+	}
+	n := 0
+	for run := range textRuns(text) {
+		if !to.Add("body."+strconv.Itoa(n), run) {
+			return false
+		}
+		n++
+	}
+	return true
+}
+
+// protobufArguments is protobufBody for the gate.
+func protobufArguments(body []byte, to *gate.Arguments) bool {
+	w := messageWalk{left: math.MaxInt}
+	w.add = func(name, value string) { w.full = w.full || !to.Add(name, value) }
+	w.body(string(body))
+	return !w.full
+}
