@@ -36,8 +36,8 @@ func agree(t testing.TB, i *Inspector, s sample, sum *agreement) {
 	t.Helper()
 	plan := i.Plan(s.req)
 	n := min(int64(len(s.body)), plan.BodyBytes)
-	in, _, done := plan.input([]byte(s.body[:n]), n == int64(len(s.body)))
-	if done {
+	in, _, done := plan.input(plan.rule, []byte(s.body[:n]), n == int64(len(s.body)))
+	if done || in.packed != nil {
 		return
 	}
 	in.now, in.checkpoint = testNow, func() error { return nil }

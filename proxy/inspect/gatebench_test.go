@@ -48,7 +48,8 @@ func benchmarks() []sample {
 func BenchmarkGate(b *testing.B) {
 	i := sharedInspector(b, "large", config.InspectionSpec{Body: config.InspectionBody{InspectBytes: 128 << 10}})
 	for _, s := range benchmarks() {
-		in, _, _ := i.Plan(s.req).input([]byte(s.body), true)
+		plan := i.Plan(s.req)
+		in, _, _ := plan.input(plan.rule, []byte(s.body), true)
 		in.checkpoint = func() error { return nil }
 		e, ok := i.engines[0].(*corazaEngine)
 		if !ok {
