@@ -11,6 +11,7 @@ import (
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
@@ -36,6 +37,10 @@ type Options struct {
 	Bounds func() Bounds
 	// Now is the clock for budgets and expiring exclusions; nil means time.Now.
 	Now func() time.Time
+	// Witness is told what the rule set found in each request under the mesh
+	// profile, before that is judged: for tools that try other judgements. Nil for
+	// nobody; it may be called by several goroutines at once.
+	Witness func(hits []evidence.Hit)
 }
 
 // Bounds are how long a request may wait and be inspected.
@@ -78,6 +83,7 @@ type Inspector struct {
 	bounds   func() Bounds
 	now      func() time.Time
 	unzip    unzipper
+	witness  func([]evidence.Hit)
 
 	mu      sync.RWMutex   // orders begin and Close
 	closed  bool           // no transaction begins any more
@@ -115,9 +121,10 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 
 func newInspector(opts Options) *Inspector {
 	return &Inspector{
-		slots:  newSlots(opts.Concurrency),
-		bounds: opts.Bounds,
-		now:    opts.Now,
+		slots:   newSlots(opts.Concurrency),
+		bounds:  opts.Bounds,
+		now:     opts.Now,
+		witness: opts.Witness,
 	}
 }
 
@@ -128,9 +135,13 @@ func (i *Inspector) engineFor(src source, built map[string]engine) (engine, erro
 	if e, ok := built[key]; ok {
 		return e, nil
 	}
-	e, err := newCorazaEngine(src)
+	rules, err := newCorazaEngine(src)
 	if err != nil {
 		return nil, err
+	}
+	e := engine(rules)
+	if src.mesh {
+		e = &meshEngine{rules: rules, threshold: src.threshold, exclusions: src.exclusions, witness: i.witness}
 	}
 	built[key] = e
 	i.engines = append(i.engines, e)

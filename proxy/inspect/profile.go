@@ -1,0 +1,157 @@
+package inspect
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	corazatypes "github.com/corazawaf/coraza/v3/types"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
+)
+
+// meshEngine is the mesh profile: it asks our own detectors as well as the rule set, and
+// judges by both (package evidence).
+type meshEngine struct {
+	rules      engine
+	threshold  int
+	exclusions []exclusion
+	// witness is told what the rule set found; nil for nobody.
+	witness func([]evidence.Hit)
+}
+
+func (e *meshEngine) close() { e.rules.close() }
+
+// evaluate implements [engine].
+func (e *meshEngine) evaluate(req *flow.Request, in input) (finding, error) {
+	clues := e.look(req, in)
+	f, err := e.rules.evaluate(req, in)
+	if err != nil {
+		return finding{}, err
+	}
+	if e.witness != nil {
+		e.witness(f.hits)
+	}
+	return e.judge(f, clues), nil
+}
+
+// look asks the detectors, and leaves out what the policy excludes.
+func (e *meshEngine) look(req *flow.Request, in input) []evidence.Finding {
+	found := evidence.Look(req, bodyOf(req, in))
+	if len(found) == 0 || len(e.exclusions) == 0 {
+		return found
+	}
+	return slices.DeleteFunc(found, func(f evidence.Finding) bool {
+		return slices.ContainsFunc(e.exclusions, func(x exclusion) bool {
+			return x.rule == f.Kind.ID() && x.covers(f.Location) && x.applies(req.Path, in.now)
+		})
+	})
+}
+
+// bodyOf is what the detectors read of a body. The fields of a message are found by the
+// same reader that finds them for the rules.
+func bodyOf(req *flow.Request, in input) evidence.Body {
+	kind, _ := req.Header.Get("content-type")
+	b := evidence.Body{Text: in.body, Type: kind}
+	if in.processor == protobufProcessor || isProtobuf(kind) {
+		b.Fields = func(yield func(name, value string)) {
+			w := messageWalk{left: mostFields, add: yield}
+			w.body(string(in.body))
+		}
+	}
+	return b
+}
+
+// mostFields is how many texts of a message are looked at. Rule 7100006 refuses a
+// message with more.
+const mostFields = 1000
+
+// isProtobuf tells the types that rule 7100503 of the profile names.
+func isProtobuf(contentType string) bool {
+	t, _, _ := strings.Cut(contentType, ";")
+	switch strings.ToLower(strings.TrimSpace(t)) {
+	case "application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf", "application/proto":
+		return true
+	}
+	return false
+}
+
+// judge makes one finding of both. What ended the transaction by itself, such as a body
+// that cannot be parsed, is an attack whatever else there is.
+func (e *meshEngine) judge(f finding, clues []evidence.Finding) finding {
+	v := evidence.Judge(f.hits, clues)
+	f.attack = f.refused || v.Score >= e.threshold
+	f.score = v.Score
+	for i, c := range v.Findings {
+		if i == 0 {
+			f.message, f.location = says(c), c.Location
+		}
+		if id := c.Kind.ID(); !slices.Contains(f.rules, id) {
+			f.rules = append(f.rules, id)
+		}
+	}
+	return f
+}
+
+// says is the message of a detector, with how the value was decoded.
+func says(f evidence.Finding) string {
+	if f.Decoding == "" {
+		return f.Kind.Message()
+	}
+	return f.Kind.Message() + " (decoded: " + f.Decoding + ")"
+}
+
+// isDetector tells the ids of our detectors from those of rules.
+func isDetector(id int) bool { return id >= 7200000 && id < 7300000 }
+
+func knownDetector(id int) bool { return clue.ByID(id) != clue.None }
+
+// covers tells whether an exclusion is about a place. A name alone is that of an
+// argument, as in the exclusions of rules.
+func (e exclusion) covers(location string) bool {
+	switch {
+	case e.target == "":
+		return true
+	case strings.Contains(e.target, ":"):
+		return strings.EqualFold(location, e.target)
+	}
+	collection, name, _ := strings.Cut(location, ":")
+	return strings.EqualFold(name, e.target) && (collection == "ARGS" || collection == "ARGS_NAMES")
+}
+
+// scoring finds what a rule adds to the score.
+var scoring = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)inbound_anomaly_score(?:_pl[1-4])?=\+(?:%\{tx\.([a-z]+)_anomaly_score\}|(\d+))`)
+})
+
+// hitOf describes a rule that matched and adds to the score. One that doesn't say how
+// much in a way we know adds what a critical one does.
+func hitOf(m corazatypes.MatchedRule) evidence.Hit {
+	h := evidence.Hit{Rule: m.Rule().ID(), Points: 5, Location: location(m)}
+	for i, d := range m.MatchedDatas() {
+		if n := len(d.Value()); i == 0 || n < h.Size {
+			h.Size = n
+		}
+	}
+	found := scoring().FindStringSubmatch(m.Rule().Raw())
+	if found == nil {
+		return h
+	}
+	switch found[1] {
+	case "error":
+		h.Points = 4
+	case "warning":
+		h.Points = 3
+	case "notice":
+		h.Points = 2
+	case "":
+		if n, err := strconv.Atoi(found[2]); err == nil {
+			h.Points = n
+		}
+	}
+	return h
+}
