@@ -63,7 +63,7 @@ func crossValidate(results []result, family []int) []bool {
 
 // mixed spreads the numbers of families over the folds, the same way each time.
 func mixed(family int) int {
-	h := uint32(family) * 2654435761 //nolint:gosec // a number of a sample
+	h := uint32(family) * 2654435761
 	return int(h >> 8)
 }
 

@@ -39,7 +39,7 @@ func (l *looker) body(b Body) {
 // isForm tells whether a body without a type is a form.
 func isForm(s string) bool {
 	eq := strings.IndexByte(s, '=')
-	return eq > 0 && eq < 64 && strings.IndexAny(s[:eq], " \n<{") < 0
+	return eq > 0 && eq < 64 && !strings.ContainsAny(s[:eq], " \n<{")
 }
 
 // text looks at a body that is one text, or at the runs of text in one that is not.

@@ -1,6 +1,7 @@
 package payload_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -45,13 +46,17 @@ func TestBinaryIsLookedAtForObjectsOnly(t *testing.T) {
 	}
 }
 
+// hostile are parts that do harm by being repeated.
+var hostile = []string{
+	"<a ", "<a x=\"", "{{", "${", ";id", "`id`", "(", "top[", "'", "union select ", "://", "%25", "&amp;", "\\x5c", "a'+'", "../", ")(",
+	"\r\n", "O:1:", "|", "alert(", "--", "/*", "<!doctype ", "{{{}}", "exec(", "\\", "+AD", "${lower:", "AAAA", "$(cat ", "javascript:",
+	"a:b", "(select ", "or 1=1 ", "chr(", "|bash", "`", "{{{{{{{{{{{{{{{{a}}", "\ncat /x", "window[", "document.cookie;", "\"'", "<!entity ",
+}
+
 // What is repeated without end must not be looked at again and again.
 func TestHostileValuesAreBounded(t *testing.T) {
 	const size = 16 << 10
-	for _, part := range []string{
-		"<a ", "<a x=\"", "{{", "${", ";id", "`id`", "(", "top[", "'", "union select ", "://", "%25", "&amp;", "\\x5c", "a'+'", "../", ")(",
-		"\r\n", "O:1:", "|", "alert(", "--", "/*", "<!doctype ", "{{{}}", "exec(", "\\", "+AD", "${lower:", "AAAA", "$(cat ", "javascript:",
-	} {
+	for _, part := range hostile {
 		var s payload.Scanner
 		s.Scan(strings.Repeat(part, size/len(part)), payload.Member)
 		if s.Work() > (decode.MaxForms+1)*size {
@@ -104,6 +109,19 @@ func BenchmarkScan(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				s.Scan(c.value, payload.Member)
+			}
+		})
+	}
+}
+
+// BenchmarkHostile is what 16 KiB cost that are made to cost much.
+func BenchmarkHostile(b *testing.B) {
+	for _, part := range hostile {
+		b.Run(fmt.Sprintf("%.8q", part), func(b *testing.B) {
+			var s payload.Scanner
+			value := strings.Repeat(part, (16<<10)/len(part))
+			for b.Loop() {
+				s.Scan(value, payload.Argument)
 			}
 		})
 	}

@@ -56,7 +56,7 @@ func (c call) runs() bool {
 	case "print_r", "var_dump", "die", "md5", "echo":
 		return c.free() && c.nested()
 	case "chr":
-		return strings.Count(lexicon.FoldASCII(lexicon.Window(c.text.S, c.at, 128)), "chr(") >= 3 && strings.ContainsAny(c.text.S, ".")
+		return strings.Count(lexicon.FoldASCII(lexicon.Window(c.text.S, c.at, 128)), "chr(") >= 3 && c.text.Bytes.Any(lexicon.Dot)
 	case "preg_replace":
 		return quoted && strings.Contains(lexicon.Window(arg, 0, 64), "/e")
 	}

@@ -88,7 +88,7 @@ func eachByte(run string, yield func(byte) bool) bool {
 		bits = bits<<6 | uint32(codeValues[run[i]])&63 //nolint:gosec // a run consists of the alphabet
 		if have += 6; have >= 8 {
 			have -= 8
-			if !yield(byte(bits >> have)) {
+			if !yield(byte(bits >> have & 0xff)) {
 				return false
 			}
 		}

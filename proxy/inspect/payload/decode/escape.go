@@ -86,6 +86,9 @@ func octal(s string) (r rune, n int) {
 // join takes out what stands between two texts that are put together: "'+'", "' . '"
 // and "'||'".
 func join(s string) (string, bool) {
+	if strings.IndexByte(s, '\'') < 0 && strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '`') < 0 {
+		return s, false
+	}
 	out, last := []byte(nil), 0
 	for i := 0; i < len(s); {
 		end := seam(s, i)

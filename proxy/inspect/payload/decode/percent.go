@@ -66,7 +66,7 @@ func nextPercent(s string, from int) int {
 func appendPercent(out []byte, s string) ([]byte, int) {
 	switch {
 	case len(s) >= 3 && lexicon.IsHex(s[1]) && lexicon.IsHex(s[2]):
-		return append(out, byte(hexValue(s[1:3]))), 3
+		return append(out, byte(hexValue(s[1:3])&0xff)), 3
 	case len(s) >= 6 && s[1]|0x20 == 'u' && hexDigits(s[2:], 4) == 4:
 		return appendRune(out, hexValue(s[2:6])), 6
 	}

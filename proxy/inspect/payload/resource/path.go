@@ -71,7 +71,7 @@ func climbAt(s string, i int) climb {
 
 // step is how long the step up is that s begins with; 0 if there is none.
 func step(s string) (n int, disguised bool) {
-	for dots := 0; dots < 2; dots++ {
+	for range 2 {
 		switch size := overlong(s[n:], 0xae); {
 		case n < len(s) && s[n] == '.':
 			n++
@@ -121,7 +121,7 @@ func judgeClimb(t *lexicon.Text, c climb, found *clue.List) {
 	}
 	size := c.end - c.at
 	switch {
-	case c.disguised && c.steps >= 1 && (strings.IndexAny(rest, "/.") >= 0 || c.steps >= 2):
+	case c.disguised && c.steps >= 1 && (strings.ContainsAny(rest, "/.") || c.steps >= 2):
 		found.Add(clue.PathEncoded, c.at, size)
 	case c.steps >= 1 && isRoot(first):
 		found.Add(clue.PathToSecret, c.at, size)

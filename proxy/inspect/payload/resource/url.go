@@ -124,10 +124,7 @@ func disguisedHost(host, port, rest string) bool {
 		return true
 	}
 	local := host == "127.0.0.1" || host == "localhost" || host == "::1" || host == "0.0.0.0" || host == "::"
-	authority := rest
-	if i := strings.IndexByte(rest, '/'); i >= 0 {
-		authority = rest[:i]
-	}
+	authority, _, _ := strings.Cut(rest, "/")
 	return local && (strings.IndexByte(authority, '@') >= 0 || port == "22" || port == "6379" || port == "25" || port == "11211" || port == "3306")
 }
 

@@ -37,7 +37,7 @@ func endsAttribute(s string, i int) bool {
 	case '"', '\'', '`', '/':
 		return true
 	}
-	return strings.IndexAny(s[max(0, i-64):i], "\"'") >= 0
+	return strings.ContainsAny(s[max(0, i-64):i], "\"'")
 }
 
 // handles tells whether what is behind = is a script: a call or an assignment. "==" is

@@ -127,6 +127,7 @@ func (r *reader) behindCall(n int) int {
 			if depth--; depth == 0 {
 				return i + 1
 			}
+		default:
 		}
 	}
 	return n

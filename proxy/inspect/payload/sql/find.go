@@ -73,18 +73,19 @@ func (r *reader) read(from int, as reading) {
 
 // token looks for shapes that begin at token n.
 func (r *reader) token(n int) {
-	switch t := r.at(n); {
-	case t.kind == semicolon:
+	switch r.at(n).kind {
+	case semicolon:
 		r.stacked(n)
-	case t.kind == logic || t.kind == word:
+	case logic:
+		r.tautology(n)
+	case word:
 		if r.joins(n) {
 			r.tautology(n)
 		}
-		if t.kind == word {
-			r.word(n)
-		}
-	case t.kind == variable:
+		r.word(n)
+	case variable:
 		r.variable(n)
+	default:
 	}
 }
 
@@ -95,7 +96,6 @@ func (r *reader) word(n int) {
 		r.union(n)
 	case r.is(n, "select"):
 		r.subquery(n)
-	case r.is(n, "having", "where"):
 	}
 	if g.Any(lexicon.SQLFunction) {
 		r.function(n)

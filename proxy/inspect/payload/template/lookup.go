@@ -78,8 +78,8 @@ func innermost(s string) (start, end int) {
 }
 
 func resolve(inside string) (string, bool) {
-	if i := strings.Index(inside, ":-"); i >= 0 {
-		return inside[i+2:], true
+	if _, value, ok := strings.Cut(inside, ":-"); ok {
+		return value, true
 	}
 	for _, name := range []string{"lower:", "upper:", "date:"} {
 		if rest, ok := strings.CutPrefix(inside, name); ok {
