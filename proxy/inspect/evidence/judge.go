@@ -71,34 +71,15 @@ func weight(findings []Finding) int {
 
 // witness sums what the rules have to say.
 func witness(doubts func(rule int) bool, hits []Hit) int {
-	sum := 0
-	var unsure []Hit
+	sum, hint := 0, 0
 	for i, h := range hits {
 		switch {
 		case unheard(h.Rule), slices.ContainsFunc(hits[:i], func(before Hit) bool { return before.Rule == h.Rule }):
 		case believed(doubts, h):
 			sum += h.Points
 		default:
-			unsure = append(unsure, h)
+			hint = clue.Hint // however many they are
 		}
 	}
-	return sum + opinions(unsure)
-}
-
-// opinions is what rules amount to that are not believed by themselves: a hint, however
-// many they are; but an attack, if rules of two classes agree about a value that is too
-// short to look like both by chance.
-func opinions(unsure []Hit) int {
-	for i, h := range unsure {
-		agrees := func(other Hit) bool {
-			return other.Location == h.Location && subject(other.Rule) != subject(h.Rule) && other.Size <= agreeBytes
-		}
-		if h.Size <= agreeBytes && h.Location != "" && slices.ContainsFunc(unsure[:i], agrees) {
-			return clue.Strong
-		}
-	}
-	if len(unsure) > 0 {
-		return clue.Hint
-	}
-	return 0
+	return sum + hint
 }

@@ -94,6 +94,7 @@ func (s *Scanner) decoded(where Where) {
 
 // look asks the detectors about one form. The order is of no matter.
 func (s *Scanner) look(t *lexicon.Text, where Where) {
+	s.found.Size = len(t.S)
 	object.Find(t, &s.found)
 	if t.Binary() {
 		return

@@ -33,9 +33,10 @@ const (
 
 // A List collects the clues to one value.
 type List struct {
-	// Form is the number of the form that is looked at.
-	Form  int
-	clues []Clue
+	// Form is the number of the form that is looked at, and Size its length in bytes:
+	// no clue reaches beyond it.
+	Form, Size int
+	clues      []Clue
 }
 
 // most is how many clues to a value are kept: a value that holds more is judged by
@@ -47,7 +48,7 @@ func (l *List) Add(k Kind, at, size int) {
 	if len(l.clues) >= most || l.has(k) {
 		return
 	}
-	l.clues = append(l.clues, Clue{Kind: k, At: at, Len: max(size, 0), Form: l.Form})
+	l.clues = append(l.clues, Clue{Kind: k, At: at, Len: min(max(size, 0), l.Size-at), Form: l.Form})
 }
 
 func (l *List) has(k Kind) bool {

@@ -31,7 +31,7 @@ func TestKindsAreTold(t *testing.T) {
 }
 
 func TestAKindCountsOnce(t *testing.T) {
-	var l List
+	l := List{Size: 100}
 	l.Add(SQLUnion, 0, 5)
 	l.Add(SQLUnion, 9, 5)
 	l.Form = 1

@@ -40,7 +40,7 @@ var facts = [kinds]fact{
 	ShellRemote:       {7200304, "shell-remote", Shell, Strong, "A shell that another machine talks to, or that runs what it was sent"},
 	ShellWindows:      {7200305, "shell-windows", Shell, Strong, "A command of Windows"},
 	// Jobs and containers are configured by commands.
-	ShellCommand: {7200306, "shell-command", Shell, Suspicious, "A whole command"},
+	ShellCommand: {7200306, "shell-command", Shell, Hint, "A whole command"},
 
 	TemplateArithmetic:   {7200401, "template-arithmetic", Expression, Strong, "A template that computes: the usual first probe"},
 	ExpressionReflection: {7200402, "expression-reflection", Expression, Strong, "An expression that reaches for the runtime"},
@@ -59,7 +59,7 @@ var facts = [kinds]fact{
 	NodeObject:   {7200507, "node-object", Object, Strong, "A serialized function of JavaScript"},
 
 	PathToSecret: {7200601, "path-to-secret", Path, Strong, "A file that holds secrets of the system"},
-	// Source maps and imports go up some directories.
+	// Source maps may, in large projects.
 	PathDeep:    {7200602, "path-deep", Path, Suspicious, "A path that goes up several directories"},
 	PathEncoded: {7200603, "path-encoded", Path, Strong, "A path whose steps up are disguised"},
 	PathProbe:   {7200604, "path-probe", Path, Strong, "A request for a file that is never served on purpose"},

@@ -113,6 +113,10 @@ func overlong(s string, last byte) int {
 	return 0
 }
 
+// deepClimb is from how many steps up on a path is one to wonder about: source maps and
+// imports of large projects go up four.
+const deepClimb = 5
+
 func judgeClimb(t *lexicon.Text, c climb, found *clue.List) {
 	rest := lexicon.FoldASCII(lexicon.Window(t.S, c.end, 64))
 	first := rest
@@ -125,7 +129,7 @@ func judgeClimb(t *lexicon.Text, c climb, found *clue.List) {
 		found.Add(clue.PathEncoded, c.at, size)
 	case c.steps >= 1 && isRoot(first):
 		found.Add(clue.PathToSecret, c.at, size)
-	case c.steps >= 3 && c.at == 0 || c.steps >= 4:
+	case c.steps >= deepClimb:
 		found.Add(clue.PathDeep, c.at, size)
 	}
 }
