@@ -52,18 +52,29 @@ func (e *meshEngine) look(req *flow.Request, in input) []evidence.Finding {
 	})
 }
 
-// bodyOf is what the detectors read of a body. The fields of a message are found by the
-// same reader that finds them for the rules.
+// bodyOf is what the detectors read of a body. The texts of messages are found by the same
+// readers that find them for the rules.
 func bodyOf(req *flow.Request, in input) evidence.Body {
 	kind, _ := req.Header.Get("content-type")
 	b := evidence.Body{Text: in.body, Type: kind}
-	if in.processor == protobufProcessor || isProtobuf(kind) {
-		b.Fields = func(yield func(name, value string)) {
-			w := messageWalk{left: mostFields, add: yield}
-			w.body(string(in.body))
-		}
+	kind, _, _ = strings.Cut(strings.ToLower(kind), ";")
+	switch kind = strings.TrimSpace(kind); {
+	case strings.HasPrefix(kind, "application/grpc-web-text"):
+		b.Fields = fields(func(w *messageWalk) {
+			framed, _ := decodeSegments(string(in.body)) // the rules refuse what is behind an error
+			_ = w.frames(framed)
+		})
+	case strings.HasPrefix(kind, "application/grpc-web"):
+		b.Fields = fields(func(w *messageWalk) { _ = w.frames(in.body) })
+	case in.processor == protobufProcessor, isProtobuf(kind):
+		b.Fields = fields(func(w *messageWalk) { w.body(string(in.body)) })
 	}
 	return b
+}
+
+// fields yields the texts that a walk over messages comes by.
+func fields(walk func(*messageWalk)) func(yield func(name, value string)) {
+	return func(yield func(name, value string)) { walk(&messageWalk{left: mostFields, add: yield}) }
 }
 
 // mostFields is how many texts of a message are looked at. Rule 7100006 refuses a
@@ -71,9 +82,8 @@ func bodyOf(req *flow.Request, in input) evidence.Body {
 const mostFields = 1000
 
 // isProtobuf tells the types that rule 7100503 of the profile names.
-func isProtobuf(contentType string) bool {
-	t, _, _ := strings.Cut(contentType, ";")
-	switch strings.ToLower(strings.TrimSpace(t)) {
+func isProtobuf(kind string) bool {
+	switch kind {
 	case "application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf", "application/proto":
 		return true
 	}

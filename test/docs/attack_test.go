@@ -93,7 +93,9 @@ func inspected(t *testing.T, dir string) []string {
 		Name: "payments", Source: src,
 		Policies: "apiVersion: outrider.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: mesh}\n" +
 			"spec: {mtls: Permissive, defaultAccess: AllowAll}\n---\n" +
-			"apiVersion: outrider.dev/v1alpha1\nkind: InspectionPolicy\nmetadata: {name: waf, namespace: shop}\nspec: {mode: Block}\n",
+			"apiVersion: outrider.dev/v1alpha1\nkind: InspectionPolicy\nmetadata: {name: waf, namespace: shop}\n" +
+			// The page replays what was missed, and the mesh profile misses none of the corpus.
+			"spec: {mode: Block, profile: crs}\n",
 	})
 	copyLog(t, s.Log, filepath.Join(dir, "access.log"))
 	address := s.Address(t, "in")

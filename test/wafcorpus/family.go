@@ -12,10 +12,9 @@ import (
 // they must not stand on both sides of a cross-validation.
 //
 // A benign request is of the family of its host and path, with digits made equal. An
-// attack's family is found by what it consists of: of target, body and the fields that
-// carry payloads, percent escapes undone twice, in lower case, digits made equal, all
-// runs of shingle bytes. Two attacks that share similar of their runs or more (Jaccard)
-// are of one family, and so are those that a third one joins.
+// attack's family is found by what it consists of: all runs of shingle bytes of its
+// values, decoded, in lower case, digits made equal. Two attacks that share similar of
+// their runs or more (Jaccard) are of one family, and so are those that a third joins.
 const (
 	shingle = 5
 	similar = 0.5
@@ -69,25 +68,45 @@ func zeroed(s string) string {
 	}, strings.ToLower(s))
 }
 
-// normalised is what an attack consists of.
+// normalised is what an attack consists of: the values of its parameters and of those in
+// the URL it claims to come from, its body, and the path if there is nothing else. What
+// all attacks on one application have in common, its paths and names, is left out.
 func normalised(s *corpus.Sample) string {
-	var b strings.Builder
-	b.WriteString(s.Target)
+	path, query, _ := strings.Cut(s.Target, "?")
+	text := values(query) + values(string(s.Body))
 	for _, f := range s.Header {
 		switch strings.ToLower(f.Name) {
-		case "referer", "cookie", "user-agent", "x-forwarded-for", "content-type", "authorization":
-			b.WriteString("\n" + f.Value)
+		case "referer":
+			_, query, _ := strings.Cut(f.Value, "?")
+			text += values(query)
+		case "cookie", "user-agent", "x-forwarded-for", "authorization":
+			if strings.ContainsAny(f.Value, "<'`$") {
+				text += f.Value
+			}
 		}
 	}
-	b.WriteString("\n")
-	b.Write(s.Body)
-	text := b.String()
-	for range 2 {
-		if decoded, err := url.QueryUnescape(text); err == nil {
-			text = decoded
-		}
+	if len(text) < 2*shingle {
+		text += path
 	}
 	return zeroed(text)
+}
+
+// values are those of a form, decoded twice; anything else is one value.
+func values(form string) string {
+	var b strings.Builder
+	for pair := range strings.SplitSeq(form, "&") {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			value = name
+		}
+		for range 2 {
+			if decoded, err := url.QueryUnescape(value); err == nil {
+				value = decoded
+			}
+		}
+		b.WriteString(value)
+	}
+	return b.String()
 }
 
 func shingles(s string) map[uint64]bool {

@@ -1,6 +1,8 @@
 package clue
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -42,5 +44,19 @@ func TestAKindCountsOnce(t *testing.T) {
 	}
 	if l.Reset(); len(l.All()) != 0 || l.Form != 0 {
 		t.Error("not empty after Reset")
+	}
+}
+
+// The manual lists every kind, as it is.
+func TestTheManualListsEveryKind(t *testing.T) {
+	manual, err := os.ReadFile("../../../../docs/waf.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range Kinds() {
+		row := fmt.Sprintf("| %d | `%s` | %d | %s |\n", k.ID(), strings.TrimPrefix(k.Name(), "outrider/"), k.Weight(), k.Message())
+		if !strings.Contains(string(manual), row) {
+			t.Errorf("docs/waf.md has no row\n%s", row)
+		}
 	}
 }

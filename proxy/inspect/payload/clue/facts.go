@@ -71,7 +71,7 @@ var facts = [kinds]fact{
 
 	MetadataAddress: {7200801, "metadata-address", URL, Strong, "A URL of a cloud's metadata service"},
 	URLScheme:       {7200802, "url-scheme", URL, Strong, "A URL of a scheme that reaches what HTTP does not"},
-	URLDisguised:    {7200803, "url-disguised", URL, Suspicious, "A URL whose host is written so that it is not recognised"},
+	URLDisguised:    {7200803, "url-disguised", URL, Strong, "A URL whose host is written so that it is not recognised"},
 
 	CodeTag:         {7200901, "code-tag", Code, Strong, "Source code of PHP or of a server page"},
 	CodeCall:        {7200902, "code-call", Code, Strong, "A call that runs code or a program on a server"},

@@ -107,7 +107,7 @@ func lists() []list {
 		{CodeCall, `system exec passthru shell_exec popen proc_open pcntl_exec eval assert phpinfo base64_decode
 			file_get_contents file_put_contents call_user_func call_user_func_array create_function preg_replace
 			array_map array_filter usort fopen readfile include include_once require require_once highlight_file
-			show_source gzinflate str_rot13 move_uploaded_file print_r var_dump die md5 unserialize ini_set
+			show_source print var_export gzinflate str_rot13 move_uploaded_file print_r var_dump die md5 unserialize ini_set
 			allow_url_include auto_prepend_file child_process execsync spawnsync spawn mainmodule __import__
 			subprocess os check_output getattr compile invokefunction chr strrev php _get _post _request _cookie
 			_server _files _env globals scandir glob unlink fwrite fputs echo readfilesync execfile open

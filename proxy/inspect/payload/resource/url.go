@@ -40,7 +40,7 @@ func schemeStart(s string, i int) int {
 func judgeURL(t *lexicon.Text, at int, scheme, rest string, found *clue.List) {
 	size := len(scheme) + 3
 	whole := at == 0 && !t.Document()
-	host, port := hostOf(rest)
+	host := hostOf(rest)
 	switch {
 	case dangerous(scheme), whole && reaching(scheme) && rest != "":
 		found.Add(clue.URLScheme, at, size)
@@ -53,7 +53,7 @@ func judgeURL(t *lexicon.Text, at int, scheme, rest string, found *clue.List) {
 	switch {
 	case isMetadata(host, rest):
 		found.Add(clue.MetadataAddress, at, size+len(host))
-	case whole && disguisedHost(host, port, rest):
+	case whole && disguisedHost(host):
 		found.Add(clue.URLDisguised, at, size+len(host))
 	}
 }
@@ -83,8 +83,8 @@ func fileRoot(rest string) bool {
 		strings.HasPrefix(rest, "/home/")
 }
 
-// hostOf is the host of what follows ://, without user, and its port.
-func hostOf(rest string) (host, port string) {
+// hostOf is the host of what follows ://, without user and port.
+func hostOf(rest string) string {
 	if i := strings.IndexAny(rest, "/?# \"'<>\\"); i >= 0 {
 		rest = rest[:i]
 	}
@@ -92,11 +92,11 @@ func hostOf(rest string) (host, port string) {
 		rest = rest[i+1:]
 	}
 	if strings.HasPrefix(rest, "[") {
-		host, port, _ = strings.Cut(rest[1:], "]")
-		return host, strings.TrimPrefix(port, ":")
+		host, _, _ := strings.Cut(rest[1:], "]")
+		return host
 	}
-	host, port, _ = strings.Cut(rest, ":")
-	return strings.TrimSuffix(host, "."), port
+	host, _, _ := strings.Cut(rest, ":")
+	return strings.TrimSuffix(host, ".")
 }
 
 // isMetadata tells the addresses of clouds' metadata services, in the ways they can be
@@ -113,19 +113,27 @@ func isMetadata(host, rest string) bool {
 		strings.Contains(rest, "/latest/user-data") || strings.Contains(rest, "/metadata/instance?api-version")
 }
 
-// disguisedHost tells hosts that are this machine or an address, written so that it is
-// not recognised: a number, hexadecimal or octal parts, a user in front.
-func disguisedHost(host, port, rest string) bool {
-	if host == "" {
-		return false
-	}
-	if strings.IndexByte(host, '.') < 0 && allDigits(host) && len(host) > 5 || host == "0" || strings.HasPrefix(host, "0x") ||
-		strings.HasPrefix(host, "0177.") || host == "127.1" || host == "127.0.1" || strings.HasPrefix(host, "::ffff:") {
+// disguisedHost tells hosts that are an address, written so that it is not recognised, in
+// ways that inet_aton(3) takes: a number, hexadecimal or octal parts, parts left out.
+func disguisedHost(host string) bool {
+	switch {
+	case host == "0" || host == "127.1" || host == "127.0.1" || strings.HasPrefix(host, "::ffff:"):
+		return true
+	case strings.HasPrefix(host, "0x"):
+		return hexadecimal(host[2:])
+	case strings.HasPrefix(host, "0177."):
 		return true
 	}
-	local := host == "127.0.0.1" || host == "localhost" || host == "::1" || host == "0.0.0.0" || host == "::"
-	authority, _, _ := strings.Cut(rest, "/")
-	return local && (strings.IndexByte(authority, '@') >= 0 || port == "22" || port == "6379" || port == "25" || port == "11211" || port == "3306")
+	return len(host) > 7 && allDigits(host)
+}
+
+func hexadecimal(s string) bool {
+	for i := range len(s) {
+		if !lexicon.IsHex(s[i]) && s[i] != '.' && s[i] != 'x' {
+			return false
+		}
+	}
+	return len(s) > 1
 }
 
 func allDigits(s string) bool {

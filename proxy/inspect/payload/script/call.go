@@ -127,6 +127,20 @@ func sends(t *lexicon.Text) bool {
 	return len(t.S) < 400 && !t.Document() && strings.Contains(t.S, "//") && t.Bytes.Any(lexicon.Plus|lexicon.Dollar)
 }
 
+// handed is for a function that something else calls: onerror=alert;throw 1, a=alert,a(),
+// Reflect.apply(alert,…).
+func (m member) handed(found *clue.List) {
+	s := m.text.S
+	if len(s) > 200 || m.text.Document() {
+		return
+	}
+	assigned := m.before() == '=' && (strings.Contains(s, "throw") || strings.Contains(s, "()"))
+	i := lexicon.BackSpace(s, m.at)
+	if applied := m.before() == '(' && (strings.HasSuffix(s[:i], ".apply(") || strings.HasSuffix(s[:i], ".call(")); assigned || applied {
+		found.Add(clue.JSCall, m.at, m.end-m.at)
+	}
+}
+
 // wrapped is for (alert)(1): a name in parentheses, called.
 func (m member) wrapped(at int, found *clue.List) {
 	s := m.text.S

@@ -69,6 +69,8 @@ func (m member) look(found *clue.List) {
 		m.selected(at, found)
 	case c == ')' && m.groups.Any(lexicon.Sink):
 		m.wrapped(at, found)
+	case (c == ';' || c == ',') && m.proof():
+		m.handed(found)
 	}
 }
 

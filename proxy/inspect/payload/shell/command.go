@@ -52,8 +52,9 @@ func (c *command) arguments(s string) {
 	for at < len(s) && (s[at] == ' ' || s[at] == '\t' || s[at] == '+') {
 		at++
 	}
-	substituted := at > c.end && at < len(s) && s[at] == '`' && strings.IndexByte(s[at+1:], '`') > 0
-	if !substituted && (at >= len(s) || strings.IndexByte(";|&`)\n\r\"'#>}", s[at]) >= 0) {
+	// Behind a space a quote begins an argument, without one it ends a text around.
+	quoted := at > c.end && at < len(s) && strings.IndexByte("'\"`", s[at]) >= 0 && strings.IndexByte(s[at+1:], s[at]) > 0
+	if !quoted && (at >= len(s) || strings.IndexByte(";|&`)\n\r\"'#>}", s[at]) >= 0) {
 		c.ended = true
 		c.argument = redirection(s[at:])
 		return

@@ -80,8 +80,9 @@ func (t *chain) separated(at, end int) clue.Kind {
 	proof := c.ended && c.proves()
 	switch sep := t.S[at]; {
 	case sep == '\n' || sep == '\r':
-		// Lists and queries have a word on each line, and sentences have spaces.
-		if t.Lines() > 2 || strings.IndexByte(t.S[:at], ' ') >= 0 || !c.argued() && !(proof && last(t.S, c.end)) {
+		// Lists and queries have a word on each line, sentences have spaces, and an empty
+		// line begins another paragraph.
+		if t.Lines() > 2 || t.Written && end-at > 1 || strings.IndexByte(t.S[:at], ' ') >= 0 || !c.argued() && !(proof && last(t.S, c.end)) {
 			return clue.None
 		}
 	case sep == '&' && end-at == 1 && !c.points(): // a=1&id=2, "salt & head"

@@ -21,9 +21,31 @@ func remote(t *lexicon.Text, found *clue.List) {
 		found.Add(clue.ShellRemote, at, 8)
 		return
 	}
+	if i := shellshock(s); i >= 0 {
+		found.Add(clue.ShellRemote, i, 4)
+		return
+	}
 	if i := piped(s); i >= 0 {
 		found.Add(clue.ShellRemote, i, 1)
 	}
+}
+
+// shellshock is where a value defines a function as old versions of bash take it from the
+// environment, with commands behind (CVE-2014-6271).
+func shellshock(s string) int {
+	for _, form := range []string{"() {", "(){"} {
+		i := strings.Index(s, form)
+		if i < 0 || i > 8 {
+			continue
+		}
+		if end := strings.Index(s[i:], "}"); end > 0 && strings.HasPrefix(strings.TrimLeft(s[i+end+1:], " "), ";") && strings.Contains(s[i:i+end], ":;") {
+			return i
+		}
+		if strings.Contains(s[i:min(len(s), i+12)], ": ;") {
+			return i
+		}
+	}
+	return -1
 }
 
 // piped is where something that was loaded, or decoded, goes into an interpreter.
