@@ -44,6 +44,9 @@ func requestOf(s *corpus.Sample) *flow.Request {
 	if !strings.HasPrefix(target, "/") {
 		target = "/" + target
 	}
+	if host == "" {
+		host = "app.shop.svc" // whoever replays it would send one
+	}
 	path, query, _ := strings.Cut(target, "?")
 	return &flow.Request{
 		Conn: &flow.Connection{

@@ -30,22 +30,19 @@ func remote(t *lexicon.Text, found *clue.List) {
 	}
 }
 
-// shellshock is where a value defines a function as old versions of bash take it from the
-// environment, with commands behind (CVE-2014-6271).
+// shellshock is where a value begins as a function that old versions of bash take from the
+// environment, with commands behind (CVE-2014-6271); -1 for none.
 func shellshock(s string) int {
-	for _, form := range []string{"() {", "(){"} {
-		i := strings.Index(s, form)
-		if i < 0 || i > 8 {
-			continue
-		}
-		if end := strings.Index(s[i:], "}"); end > 0 && strings.HasPrefix(strings.TrimLeft(s[i+end+1:], " "), ";") && strings.Contains(s[i:i+end], ":;") {
-			return i
-		}
-		if strings.Contains(s[i:min(len(s), i+12)], ": ;") {
-			return i
-		}
+	i := lexicon.SkipSpace(s, 0)
+	body, ok := strings.CutPrefix(s[i:], "()")
+	if body = strings.TrimLeft(body, " "); !ok || !strings.HasPrefix(body, "{") {
+		return -1
 	}
-	return -1
+	_, behind, ok := strings.Cut(body, "}")
+	if !ok || !strings.HasPrefix(strings.TrimLeft(behind, " "), ";") {
+		return -1
+	}
+	return i
 }
 
 // piped is where something that was loaded, or decoded, goes into an interpreter.
