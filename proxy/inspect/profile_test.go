@@ -78,7 +78,7 @@ func TestDetectorsCanBeExcluded(t *testing.T) {
 		{"a cookie", request("GET", "/", "Cookie: c="+attack), flow.Clean},
 		{"another cookie", request("GET", "/", "Cookie: d="+attack), flow.Blocked},
 		{"everything on a path", request("GET", "/raw/1?x="+attack), flow.Clean},
-		{"another attack in the parameter", request("GET", "/search?q=<svg%20onload=alert(1)>"), flow.Blocked},
+		{"another attack in the parameter", request("GET", "/search?q=aced0005737200116a617661"), flow.Blocked},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if v := judge(t, i, c.req, ""); v.Outcome != c.want {
