@@ -127,7 +127,7 @@ func (m maker) mail() Call {
 		"personalizations": []object{{"to": []object{{"email": "ann.o'neil@example.com", "name": m.name()}}, "dynamic_template_data": object{"order": m.id(), "total": "€ 12.50"}}},
 		"from":             object{"email": "no-reply@example.com"}, "subject": m.text(),
 		"content":     []object{{"type": "text/plain", "value": m.text()}, {"type": "text/html", "value": html}},
-		"attachments": []object{{"content": base64.StdEncoding.EncodeToString([]byte(m.text() + m.text())), "filename": "invoice (1).pdf", "type": "application/pdf"}},
+		"attachments": []object{{"content": base64.StdEncoding.EncodeToString([]byte(m.text() + "\n\n" + m.text())), "filename": "invoice (1).pdf", "type": "application/pdf"}},
 	})
 }
 

@@ -33,8 +33,12 @@ func percent(s string) (string, bool) {
 }
 
 // separates tells whether a plus stands between words, at least twice: that is how a
-// sentence looks in a query, and Base64 hardly ever.
+// sentence looks in a query. So does Base64, which has no other punctuation.
 func separates(s string) bool {
+	code := strings.TrimRight(s, "=")
+	if strings.IndexFunc(code, func(r rune) bool { return r > 0x7f || codeValues[r] < 0 }) < 0 {
+		return false
+	}
 	n := 0
 	for i := 1; i+1 < len(s); i++ {
 		if s[i] == '+' && lexicon.IsWord(s[i-1]) && lexicon.IsWord(s[i+1]) {

@@ -73,7 +73,11 @@ func separatorEnd(s string, i int) int {
 
 // separated judges a separator by the command behind it.
 func (t *chain) separated(at, end int) clue.Kind {
-	c, ok := read(t.S, lexicon.SkipSpace(t.S, end))
+	start := lexicon.SkipSpace(t.S, end)
+	if t.Written && t.S[at] != '\n' && t.S[at] != '\r' && strings.IndexByte(t.S[end:start], '\n') >= 0 {
+		return clue.None // the end of a row or a statement
+	}
+	c, ok := read(t.S, start)
 	if !ok || t.script {
 		return clue.None
 	}
