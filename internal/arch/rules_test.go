@@ -83,6 +83,14 @@ func rules() []rule {
 			why: "the gate decides without the engine, so it can't be allowed to ask it",
 		},
 		{
+			of: []string{"./proxy/inspect/payload/..."}, forbid: append([]string{"./..."}, outside...), allow: []string{"./proxy/inspect/payload/..."},
+			why: "what in a value is an attack is a matter of its bytes; where it came from and what becomes of it is known above",
+		},
+		{
+			of: []string{"./proxy/inspect/evidence"}, forbid: append([]string{"./..."}, outside...), allow: []string{"./proxy/flow", "./proxy/inspect/payload/..."},
+			why: "the mesh profile is a function of a request and of what the rule set said, so that it can be evaluated without an engine",
+		},
+		{
 			of: []string{"./proxy/probe"}, forbid: []string{"./proxy/..."}, allow: []string{"./proxy/config"},
 			why: "what is asked of an application in the kubelet's stead has nothing to do with its traffic",
 		},

@@ -32,7 +32,8 @@ func TestTheRulesEndWhenTheirTimeIsUp(t *testing.T) {
 }
 
 func TestTheTimeIsThePolicysAndSoIsWhatComesOfIt(t *testing.T) {
-	dear := `{"a":[` + strings.Repeat(`{"k":"v1 and 2"},`, 900) + `0]}`
+	// XML is not proved clean without the engine.
+	dear := "<a>" + strings.Repeat("<k>v1 and 2</k>", 900) + "</a>"
 	for _, tt := range []struct {
 		name    string
 		failure config.OnFailure
@@ -43,7 +44,7 @@ func TestTheTimeIsThePolicysAndSoIsWhatComesOfIt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			i := build(t, config.InspectionSpec{CPUMillis: 1, OnFailure: tt.failure})
-			v := judge(t, i, request("POST", "/", jsonType, "Content-Length: 2"), dear)
+			v := judge(t, i, request("POST", "/", "Content-Type: application/xml", "Content-Length: 2"), dear)
 			if v.Outcome != flow.NotInspected || v.Uninspected != flow.EngineTimeout || v.Refuse != tt.refuse {
 				t.Errorf("verdict %+v", v)
 			}
@@ -98,6 +99,7 @@ func TestMoreArgumentsThanAreInspected(t *testing.T) {
 	const script = "<script>alert(1)</script>"
 	deny := build(t, config.InspectionSpec{})
 	allow := build(t, config.InspectionSpec{OnFailure: config.OnFailure{Arguments: config.FailAllow}})
+	rules := build(t, config.InspectionSpec{Profile: config.ProfileCRS, OnFailure: config.OnFailure{Arguments: config.FailAllow}})
 	watch := build(t, config.InspectionSpec{Mode: config.DetectOnly})
 	many := strings.Repeat("a=1&", 1500)
 	for _, tt := range []struct {
@@ -111,7 +113,8 @@ func TestMoreArgumentsThanAreInspected(t *testing.T) {
 		{"an attack among the first is not looked for", deny, "q=" + script + "&" + many, flow.NotInspected, true},
 		{"allowed", allow, many, flow.Clean, false},
 		{"allowed, but the first are inspected", allow, "q=" + script + "&" + many, flow.Blocked, true},
-		{"allowed, and what is beyond is not seen", allow, many + "q=" + script, flow.Clean, false},
+		{"allowed, and what is beyond is seen by no rule", rules, many + "q=" + script, flow.Clean, false},
+		{"allowed, and what is beyond is seen by detectors", allow, many + "q=" + script, flow.Blocked, true},
 		{"in Detect", watch, many, flow.NotInspected, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

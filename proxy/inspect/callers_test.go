@@ -34,7 +34,11 @@ func TestEachCallerHasItsOwnInspection(t *testing.T) {
 			{Principals: only(batch), Mode: config.DetectOnly, Expires: day(t, "2026-11-22"), Reason: "ended today"},
 			{Principals: only(batch), Threshold: 100, Expires: day(t, "2026-11-23"), Reason: "ends tomorrow"},
 			{Principals: only(partner), Profile: config.ProfileCRS, Paranoia: 4, Body: config.InspectionBody{InspectBytes: 20, Overflow: config.OverflowDeny}},
-			{Principals: only(importer), Exclusions: []config.Exclusion{{Rule: 942100, Parameter: "q", Path: "/v1/notes", Reason: "r"}}},
+			{Principals: only(importer), Exclusions: []config.Exclusion{
+				{Rule: 942100, Parameter: "q", Path: "/v1/notes", Reason: "r"},
+				{Rule: 7200101, Parameter: "q", Path: "/v1/notes", Reason: "r"}, // the detector of the same
+				{Rule: 7200105, Parameter: "q", Path: "/v1/notes", Reason: "r"},
+			}},
 			{Principals: only(tests), Mode: config.Off},
 		},
 	})
@@ -91,7 +95,7 @@ func TestEachCallerHasItsOwnInspection(t *testing.T) {
 func TestAPolicyIsRolledOut(t *testing.T) {
 	mode := config.InspectionMode("")
 	set := func(percent int) []config.InspectionPolicy {
-		old := policyDoc(config.InspectionSpec{Threshold: 10})
+		old := policyDoc(config.InspectionSpec{Threshold: 6})
 		next := policyDoc(config.InspectionSpec{
 			Rules:   `SecRule ARGS:debug "@streq on" "id:1,phase:2,deny,msg:'No debugging'"`,
 			Rollout: &config.Rollout{Percent: percent, Mode: mode},

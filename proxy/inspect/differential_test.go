@@ -41,9 +41,9 @@ func agree(t testing.TB, i *Inspector, s sample, sum *agreement) {
 		return
 	}
 	in.now, in.checkpoint = testNow, func() error { return nil }
-	e, ok := plan.rule.policy.engine.(*corazaEngine)
-	if !ok || e.gate == nil {
-		t.Fatalf("there is no gate: %v", e.gateErr)
+	e := rulesOf(plan.rule.policy.engine)
+	if e == nil || e.gate == nil {
+		t.Fatalf("there is no gate: %+v", e)
 	}
 	proved := e.clean(s.req, in)
 	sum.all++

@@ -77,10 +77,19 @@ func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
 // warnWithoutGate tells the operator when every request of a policy costs what the
 // engine does.
 func warnWithoutGate(log *slog.Logger, p *policy) {
-	if e, ok := p.engine.(*corazaEngine); ok && e != nil && e.gateErr != nil {
+	if e := rulesOf(p.engine); e != nil && e.gateErr != nil {
 		log.Warn("no request is proved clean beforehand, so each goes through all rules",
 			slog.String("policy", p.name), slog.Any("error", e.gateErr))
 	}
+}
+
+// rulesOf is what has the rules in an engine; nil for one without.
+func rulesOf(e engine) *corazaEngine {
+	if m, ok := e.(*meshEngine); ok {
+		e = m.rules
+	}
+	rules, _ := e.(*corazaEngine)
+	return rules
 }
 
 // clean tells that the engine would find nothing in a request.

@@ -13,8 +13,8 @@ import (
 // ungated judges as the engine does without the gate.
 func ungated(t *testing.T, i *Inspector, s sample) flow.Inspection {
 	t.Helper()
-	e, ok := i.engines[0].(*corazaEngine)
-	if !ok {
+	e := rulesOf(i.engines[0])
+	if e == nil {
 		t.Fatal("another engine")
 	}
 	g := e.gate
@@ -92,8 +92,8 @@ func TestGateKnowsThePolicy(t *testing.T) {
 // Exclusions let a value through without the engine, and only where they apply.
 func TestGateAppliesExclusions(t *testing.T) {
 	spec := config.InspectionSpec{Exclusions: []config.Exclusion{{Rule: 921130, Parameter: "q", Path: "/search", Reason: "tested"}}}
-	e, ok := build(t, spec).engines[0].(*corazaEngine)
-	if !ok || e.gate == nil {
+	e := rulesOf(build(t, spec).engines[0])
+	if e == nil || e.gate == nil {
 		t.Fatalf("there is no gate: %v", e.gateErr)
 	}
 	for target, want := range map[string]bool{
@@ -111,8 +111,8 @@ func TestGateAppliesExclusions(t *testing.T) {
 func TestWhatIsNotUnderstoodGoesToTheEngine(t *testing.T) {
 	spec := config.InspectionSpec{Rules: `SecRule REQUEST_HEADERS:Accept "@strmatch application" "id:1000,phase:1,deny"`}
 	i := build(t, spec)
-	e, ok := i.engines[0].(*corazaEngine)
-	if !ok || e.gate != nil || e.gateErr == nil || !strings.Contains(e.gateErr.Error(), "1000") {
+	e := rulesOf(i.engines[0])
+	if e == nil || e.gate != nil || e.gateErr == nil || !strings.Contains(e.gateErr.Error(), "1000") {
 		t.Fatalf("gate %v, error %v", e.gate, e.gateErr)
 	}
 	if v := judge(t, i, request("GET", "/"), ""); v.Outcome != flow.Blocked || !slices.Contains(v.Rules, 1000) {
@@ -125,8 +125,8 @@ func TestProofsHardlyAllocate(t *testing.T) {
 		t.Skip("the race detector's own allocations count")
 	}
 	i := sharedInspector(t, "large", config.InspectionSpec{Body: config.InspectionBody{InspectBytes: 128 << 10}})
-	e, ok := i.engines[0].(*corazaEngine)
-	if !ok {
+	e := rulesOf(i.engines[0])
+	if e == nil {
 		t.Fatal("another engine")
 	}
 	most := map[string]float64{"GET": 12, "GET 3 arguments": 16, "form 200 B": 80, "JSON 1 KiB": 60, "JSON 10 KiB": 60}
@@ -147,8 +147,8 @@ func TestProofsHardlyAllocate(t *testing.T) {
 
 // Many at once, of which some make the plans and states that others use.
 func TestProofsAreIndependent(t *testing.T) {
-	e, ok := build(t, config.InspectionSpec{}).engines[0].(*corazaEngine)
-	if !ok {
+	e := rulesOf(build(t, config.InspectionSpec{}).engines[0])
+	if e == nil {
 		t.Fatal("another engine")
 	}
 	done := make(chan string, 4)

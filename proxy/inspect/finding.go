@@ -37,6 +37,7 @@ var compileReaders = sync.OnceValue(func() *readers {
 // rule ended it.
 func (e *corazaEngine) find(tx corazatypes.Transaction, state plugintypes.TransactionState, stop *corazatypes.Interruption) finding {
 	f := finding{attack: stop != nil, score: e.score(state)}
+	f.refused = stop != nil && !comparesScore(stop.RuleID)
 	if stop == nil && f.score == 0 {
 		return f
 	}
@@ -50,6 +51,9 @@ func (e *corazaEngine) find(tx corazatypes.Transaction, state plugintypes.Transa
 		f.addMatches(m, read)
 		if slices.Contains(f.rules, r.ID()) {
 			continue
+		}
+		if !decided {
+			f.hits = append(f.hits, hitOf(m))
 		}
 		// A small oddity of the head, which is seen first, does not hide what
 		// the request was refused for.

@@ -51,10 +51,7 @@ func BenchmarkGate(b *testing.B) {
 		plan := i.Plan(s.req)
 		in, _, _ := plan.input(plan.rule, []byte(s.body), true)
 		in.checkpoint = func() error { return nil }
-		e, ok := i.engines[0].(*corazaEngine)
-		if !ok {
-			b.Fatal("another engine")
-		}
+		e := rulesOf(i.engines[0])
 		for name, evaluate := range map[string]func() (finding, error){
 			"engine": func() (finding, error) { return e.judge(s.req, in) },
 			"gate":   func() (finding, error) { return e.evaluate(s.req, in) },
@@ -75,8 +72,8 @@ func BenchmarkGate(b *testing.B) {
 func BenchmarkGateParallel(b *testing.B) {
 	i := mesh(b)
 	s := benchmarks()[1]
-	e, ok := i.engines[0].(*corazaEngine)
-	if !ok {
+	e := rulesOf(i.engines[0])
+	if e == nil {
 		b.Fatal("another engine")
 	}
 	b.ReportAllocs()

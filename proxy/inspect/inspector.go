@@ -13,6 +13,7 @@ import (
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 )
 
@@ -41,6 +42,10 @@ type Options struct {
 	// Draw returns a number from 0 to n-1, by which a policy is rolled out; nil
 	// means at random.
 	Draw func(n int) int
+	// Witness is told what the rule set found in each request under the mesh
+	// profile, before that is judged: for tools that try other judgements. Nil for
+	// nobody; it may be called by several goroutines at once.
+	Witness func(hits []evidence.Hit)
 }
 
 // Bounds are how long a request may wait and be inspected.
@@ -87,6 +92,7 @@ type Inspector struct {
 	now      func() time.Time
 	draw     func(n int) int
 	unzip    unzipper
+	witness  func([]evidence.Hit)
 
 	mu      sync.RWMutex   // orders begin and Close
 	closed  bool           // no transaction begins any more
@@ -134,10 +140,11 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 
 func newInspector(opts Options) *Inspector {
 	return &Inspector{
-		slots:  newSlots(opts.Concurrency),
-		bounds: opts.Bounds,
-		now:    opts.Now,
-		draw:   opts.Draw,
+		slots:   newSlots(opts.Concurrency),
+		bounds:  opts.Bounds,
+		now:     opts.Now,
+		draw:    opts.Draw,
+		witness: opts.Witness,
 	}
 }
 
@@ -148,9 +155,13 @@ func (i *Inspector) engineFor(src source, built map[string]engine) (engine, erro
 	if e, ok := built[key]; ok {
 		return e, nil
 	}
-	e, err := newCorazaEngine(src)
+	rules, err := newCorazaEngine(src)
 	if err != nil {
 		return nil, err
+	}
+	e := engine(rules)
+	if src.mesh {
+		e = &meshEngine{rules: rules, threshold: src.threshold, exclusions: src.exclusions, witness: i.witness}
 	}
 	built[key] = e
 	i.engines = append(i.engines, e)

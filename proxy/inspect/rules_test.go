@@ -80,7 +80,7 @@ func TestExclusions(t *testing.T) {
 		return config.Date{Time: d}
 	}
 	const attack = "1%27%20OR%201=1--%20-"
-	i := build(t, config.InspectionSpec{Exclusions: []config.Exclusion{
+	i := build(t, config.InspectionSpec{Profile: config.ProfileCRS, Exclusions: []config.Exclusion{
 		{Rule: 942100, Parameter: "q", Path: "/search", Reason: "r"},
 		{Rule: 942100, Parameter: "tmp", Reason: "r", Expires: day("2026-11-23")},
 		{Rule: 942100, Parameter: "old", Reason: "r", Expires: day("2026-11-22")},
@@ -216,7 +216,7 @@ func TestBadPoliciesAreRefused(t *testing.T) {
 }
 
 func TestRulesMayChangeTheRuleSet(t *testing.T) {
-	i := build(t, config.InspectionSpec{Rules: `
+	i := build(t, config.InspectionSpec{Profile: config.ProfileCRS, Rules: `
 SecRuleRemoveById 942100
 SecRuleUpdateTargetById 942190 "!ARGS:q"
 SecRuleRemoveByTag attack-xss

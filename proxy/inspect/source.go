@@ -25,6 +25,10 @@ type source struct {
 	exclusions []exclusion
 	// limit is how much of a body the engine takes.
 	limit int
+	// mesh tells that our own detectors look as well, and threshold from which score
+	// on a request is an attack then.
+	mesh      bool
+	threshold int
 	// paranoia is how many of the levels count towards the score.
 	paranoia int
 }
@@ -36,14 +40,14 @@ func (s source) key() string {
 		fmt.Fprintf(&b, "\x00%d\x00%s", d.line, d.text)
 	}
 	for _, e := range s.exclusions {
-		fmt.Fprintf(&b, "\x01%s\x01%d", e.path, e.expires.UnixNano())
+		fmt.Fprintf(&b, "\x01%d\x01%s\x01%s\x01%d", e.rule, e.target, e.path, e.expires.UnixNano())
 	}
 	return b.String()
 }
 
 // compileSource writes the SecLang of a policy; spec has its defaults.
 func compileSource(spec config.InspectionSpec, now time.Time, log *slog.Logger) (source, error) {
-	s := source{limit: spec.Body.InspectBytes, paranoia: spec.Paranoia}
+	s := source{limit: spec.Body.InspectBytes, paranoia: spec.Paranoia, threshold: spec.Threshold}
 	if spec.Paranoia < 1 || spec.Paranoia > 4 {
 		return source{}, fmt.Errorf("paranoia: %d is not between 1 and 4", spec.Paranoia)
 	}
@@ -66,11 +70,14 @@ func compileSource(spec config.InspectionSpec, now time.Time, log *slog.Logger) 
 	fmt.Fprintf(&b, `SecAction "id:7100510,phase:1,pass,nolog,t:none,`+
 		`setvar:tx.blocking_paranoia_level=%d,setvar:tx.detection_paranoia_level=%[1]d,`+
 		`setvar:tx.inbound_anomaly_score_threshold=%d"`+"\n", spec.Paranoia, spec.Threshold)
-	if spec.Profile == config.ProfileMesh {
+	if s.mesh = spec.Profile == config.ProfileMesh; s.mesh {
 		b.WriteString(rules.Mesh())
 		b.WriteByte('\n')
 	}
 	for i, e := range s.exclusions {
+		if isDetector(e.rule) {
+			continue
+		}
 		b.WriteString(e.directive(i))
 	}
 	s.setup = b.String()
@@ -183,6 +190,8 @@ func protected(id int) string {
 		return "compares the score: without it nothing is blocked; exclude the rules that contributed"
 	case id >= 7100000 && id < 7200000:
 		return "keeps requests from passing uninspected"
+	case isDetector(id) && !knownDetector(id):
+		return "is none of the mesh profile's detectors"
 	}
 	return ""
 }

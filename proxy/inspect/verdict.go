@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 )
 
 // A finding is what an engine says about one request.
@@ -15,6 +16,10 @@ type finding struct {
 	rules                     []int
 	message, location         string
 	matches                   []flow.Match
+	// refused tells that a rule ended it by itself, not by the score, and hits are
+	// the rules that added to that: what a profile of ours judges by.
+	refused bool
+	hits    []evidence.Hit
 }
 
 // verdict is the outcome of an inspection that took place.

@@ -1,0 +1,64 @@
+package evidence_test
+
+import (
+	"testing"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
+)
+
+func TestHitsAreWeighed(t *testing.T) {
+	hit := func(rule, size int) evidence.Hit {
+		return evidence.Hit{Rule: rule, Points: 5, Location: "ARGS:a", Size: size}
+	}
+	cases := []struct {
+		name string
+		hits []evidence.Hit
+		want int
+	}{
+		{"nothing", nil, 0},
+		{"a rule that is believed", []evidence.Hit{hit(942160, 30)}, 5},
+		{"the same in a long text", []evidence.Hit{hit(942160, 3000)}, 2},
+		{"the same rule twice", []evidence.Hit{hit(942160, 30), hit(942160, 40)}, 5},
+		{"two rules", []evidence.Hit{hit(942160, 30), hit(942500, 30)}, 10},
+		{"a rule that is doubted", []evidence.Hit{hit(942100, 30)}, 2},
+		{"several of one class", []evidence.Hit{hit(942100, 30), hit(942190, 30), hit(942550, 30)}, 2},
+		{"several of several classes", []evidence.Hit{hit(930120, 30), hit(932160, 30), hit(941100, 30)}, 2},
+		{"a rule about what browsers do", []evidence.Hit{hit(920350, 10), hit(921150, 10), hit(943110, 10)}, 0},
+		{"a rule of a policy, in a long text", []evidence.Hit{hit(1000, 5000)}, 5},
+		{"Shellshock", []evidence.Hit{hit(932170, 30)}, 5},
+		{"a believed and a doubted one", []evidence.Hit{hit(942160, 30), hit(942100, 30)}, 7},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			if got := evidence.Judge(c.hits, nil).Score; got != c.want {
+				t.Errorf("score %d, want %d", got, c.want)
+			}
+		})
+	}
+	if len(cases) < 12 {
+		t.Errorf("only %d cases", len(cases))
+	}
+}
+
+// What is found in two values does not add up, what is found in one does.
+func TestFindingsOfOneValueCountTogether(t *testing.T) {
+	score := func(target string) int {
+		return evidence.Judge(nil, evidence.Look(&flow.Request{Target: target, Header: header{}}, evidence.Body{})).Score
+	}
+	const command, deep = "curl+http://a.example/b", "../../../../../x/y"
+	one, other := score("/?a="+command), score("/?a="+deep)
+	if one != 2 || other != 3 {
+		t.Fatalf("scores %d and %d; the test shows nothing", one, other)
+	}
+	if got := score("/?a=" + command + "&b=" + deep); got != 3 {
+		t.Errorf("in two values %d", got)
+	}
+	if got := score("/?a=" + command + "+" + deep); got != 5 {
+		t.Errorf("in one value %d", got)
+	}
+	v := evidence.Judge([]evidence.Hit{{Rule: 930100, Points: 5, Size: 30}}, evidence.Look(&flow.Request{Target: "/?a=" + deep, Header: header{}}, evidence.Body{}))
+	if v.Score != 5 {
+		t.Errorf("with a second opinion %d", v.Score)
+	}
+}

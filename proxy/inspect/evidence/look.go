@@ -1,0 +1,103 @@
+package evidence
+
+import (
+	"strings"
+
+	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload"
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
+)
+
+// A Finding is one thing that was found in a request.
+type Finding struct {
+	Kind clue.Kind
+	// Location is a variable and a name, as those of the rule set are: "ARGS:q".
+	Location string
+	// Decoding is how the value had to be decoded: "percent,base64"; empty for not
+	// at all.
+	Decoding string
+	// value is the number of the value it was found in: what counts is what is found
+	// in one value together.
+	value int
+}
+
+// A Body is what is known of a request's body.
+type Body struct {
+	// Text are its first bytes, or all of them.
+	Text []byte
+	// Type is the Content-Type; empty for none.
+	Type string
+	// Fields yields the texts of a message in protobuf; nil for any other body.
+	Fields func(yield func(name, value string))
+}
+
+// Look asks the detectors about every value of a request. It returns nothing for one in
+// which nothing was found, and allocates little for it.
+func Look(req *flow.Request, body Body) []Finding {
+	l := looker{}
+	l.head(req)
+	l.body(body)
+	return l.found
+}
+
+// A looker goes over the values of one request.
+type looker struct {
+	scanner payload.Scanner
+	found   []Finding
+	values  int
+	// walk is the one over a document, reused.
+	walk walk
+}
+
+// A place is where a value stands: a collection of the rule set and a name in it.
+type place struct {
+	collection, name string
+	where            payload.Where
+}
+
+func (p place) String() string {
+	if p.name == "" || !plainName(p.name) {
+		return p.collection
+	}
+	return p.collection + ":" + p.name
+}
+
+// plainName tells what may stand in a log: a name is the sender's choice, too, and may
+// be the payload.
+func plainName(s string) bool {
+	if len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		ok := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-[]", c) >= 0
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// value scans one.
+func (l *looker) value(value string, at place) {
+	l.values++
+	for _, c := range l.scanner.Scan(value, at.where) {
+		l.found = append(l.found, Finding{
+			Kind: c.Kind, Location: at.String(), Decoding: l.scanner.Path(c), value: l.values,
+		})
+	}
+}
+
+// argument scans a value that may itself be a document.
+func (l *looker) argument(value string, at place) {
+	if isDocument(value) && l.document(value, at) {
+		return
+	}
+	l.value(value, at)
+}
+
+// isDocument tells whether a value may be a document in JSON.
+func isDocument(s string) bool {
+	s = strings.TrimLeft(s, " \t\r\n")
+	return len(s) > 1 && (s[0] == '{' || s[0] == '[') && strings.IndexByte(s, '"') > 0
+}

@@ -1,0 +1,101 @@
+// Package object finds serialized objects, and the class names that deserialization is
+// attacked with, where a value is expected.
+//
+// Services do send each other objects, but as JSON or protobuf. A stream of Java, a
+// BinaryFormatter of .NET or a pickle runs code of the sender's choice when it is read,
+// so it has no business in a parameter.
+package object
+
+import (
+	"strings"
+
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
+)
+
+// Find looks at a value as it is, text or not.
+func Find(t *lexicon.Text, found *clue.List) {
+	s := t.S
+	if len(s) < 8 {
+		return
+	}
+	magic(s, found)
+	if t.Bytes.All(lexicon.Colon) && t.Bytes.Any(lexicon.Double|lexicon.Brace) {
+		php(s, found)
+	}
+	if t.Bytes.Any(lexicon.Control|lexicon.Line|lexicon.NUL|lexicon.Exclaim|lexicon.Paren) && t.Words.Any(lexicon.Gadget|lexicon.CodeCall) {
+		pickle(t, found)
+	}
+	if t.Words.Any(lexicon.Gadget|lexicon.Reflection) && t.Bytes.Any(lexicon.Dot|lexicon.Exclaim|lexicon.Colon|lexicon.Less) {
+		gadgets(t, found)
+	}
+	if strings.Contains(s, "_$$ND_FUNC$$_") {
+		found.Add(clue.NodeObject, strings.Index(s, "_$$ND_FUNC$$_"), 13)
+	}
+}
+
+// A mark is what a serialized object begins with, in bytes or in Base64.
+type mark struct {
+	text string
+	kind clue.Kind
+}
+
+var marks = [...]mark{
+	{"\xac\xed\x00\x05", clue.JavaObject}, // STREAM_MAGIC, STREAM_VERSION
+	{"rO0AB", clue.JavaObject},            // the same in Base64
+	{"aced0005", clue.JavaObject},         // and in hexadecimal
+	{"AAEAAAD/////", clue.DotNetObject},   // BinaryFormatter
+	{"\x00\x01\x00\x00\x00\xff\xff\xff\xff", clue.DotNetObject},
+	{"/wEyxBEAAQAAAP////", clue.DotNetObject}, // LosFormatter around a BinaryFormatter
+	{"gASV", clue.PythonObject},               // protocol 4, frame
+	{"\x80\x04\x95", clue.PythonObject},
+	{"BAhvO", clue.RubyObject}, // Marshal 4.8, an object and its class
+	{"\x04\x08o:", clue.RubyObject},
+	{"BAhVO", clue.RubyObject}, // and one that loads itself
+	{"BAhbCGMV", clue.RubyObject},
+}
+
+// magic looks at the value's beginning and behind what may stand in front: quotes, an
+// equals sign, the scheme of a data URL.
+func magic(s string, found *clue.List) {
+	for _, m := range marks {
+		i := strings.Index(s, m.text)
+		if i < 0 || i > 0 && strings.IndexByte("\"'=:, >(\n", s[i-1]) < 0 && m.text[0] < 0x80 && m.text[0] >= ' ' {
+			continue
+		}
+		if m.text == "gASV" && len(s)-i < 24 || m.text == "aced0005" && len(s)-i < 16 {
+			continue
+		}
+		found.Add(m.kind, i, len(m.text))
+		return
+	}
+}
+
+// php looks for O:4:"Name":1:{ and C:4:"Name":. Arrays and texts are what sessions and
+// options of common applications are kept in.
+func php(s string, found *clue.List) {
+	for i := 0; i+8 < len(s); i++ {
+		if s[i] != ':' || i == 0 || s[i-1] != 'O' && s[i-1] != 'C' && s[i-1] != 'o' {
+			continue
+		}
+		if i > 1 && strings.IndexByte(";{\"'=:} ", s[i-2]) < 0 {
+			continue
+		}
+		at := i + 1
+		if s[at] == '+' { // O:+4: dodges filters that look for a digit
+			at++
+		}
+		end := at
+		for end < len(s) && lexicon.IsDigit(s[end]) {
+			end++
+		}
+		if end == at || !strings.HasPrefix(s[end:], `:"`) && !strings.HasPrefix(s[end:], `:\"`) {
+			continue
+		}
+		name := strings.TrimLeft(s[end+1:], `\"`)
+		if w := lexicon.WordEnd(name, 0); w > 0 && w < len(name) && strings.IndexByte(`\":`, name[w]) >= 0 {
+			found.Add(clue.PHPObject, i-1, end+2-i)
+			return
+		}
+	}
+}
