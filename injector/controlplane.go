@@ -34,6 +34,8 @@ type ControlPlane struct {
 	push   *pushing
 	// leads tells whether this replica writes.
 	leads atomic.Bool
+	// ending tells that it is to end, and no more calls should be sent here.
+	ending atomic.Bool
 	// leading is what only the replica that leads does.
 	leading []func(context.Context) error
 }
@@ -128,6 +130,9 @@ func (c *ControlPlane) register() {
 // Run works until ctx ends. Parts stop in the reverse order of their start, so that
 // the webhook answers to the last.
 func (c *ControlPlane) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { c.ending.Store(true) })()
+	ctx, cancel := linger(ctx, c.opts.Linger)
+	defer cancel()
 	var g lifecycle.Group
 	g.Add("health", serving("health", c.opts.Listeners.Health, c.health(), c.opts.Log))
 	g.Add("metrics", serving("metrics", c.opts.Listeners.Metrics, exposition(c.opts.Registry), c.opts.Log))
@@ -164,6 +169,9 @@ func (c *ControlPlane) answer(ctx context.Context) error {
 // missing is what this replica lacks to do its work; nil: nothing.
 func (c *ControlPlane) missing() error {
 	var errs []error
+	if c.ending.Load() {
+		errs = append(errs, errors.New("it is about to end"))
+	}
 	if !closed(c.certs.Ready()) {
 		errs = append(errs, errors.New("the webhook has no certificate yet"))
 	}

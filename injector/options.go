@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/dynamic"
@@ -59,6 +60,9 @@ type Options struct {
 	Replica string
 	// Listeners are where it serves; required.
 	Listeners Listeners
+	// Linger is how long it goes on answering when it is to end, not ready any more,
+	// until nobody is sent here; 0: not at all.
+	Linger time.Duration
 	// Registry takes the metrics; nil: one of its own.
 	Registry *prometheus.Registry
 	// Log is where events go; nil: nowhere.

@@ -52,9 +52,24 @@ func drainable(t *testing.T, app, timeout string) *testkit.Sidecar {
 	return testkit.Start(t, testkit.Options{
 		Name: "payments", Source: identitytest.NewCA(t, "example.org").Source(t, payments),
 		Policies: "apiVersion: outrider.dev/v1alpha1\nkind: MeshConfig\nmetadata: {name: mesh}\nspec: {defaultAccess: AllowAll}\n",
-		YAML: "  inbound: [{name: in, listen: \"127.0.0.1:0\", forward: \"" + app + "\", mtls: Permissive}]\n" +
+		YAML: "  admin: {listen: \"127.0.0.1:0\"}\n  inbound: [{name: in, listen: \"127.0.0.1:0\", forward: \"" + app + "\", mtls: Permissive}]\n" +
 			"  drain: {timeout: " + timeout + "}\n",
 	})
+}
+
+// connections is what the administration port says is open.
+func connections(t *testing.T, s *testkit.Sidecar) string {
+	t.Helper()
+	res, err := http.Get("http://" + s.AdminAddress() + "/connections")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func awaitEnd(t *testing.T, s *testkit.Sidecar) {
@@ -128,13 +143,13 @@ func TestAnAnswerUnderWayIsFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Stop()
-	testkit.Eventually(t, "the listener is closed", func() bool {
-		probe, err := net.Dial("tcp", k.nc.RemoteAddr().String())
-		if err == nil {
-			_ = probe.Close()
-		}
-		return err != nil
+	testkit.Eventually(t, "the connection has been asked to end", func() bool {
+		return strings.Contains(connections(t, s), `"ending": "draining"`)
 	})
+	if probe, err := net.Dial("tcp", k.nc.RemoteAddr().String()); err == nil {
+		_ = probe.Close()
+		t.Error("the listener is still open")
+	}
 	if _, err := io.WriteString(nc, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone"); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/balance"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/drain"
+	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/hop"
 )
 
@@ -159,6 +160,7 @@ func (s *Sidecar) connections() any {
 		Peer      string    `json:"peer,omitempty"`
 		Protocol  string    `json:"protocol"`
 		Opened    time.Time `json:"opened"`
+		Ending    string    `json:"ending,omitempty"`
 	}
 	list := []connection{}
 	s.tracker.Each(func(c *drain.Conn) {
@@ -169,6 +171,9 @@ func (s *Sidecar) connections() any {
 		v := connection{ID: c.ID(), Direction: a.Direction.String(), Listener: a.Listener, Remote: a.Remote, Protocol: a.Protocol.String(), Opened: a.Opened}
 		if a.Peer.Authenticated() {
 			v.Peer = a.Peer.ID.String()
+		}
+		if r := c.Ending(); r != flow.None {
+			v.Ending = r.String()
 		}
 		list = append(list, v)
 	})

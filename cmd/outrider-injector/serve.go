@@ -43,6 +43,7 @@ type flags struct {
 	provider, driver, socket string
 	webhook, metrics, health string
 	issuing                  issuerFlags
+	linger                   time.Duration
 	issuer, push, capture    string
 	level, format            string
 }
@@ -63,6 +64,7 @@ func newFlags(env cli.Environment) *flags {
 	fs.StringVar(&f.driver, "identity-driver", "", "CSI `driver` that brings the Workload API into pods; empty: csi.spiffe.io")
 	fs.StringVar(&f.socket, "identity-socket", "", "`name` of the Workload API's socket there; empty: spire-agent.sock")
 	f.issuing.add(fs)
+	fs.DurationVar(&f.linger, "linger", 5*time.Second, "how long it goes on answering when it is to end, until nobody is sent here any more")
 	fs.StringVar(&f.issuer, "issuer-listen", fmt.Sprintf(":%d", injector.IssuerPort), "`address` where sidecars ask for identities; with --identity-provider=MeshCA only")
 	fs.StringVar(&f.push, "push-listen", fmt.Sprintf(":%d", injector.PushPort), "`address` where sidecars get policies and destinations")
 	fs.StringVar(&f.capture, "capture", "", "who redirects traffic where no annotation says it: init, cni or none; empty: init")
@@ -169,7 +171,7 @@ func serve(ctx context.Context, args []string, env cli.Environment) error {
 		return program().Usage
 	}
 	opts := injector.Options{
-		Mesh: mesh, TrustDomain: f.trustDomain, CA: f.issuing.policy, Federation: f.issuing.federation, Replica: replica(env), Log: log,
+		Mesh: mesh, TrustDomain: f.trustDomain, CA: f.issuing.policy, Federation: f.issuing.federation, Replica: replica(env), Linger: f.linger, Log: log,
 	}
 	if opts.Client, opts.Resources, err = f.clients(); err != nil {
 		return err

@@ -35,7 +35,7 @@ type Conn struct {
 	about atomic.Pointer[About]
 	// reason is why it was told to end; the first one stays.
 	reason atomic.Uint32
-	// gracefulAt is when CloseGracefully was called, in Unix nanoseconds.
+	// gracefulAt is when CloseGracefully had been called, in Unix nanoseconds.
 	gracefulAt atomic.Int64
 }
 
@@ -76,8 +76,17 @@ func (c *Conn) Abort(r flow.Reason) {
 // CloseGracefully asks the connection to end, for a reason.
 func (c *Conn) CloseGracefully(r flow.Reason) {
 	c.reason.CompareAndSwap(0, uint32(r))
-	c.gracefulAt.CompareAndSwap(0, time.Now().UnixNano())
 	c.end.CloseGracefully()
+	c.gracefulAt.CompareAndSwap(0, time.Now().UnixNano())
+}
+
+// Ending is why the connection has been asked to end, which it may take its time
+// to do; None if it was not.
+func (c *Conn) Ending() flow.Reason {
+	if c.gracefulAt.Load() == 0 {
+		return flow.None
+	}
+	return c.Reason()
 }
 
 // A Tracker is the set of open connections. Its zero value is empty and ready.

@@ -198,7 +198,7 @@ func (w *world) replica(t *testing.T, name string, args ...string) *replica {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	all := []string{"-c", `exec "$0" "$@" 2>&1`, w.program, "serve", "--kubeconfig", kubeconfig, "--image", image, "--log-format", "json"}
+	all := []string{"-c", `exec "$0" "$@" 2>&1`, w.program, "serve", "--kubeconfig", kubeconfig, "--image", image, "--log-format", "json", "--linger", "0s"}
 	for _, l := range []struct {
 		flag string
 		at   *string
