@@ -13,9 +13,9 @@ DIST := dist
 # How long `make fuzz` spends on each target, and how many targets there must
 # be at least: a discovery that finds nothing must not look like a success.
 FUZZTIME ?= 20s
-FUZZ_MIN ?= 68
+FUZZ_MIN ?= 90
 # How many tests `make test` and `make race` must have run at least.
-TESTS_MIN ?= 7500
+TESTS_MIN ?= 10000
 # How many of those that start a mesh `make test-quic` must have run at least.
 QUIC_TESTS_MIN ?= 1700
 # How often a benchmark is repeated; benchstat wants ten.

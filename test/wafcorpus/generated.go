@@ -17,8 +17,10 @@ func generated(n int) []corpus.Sample {
 		s := corpus.Sample{
 			ID: fmt.Sprintf("services/%s/%d", c.Shape, i), Label: corpus.Benign, Method: c.Method, Target: c.Target, Body: []byte(c.Body),
 			Header: []corpus.Field{
-				{Name: "Host", Value: c.Shape + ".shop.svc.cluster.local"}, {Name: "User-Agent", Value: "checkout/1.4 Go-http-client/2.0"},
-				{Name: "Accept", Value: "application/json"}, {Name: "Traceparent", Value: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
+				{Name: "Host", Value: c.Shape + ".shop.svc.cluster.local"},
+				{Name: "User-Agent", Value: "checkout/1.4 Go-http-client/2.0"},
+				{Name: "Accept", Value: "application/json"},
+				{Name: "Traceparent", Value: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
 			},
 		}
 		if c.Type != "" {

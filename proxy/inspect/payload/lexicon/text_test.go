@@ -23,8 +23,17 @@ func TestWordsAreFoundInAnyCase(t *testing.T) {
 		text string
 		want Group
 	}{
-		{"SELECT", SQLVerb}, {"x uNiOn y", SQLVerb}, {"unionx", 0}, {"xunion", 0}, {"a-union-b", SQLVerb}, {"__proto__", Property},
-		{"information_schema.x", SQLSchema}, {"getRuntime()", Reflection}, {"42union", SQLVerb}, {"", 0}, {"nothing of interest", 0},
+		{"SELECT", SQLVerb},
+		{"x uNiOn y", SQLVerb},
+		{"unionx", 0},
+		{"xunion", 0},
+		{"a-union-b", SQLVerb},
+		{"__proto__", Property},
+		{"information_schema.x", SQLSchema},
+		{"getRuntime()", Reflection},
+		{"42union", SQLVerb},
+		{"", 0},
+		{"nothing of interest", 0},
 	} {
 		got := Read(c.text).Words
 		if c.want == 0 && got != 0 || c.want != 0 && !got.Any(c.want) {

@@ -33,8 +33,18 @@ const longestExpression = 1024
 
 // delimiters are how expressions begin and end, the longer ones first.
 var delimiters = [...]struct{ open, close string }{
-	{"{{", "}}"}, {"{%", "%}"}, {"<%", "%>"}, {"[[", "]]"}, {"${", "}"}, {"#{", "}"}, {"*{", "}"}, {"%{", "}"}, {"@{", "}"},
-	{"~{", "}"}, {"@(", ")"}, {"{", "}"},
+	{"{{", "}}"},
+	{"{%", "%}"},
+	{"<%", "%>"},
+	{"[[", "]]"},
+	{"${", "}"},
+	{"#{", "}"},
+	{"*{", "}"},
+	{"%{", "}"},
+	{"@{", "}"},
+	{"~{", "}"},
+	{"@(", ")"},
+	{"{", "}"},
 }
 
 // expressions looks into what is between delimiters. What is nested again and again,
