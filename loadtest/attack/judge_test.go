@@ -94,7 +94,7 @@ func TestEveryReasonOfTheSidecarIsJudged(t *testing.T) {
 	}
 	for _, r := range []flow.Reason{
 		flow.AccessDenied, flow.RateLimited, flow.WAFUnavailable, flow.NoIdentity, flow.PlaintextRefused, flow.RequestTimeout,
-		flow.Overloaded, flow.NoDestination, flow.ConnectFailed, flow.ConnectTimeout, flow.UpstreamTLSFailed, flow.UpstreamClosed,
+		flow.Overloaded, flow.NoDestination, flow.Unresolved, flow.ConnectFailed, flow.ConnectTimeout, flow.UpstreamTLSFailed, flow.UpstreamClosed,
 		flow.UpstreamProtocol, flow.UpstreamTimeout, flow.PolicyChanged, flow.Draining, flow.Internal,
 	} {
 		want[r] = Unclear
@@ -112,7 +112,7 @@ func TestEveryReasonOfTheSidecarIsJudged(t *testing.T) {
 			t.Errorf("%s is judged as %q, want %q", r, string(got), string(want[r]))
 		}
 	}
-	if judged < 22 {
+	if judged < 23 {
 		t.Errorf("judged only %d reasons", judged)
 	}
 }
