@@ -168,6 +168,11 @@ bench-waf: build ## Compare inspection: the engine alone, with the gate, and ngi
 	@go test -tags $(TAGS) -run '^$$' -bench '^BenchmarkGate$$' -benchmem -benchtime 500ms ./proxy/inspect | tee $(DIST)/bench-waf.txt
 	@go run ./test/peers --parts inspection --rounds 3 --json $(DIST)/bench-waf.json $(ARGS)
 
+.PHONY: bench-webhook
+bench-webhook: ## Measure what injection adds to creating pods at a real API server, in 3 minutes (ARGS="--markdown docs/benchmarks.md")
+	@mkdir -p $(DIST)
+	@OUTRIDER_BENCH_WEBHOOK=1 go test -count=1 -timeout 45m -v -tags $(TAGS) -run '^TestAdmissions$$' ./test/kube -args --json $(DIST)/bench-webhook.json $(ARGS)
+
 .PHONY: bench-authz
 bench-authz: ## Compare an authorization decision with cedar-go and OPA (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(BIN)
