@@ -95,6 +95,12 @@ test-kube: ## Test the control plane against a real API server, which is built f
 e2e: ## Test the mesh with real pods on a node of Kubernetes that lives in namespaces, as root
 	@OUTRIDER_TEST_NODE=1 go test -count=1 -timeout 60m -v -tags $(TAGS) ./test/kube/node | grep -vE '^ *(=== RUN|--- PASS)'
 
+.PHONY: node
+node: ## Start that node with our images on it and leave it to you until ^C, as root: for the commands of README.md
+	@mkdir -p $(BIN)/node
+	@$(BUILD) -o $(BIN)/node/ ./cmd/outrider ./cmd/outrider-injector ./examples/shop ./test/kube/pause ./test/kube/nodeinit ./test/kube/onenode
+	@exec $(BIN)/node/onenode $(BIN)/node
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (20s)
 	@targets=$$(go test -list '^Fuzz' ./... | \

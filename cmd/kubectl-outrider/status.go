@@ -15,6 +15,7 @@ import (
 	"github.com/outrider-mesh/outrider/injector/apis/v1alpha1"
 	"github.com/outrider-mesh/outrider/injector/mutate"
 	"github.com/outrider-mesh/outrider/internal/cli"
+	"github.com/outrider-mesh/outrider/proxy/config"
 )
 
 const statusHelp = `Usage: kubectl outrider status [-n NAMESPACE|-A] [-l SELECTOR] [flags]
@@ -23,7 +24,7 @@ Says of each pod whether it is in the mesh, and of its sidecar which image it ha
 whether it is ready, which generation of policies it has in force, how long its
 certificate is valid, and how many connections in plaintext it let in and refused, with
 the pods or addresses they came from. Below it says of each document how many sidecars
-have it in force.
+have it in force; a MeshConfig is for the control plane, and not counted.
 
 Sidecars that have the same policies name the same generation. A "?" is what a sidecar
 did not say; kubectl outrider check says why.
@@ -98,6 +99,9 @@ type (
 		Rejected   int32  `json:"rejected"`
 		Total      int32  `json:"total"`
 		Revision   string `json:"revision,omitempty"`
+		// counted: sidecars report what they make of it. A MeshConfig is the control
+		// plane's own, and "0/0" would look like one that nobody obeys.
+		counted bool
 	}
 )
 
@@ -111,7 +115,7 @@ func stateOf(s *survey.Survey, namespace string) state {
 		if ns := p.Metadata.Namespace; namespace != "" && ns != "" && ns != namespace {
 			continue
 		}
-		state := policyState{Object: survey.Object(p), Accepted: "Unknown", Revision: p.Status.Revision}
+		state := policyState{Object: survey.Object(p), Accepted: "Unknown", Revision: p.Status.Revision, counted: p.Kind != config.KindMeshConfig}
 		if p.Status.ObservedGeneration == p.Metadata.Generation {
 			n := p.Status.Sidecars
 			state.Programmed, state.Rejected, state.Total = n.Programmed, n.Rejected, n.Total
@@ -160,7 +164,7 @@ func sidecarReady(all []corev1.ContainerStatus) bool {
 // pods prints the table of pods.
 func (s *state) pods(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAMESPACE\tPOD\tSIDECAR\tREADY\tPOLICIES\tSVID\tPLAINTEXT IN\tREFUSED\tFROM")
+	fmt.Fprintln(w, "NAMESPACE\tPOD\tSIDECAR\tREADY\tPOLICIES\tSVID\tPLAINTEXT IN\tPLAINTEXT REFUSED\tPLAINTEXT FROM")
 	for _, p := range s.Pods {
 		if !p.Meshed {
 			fmt.Fprintf(w, "%s\t%s\tnone\t-\t-\t-\t-\t-\t\n", p.Namespace, p.Name)
@@ -185,6 +189,10 @@ func (s *state) policies(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nDOCUMENT\tACCEPTED\tIN FORCE\tREFUSED\tREVISION")
 	for _, p := range s.Policies {
+		if !p.counted {
+			fmt.Fprintf(w, "%s\t%s\t-\t-\t-\n", p.Object, p.Accepted)
+			continue
+		}
 		fmt.Fprintf(w, "%s\t%s\t%d/%d\t%d\t%s\n", p.Object, p.Accepted, p.Programmed, p.Total, p.Rejected, printable(orNone(p.Revision)))
 	}
 	return w.Flush()

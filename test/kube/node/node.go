@@ -49,6 +49,14 @@ const (
 // registry in this repository, and none is asked.
 func Library() string { return strings.Join([]string{"docker", "io"}, ".") + "/library/" }
 
+// Image is one of a static program of ours in the directory bin, for [Options].
+func Image(bin, name, tag, user string) image.Image {
+	return image.Image{
+		Name: Library() + name + ":" + tag, Files: map[string]string{filepath.Join(bin, name): "/" + name},
+		Entrypoint: []string{"/" + name}, User: user,
+	}
+}
+
 // Options are what a [Node] is made of.
 type Options struct {
 	// Dir is where it keeps everything; the caller's to remove.

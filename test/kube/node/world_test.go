@@ -51,18 +51,12 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made := func(name, tag, user string, args ...string) image.Image {
-		return image.Image{
-			Name: node.Library() + name + ":" + tag, Files: map[string]string{filepath.Join(bin, name): "/" + name},
-			Entrypoint: append([]string{"/" + name}, args...), User: user,
-		}
-	}
 	began := time.Now()
 	w.Node, err = node.Start(t.Context(), node.Options{
 		Dir: dir, Store: store, Init: filepath.Join(bin, "nodeinit"), Say: t.Logf,
 		Images: []image.Image{
-			made("outrider", "dev", "21337:21337"), made("outrider-injector", "dev", "65532:65532"),
-			made("pause", "e2e", "65535:65535"), made("app", "e2e", "65532:65532"),
+			node.Image(bin, "outrider", "dev", "21337:21337"), node.Image(bin, "outrider-injector", "dev", "65532:65532"),
+			node.Image(bin, "pause", "e2e", "65535:65535"), node.Image(bin, "app", "e2e", "65532:65532"),
 		},
 	})
 	if err != nil {
