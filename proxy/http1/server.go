@@ -123,8 +123,14 @@ func (c *ServerConn) serve(handle func(*Exchange)) error {
 		case hijacked:
 			return nil
 		case aborted:
+			if x.Err != nil {
+				// No request has come: a reset would tell nobody anything, and could
+				// take the answer to the one before away.
+				c.close()
+				return x.Err
+			}
 			socket.Abort(c.net)
-			return x.Err
+			return nil
 		case closeAfter:
 			c.close()
 			return x.Err

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -112,6 +113,30 @@ func TestOnlyAnOrderlyEndLooksOrderly(t *testing.T) {
 			}
 			if !c.orderly && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("the client read to %v, want a reset or a truncation", err)
+			}
+		})
+	}
+}
+
+// What follows a request and is none must not take the answer away, as a reset may.
+func TestHalfARequestDoesNotResetTheAnswerBeforeIt(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(map[bool]string{false: "TCP", true: "TLS"}[secure], func(t *testing.T) {
+			client := serveTCP(t, secure, func(x *Exchange) {
+				if x.Err != nil {
+					x.Abort()
+					return
+				}
+				_ = x.Respond(200, nil, []byte("yes"))
+			})
+			if _, err := io.WriteString(client, get("")+`{"a":"b"}`); err != nil {
+				t.Fatal(err)
+			}
+			if err := socket.CloseWrite(client); err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := io.ReadAll(client); err != nil || !strings.HasSuffix(string(answer), "yes") {
+				t.Errorf("the client read %q to %v, want the answer and an orderly end", answer, err)
 			}
 		})
 	}

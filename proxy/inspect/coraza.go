@@ -112,7 +112,7 @@ func (e *corazaEngine) close() {
 // evaluate asks the gate first, and the engine about what the gate cannot prove.
 func (e *corazaEngine) evaluate(req *flow.Request, in input) (finding, error) {
 	if e.clean(req, in) {
-		return finding{}, nil
+		return finding{}, in.checkpoint()
 	}
 	return e.judge(req, in)
 }
