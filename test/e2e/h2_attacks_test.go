@@ -3,9 +3,11 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -271,7 +273,13 @@ func (a attack) try(t *testing.T, c *h2caller) {
 // sidecars.
 func TestManyCallsCalledOffAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, side{forward: serveH2(t, holds)}, side{})
+	var begun atomic.Int64
+	p := newPair(t, side{forward: serveH2(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/held" {
+			begun.Add(1)
+		}
+		holds(w, r)
+	})}, side{})
 	bystander := dialH2(t, p.out.Address(t, "out"))
 	bystander.must(bystander.Call(1, false, "/held"))
 	isOK(t, bystander.grpc(3, charge))
@@ -281,7 +289,9 @@ func TestManyCallsCalledOffAtOnce(t *testing.T) {
 		for i := range streams {
 			c.must(c.Call(odd(i), false, "/held"))
 		}
-		isOK(t, c.grpc(odd(streams), charge)) // all of them have begun
+		isOK(t, c.grpc(odd(streams), charge))
+		// Over QUIC each call has a stream of its own, and none waits for another.
+		testkit.Eventually(t, "all of them have begun", func() bool { return begun.Load() == int64(1+(n+1)*streams) })
 		c.Close()
 		testkit.Eventually(t, "its calls are called off", func() bool {
 			return metric(t, p.in, "outrider_requests_total", `reason="client_closed"`) >= float64((n+1)*streams)
