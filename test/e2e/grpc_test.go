@@ -132,7 +132,7 @@ func create(t testing.TB, c *grpc.ClientConn, value string, opts ...grpc.CallOpt
 const sqlInjection = "1' UNION SELECT password FROM users-- -"
 
 func TestMessagesOfGRPCAreInspected(t *testing.T) {
-	p, c, _ := grpcPair(t, "grpc: {inspect: Unary}")
+	p, c, _ := grpcPair(t, "cpuMillis: 10000, grpc: {inspect: Unary}") // for the race detector
 	cases := []struct {
 		name, value string
 		opts        []grpc.CallOption
@@ -279,7 +279,7 @@ func chat(t *testing.T, c *grpc.ClientConn, values ...string) (echoed int, err e
 }
 
 func TestOfAClientStreamTheFirstMessageIsInspected(t *testing.T) {
-	p, c, _ := grpcPair(t, "grpc: {inspect: Unary}")
+	p, c, _ := grpcPair(t, "cpuMillis: 10000, grpc: {inspect: Unary}") // for the race detector
 	if n, err := chat(t, c, "hello", "and", sqlInjection); n != 3 || err != nil {
 		t.Errorf("%d messages passed, %v", n, err)
 	}
