@@ -63,8 +63,9 @@ func kubectlCommand(t *testing.T, line string) {
 		if !named(t, "Deployment")[name] {
 			t.Errorf("%s: there is no such Deployment", line)
 		}
+	case line == "kubectl -n shop wait --for=condition=Available deployment --all":
 	case strings.HasPrefix(line, "kubectl -n shop exec deploy/"):
-		words := regexp.MustCompile(`^kubectl -n shop exec deploy/([a-z]+) -- /shop (get|post) "?http://([a-z]+)(/[^"]*)"?$`).FindStringSubmatch(line)
+		words := regexp.MustCompile(`^kubectl -n shop exec deploy/([a-z]+)(?: -c shop)? -- /shop (get|post) "?http://([a-z]+)(/[^"]*)"?$`).FindStringSubmatch(line)
 		if words == nil || !named(t, "Deployment")[words[1]] || !named(t, "Service")[words[3]] {
 			t.Errorf("%s: no Deployment, no Service, or another form than this test knows", line)
 		}
