@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 )
 
 // formBody replaces Coraza's reader of forms, and of bodies of no known type.
@@ -95,33 +97,10 @@ func addForm(args adder, body string, limit int) bool {
 			return false
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		args.Add(unescape(name), unescape(value))
+		args.Add(evidence.Unescape(name), evidence.Unescape(value))
 		n++
 	}
 	return true
-}
-
-// unescape decodes what can be decoded and leaves the rest as it is: what a
-// strict decoder refuses, a lenient application may still read.
-func unescape(s string) string {
-	if !strings.ContainsAny(s, "%+") {
-		return s
-	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '+':
-			c = ' '
-		case c == '%' && i+2 < len(s):
-			if b, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				c = byte(b)
-				i += 2
-			}
-		}
-		out = append(out, c)
-	}
-	return string(out)
 }
 
 // minRun is the shortest run of text in a binary body that is inspected. Random

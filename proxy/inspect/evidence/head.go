@@ -52,7 +52,7 @@ func (l *looker) cookies(value string) {
 	for pair := range strings.SplitSeq(value, ";") {
 		name, value, _ := strings.Cut(strings.TrimLeft(pair, " "), "=")
 		l.name(name, "REQUEST_COOKIES_NAMES")
-		l.argument(unescape(value), place{"REQUEST_COOKIES", name, payload.Argument})
+		l.argument(Unescape(value), place{"REQUEST_COOKIES", name, payload.Argument})
 	}
 }
 
@@ -62,7 +62,7 @@ func (l *looker) pairs(s string, where payload.Where) {
 		var pair string
 		pair, s, _ = strings.Cut(s, "&")
 		name, value, _ := strings.Cut(pair, "=")
-		name, value = unescape(name), unescape(value)
+		name, value = Unescape(name), Unescape(value)
 		l.name(name, "ARGS_NAMES")
 		l.argument(value, place{"ARGS", name, where})
 	}
@@ -72,9 +72,10 @@ func (l *looker) name(name, collection string) {
 	l.value(name, place{collection, name, payload.Name})
 }
 
-// unescape decodes what can be decoded and leaves the rest, as the rule set's reader of
-// forms does.
-func unescape(s string) string {
+// Unescape decodes percent signs and pluses where they can be decoded and leaves the
+// rest as it is: what a strict decoder refuses, a lenient application may still read.
+// The rule set's reader of forms calls it too, so that both see the same values.
+func Unescape(s string) string {
 	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
 		return s
 	}
