@@ -11,6 +11,7 @@ FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build
 WORKDIR /src
 # Modules first, so that a change of the code doesn't download them again.
 COPY go.mod go.sum ./
+COPY internal/ocsf/go.mod internal/ocsf/
 RUN go mod download
 # With .git, from which the go command takes the version it records in the
 # binary: there is no second place that states it.
@@ -18,10 +19,12 @@ COPY . .
 ARG TARGETOS
 ARG TARGETARCH
 ENV CGO_ENABLED=0
+ENV TAGS=grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access
 # The Makefile says what the tags leave out, and why.
-RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
-    -tags grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access \
-    -ldflags="-s -w" -o out/ ./cmd/... ./examples/shop
+RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -tags $TAGS,nethttpomithttp2 \
+    -ldflags="-s -w" -o out/ ./cmd/outrider
+RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -tags $TAGS \
+    -ldflags="-s -w" -o out/ ./cmd/outrider-injector ./cmd/outrider-load ./examples/shop
 
 # The load tool, for a Job in the cluster. Its user is not the sidecar's: what that
 # one sends is not captured, and load that goes past the sidecar measures nothing.

@@ -40,8 +40,13 @@ TOOL := go tool -modfile=tools/go.mod
 # which takes a JSON schema library; inspection never touches a disk, which may
 # be read-only. The Dockerfile has the same list.
 TAGS := grpcnotrace,coraza.disabled_operators.validateSchema,no_fs_access
+# The sidecar has an HTTP/2 engine of its own; net/http's is half a MiB that only
+# other programs ask for. What it uses net/http for (administration, probes, the
+# issuer of identities) speaks HTTP/1.1 with and without this.
+SIDECAR_TAGS := $(TAGS),nethttpomithttp2
 
-BUILD := CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags "-s -w"
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags $(TAGS)
+SIDECAR := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -tags $(SIDECAR_TAGS)
 
 ##@ Use
 
@@ -54,13 +59,14 @@ help: ## List the targets
 .PHONY: build
 build: ## Build every program into bin/, static and stripped
 	@mkdir -p $(BIN)
-	$(BUILD) -o $(BIN)/ ./cmd/...
+	$(BUILD) -o $(BIN)/ ./cmd/outrider-injector ./cmd/outrider-load ./cmd/kubectl-outrider
+	$(SIDECAR) -o $(BIN)/ ./cmd/outrider
 	@ls -lh $(BIN) | awk 'NR > 1 { printf "  %s/%-20s %s\n", "$(BIN)", $$NF, $$5 }'
 
 .PHONY: demo
 demo: ## See it work: a mesh of three workloads on this machine (ARGS=--keep leaves it running)
 	@mkdir -p $(BIN)
-	@$(BUILD) -o $(BIN)/outrider ./cmd/outrider
+	@$(SIDECAR) -o $(BIN)/outrider ./cmd/outrider
 	@$(BIN)/outrider demo $(ARGS)
 
 ##@ Test
@@ -98,7 +104,8 @@ e2e: ## Test the mesh with real pods on a node of Kubernetes that lives in names
 .PHONY: node
 node: ## Start that node with our images on it and leave it to you until ^C, as root: for the commands of README.md
 	@mkdir -p $(BIN)/node
-	@$(BUILD) -o $(BIN)/node/ ./cmd/outrider ./cmd/outrider-injector ./examples/shop ./test/kube/pause ./test/kube/nodeinit ./test/kube/onenode
+	@$(SIDECAR) -o $(BIN)/node/ ./cmd/outrider
+	@$(BUILD) -o $(BIN)/node/ ./cmd/outrider-injector ./examples/shop ./test/kube/pause ./test/kube/nodeinit ./test/kube/onenode
 	@exec $(BIN)/node/onenode $(BIN)/node
 
 .PHONY: fuzz

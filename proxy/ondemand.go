@@ -151,7 +151,7 @@ func (c *controlPlane) keepDestinations() {
 		}
 		content.Resources = append(content.Resources, cache.Resource{Name: push.DestinationName(k.At), Version: k.Version, Body: body})
 	}
-	slices.SortFunc(content.Resources, func(a, b cache.Resource) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(content.Resources, func(a, b cache.Resource) int { return strings.Compare(a.Name, b.Name) })
 	if err := c.cache.Save(cache.Destinations, content); err != nil {
 		c.s.opts.Log.Warn("destinations are not kept for a restart", "err", err)
 	}
@@ -209,7 +209,7 @@ func (c *controlPlane) dump() map[string]any {
 		t := found.Target
 		all = append(all, dumpDestination{at.String(), t.Name, t.Protocol, t.Outside, t.Endpoints})
 	})
-	slices.SortFunc(all, func(a, b dumpDestination) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortStableFunc(all, func(a, b dumpDestination) int { return strings.Compare(a.Address, b.Address) })
 	state["destinations"] = all
 	return state
 }

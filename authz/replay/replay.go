@@ -118,7 +118,7 @@ func verdictBefore(t *observed.Tally, before *Judge) Verdict {
 
 func (r *Result) order() {
 	rank := map[Verdict]int{Denied: 0, Unknown: 1, Allowed: 2}
-	slices.SortFunc(r.Changes, func(a, b Change) int {
+	slices.SortStableFunc(r.Changes, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(rank[a.After], rank[b.After]), cmp.Compare(b.Hits, a.Hits), cmp.Compare(a.Caller, b.Caller),
 			cmp.Compare(a.Port, b.Port), cmp.Compare(a.Method, b.Method), cmp.Compare(a.By, b.By), cmp.Compare(a.Before, b.Before))
 	})

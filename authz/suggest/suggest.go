@@ -169,7 +169,7 @@ func plaintext(log *observed.Log) (all []Plaintext) {
 	for k, e := range by {
 		all = append(all, Plaintext{k.source, k.port, k.refused, e.Evidence})
 	}
-	slices.SortFunc(all, func(a, b Plaintext) int {
+	slices.SortStableFunc(all, func(a, b Plaintext) int {
 		return cmp.Or(cmp.Compare(b.Hits, a.Hits), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Port, b.Port), strings.Compare(strconv.FormatBool(a.Refused), strconv.FormatBool(b.Refused)))
 	})
 	return all

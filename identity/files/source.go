@@ -192,7 +192,7 @@ func (s *Source) read() (contents, error) {
 		}
 		c.bundles = append(c.bundles, bundleFile{file: f, domain: td})
 	}
-	slices.SortFunc(c.bundles, func(a, b bundleFile) int { return a.domain.Compare(b.domain) })
+	slices.SortStableFunc(c.bundles, func(a, b bundleFile) int { return a.domain.Compare(b.domain) })
 	return c, nil
 }
 

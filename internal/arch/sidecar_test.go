@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,18 +15,33 @@ import (
 const sidecar = "./cmd/outrider"
 
 // tags are the build tags of what is shipped, as the Makefile has them.
-func tags(t *testing.T) string {
+func tags(t *testing.T) string { return variable(t, "TAGS") }
+
+// sidecarTags are those of the sidecar, which leaves out more.
+func sidecarTags(t *testing.T) string {
 	t.Helper()
-	found := regexp.MustCompile(`(?m)^TAGS := (\S+)$`).FindStringSubmatch(read(t, "Makefile"))
+	return strings.Replace(variable(t, "SIDECAR_TAGS"), "$(TAGS)", tags(t), 1)
+}
+
+// variable is what the Makefile sets a variable to.
+func variable(t *testing.T, name string) string {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^` + name + ` := (\S+)$`).FindStringSubmatch(read(t, "Makefile"))
 	if found == nil {
-		t.Fatal("the Makefile sets no TAGS")
+		t.Fatalf("the Makefile sets no %s", name)
 	}
 	return found[1]
 }
 
 func TestDockerfileBuildsWhatTheMakefileBuilds(t *testing.T) {
-	if want := "-tags " + tags(t) + " "; !strings.Contains(read(t, "Dockerfile"), want) {
-		t.Errorf("the Dockerfile does not build with %q", want)
+	more, ok := strings.CutPrefix(sidecarTags(t), tags(t))
+	if !ok {
+		t.Fatalf("the sidecar's tags %q do not begin with the others' %q", sidecarTags(t), tags(t))
+	}
+	for _, want := range []string{"ENV TAGS=" + tags(t) + "\n", "-tags $TAGS" + more + " ", "-tags $TAGS "} {
+		if !strings.Contains(read(t, "Dockerfile"), want) {
+			t.Errorf("the Dockerfile has no %q", want)
+		}
 	}
 }
 
@@ -54,7 +70,7 @@ func TestSidecarLinks(t *testing.T) {
 	if !load(t).has(sidecar) {
 		t.Skip("there is no cmd/outrider yet")
 	}
-	deps := strings.Fields(run(t, "go", "list", "-tags", tags(t), "-deps", sidecar))
+	deps := strings.Fields(run(t, "go", "list", "-tags", sidecarTags(t), "-deps", sidecar))
 	if len(deps) < 150 {
 		t.Fatalf("go list names only %d packages", len(deps))
 	}
@@ -69,6 +85,7 @@ func TestSidecarLinks(t *testing.T) {
 		{"testing", "it registers flags and links the profiler's machinery", true},
 		{"net/http/httptest", "it is for tests", true},
 		{"text/template", "it calls methods by name, so the linker can remove none: 3 MiB", true},
+		{"net/http/pprof", "proxy/admin serves profiles in less: 0.2 MiB", true},
 		{"github.com/google/go-cmp/...", "it is for tests", false},
 		{"./internal/testkit/...", "it is for tests", false},
 		{"./identity/identitytest", "it is for tests", false},
@@ -86,9 +103,31 @@ func TestSidecarLinks(t *testing.T) {
 	}
 }
 
+// The sidecar is built without net/http's HTTP/2, so whoever asks for that gets an
+// error, or HTTP/1.1.
+func TestSidecarAsksNetHTTPForNoHTTP2(t *testing.T) {
+	asked := regexp.MustCompile(`\b(ForceAttemptHTTP2|SetHTTP2|SetUnencryptedHTTP2|http\.HTTP2Config)\b`)
+	deps := strings.Fields(run(t, "go", "list", "-tags", sidecarTags(t), "-deps", sidecar))
+	var looked int
+	for _, p := range load(t).pkgs {
+		if !slices.Contains(deps, modulePath+strings.TrimPrefix(p.path, ".")) {
+			continue
+		}
+		for _, f := range p.production() {
+			looked++
+			if found := asked.FindString(read(t, f.name)); found != "" {
+				t.Errorf("%s has %s, which the sidecar's build tags take away", f.name, found)
+			}
+		}
+	}
+	if looked < 300 {
+		t.Errorf("looked at only %d files", looked)
+	}
+}
+
 func TestSidecarIsSmallAndStatic(t *testing.T) {
 	const mebibyte = 1 << 20
-	const most = 22 * mebibyte
+	const most = 21 * mebibyte
 	if testing.Short() {
 		t.Skip("builds the sidecar; left out with -short")
 	}
@@ -99,7 +138,7 @@ func TestSidecarIsSmallAndStatic(t *testing.T) {
 		t.Skip("there is no cmd/outrider yet")
 	}
 	name := filepath.Join(t.TempDir(), "outrider")
-	run(t, "go", "build", "-trimpath", "-tags", tags(t), "-ldflags=-s -w", "-o", name, sidecar)
+	run(t, "go", "build", "-trimpath", "-tags", sidecarTags(t), "-ldflags=-s -w", "-o", name, sidecar)
 	info, err := os.Stat(name)
 	if err != nil {
 		t.Fatal(err)

@@ -25,8 +25,7 @@ var (
 	healthBounds = bounds{connections: 128, requests: 64, head: 2 * time.Second, write: 5 * time.Second}
 	// Scrapers keep a connection for their interval, usually 15 s to 60 s.
 	metricsBounds = bounds{connections: 16, requests: 8, head: 5 * time.Second, write: 15 * time.Second, idle: 90 * time.Second}
-	// A CPU profile or a trace takes as long as it was asked for; net/http/pprof
-	// refuses to collect one for longer than the write timeout.
+	// A CPU profile or a trace takes as long as it was asked for, up to maxProfileTime.
 	adminBounds = bounds{connections: 16, requests: 8, head: 5 * time.Second, write: 90 * time.Second, idle: 30 * time.Second}
 )
 

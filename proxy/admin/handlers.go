@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"slices"
 	"strings"
@@ -75,11 +74,8 @@ func adminHandler(options Options, closing <-chan struct{}) http.Handler {
 	if options.Quit != nil {
 		handle("POST /quitquitquit", "drain, then exit", actionOf(options.Quit, "quitting"))
 	}
-	handle("GET /debug/pprof/", "profiles of the Go runtime", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	// Not pprof.Cmdline: a command line may hold secrets.
+	profiles(mux)
+	index = append(index, "GET /debug/pprof/  profiles of the Go runtime")
 
 	slices.Sort(index)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

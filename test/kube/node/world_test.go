@@ -45,8 +45,9 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{dir: dir}
 	bin := filepath.Join(dir, "bin")
+	run(t, "go", "build", "-trimpath", "-tags", tags+",nethttpomithttp2", "-ldflags", "-s -w", "-o", bin+"/", "./cmd/outrider")
 	run(t, "go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", bin+"/",
-		"./cmd/outrider", "./cmd/outrider-injector", "./test/kube/app", "./test/kube/pause", "./test/kube/nodeinit")
+		"./cmd/outrider-injector", "./test/kube/app", "./test/kube/pause", "./test/kube/nodeinit")
 	store, err := programs.Open(root, t.Logf)
 	if err != nil {
 		t.Fatal(err)
