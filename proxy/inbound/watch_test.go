@@ -94,6 +94,10 @@ func newRig(t *testing.T, l limits.Limits) *rig {
 		cancel()
 		<-running
 		r.Wait()
+		if !r.inspector.Keep(1, 1) {
+			t.Error("the listener has ended before all verdicts were made")
+		}
+		r.inspector.Drop(1)
 		_ = socket.Close()
 		to.Destination.Close()
 		r.inspector.Close()
@@ -165,6 +169,18 @@ func (c caller) send(t *testing.T, text string) {
 	}
 }
 
+// end has the listener end the connection.
+func (c caller) end(t *testing.T) {
+	t.Helper()
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(c.r); len(rest) > 0 || err != nil {
+		t.Errorf("at the end came %q, %v", rest, err)
+	}
+	_ = c.Close()
+}
+
 // post sends a body and wants it back.
 func (c caller) post(t *testing.T, path, body string) {
 	t.Helper()
@@ -191,7 +207,8 @@ func TestNobodyWaitsForAVerdictThatOnlyWatches(t *testing.T) {
 	other := r.call(t)
 	other.post(t, "/third", "0123456789")
 	<-r.begun
-	_, _ = c.Close(), other.Close()
+	c.end(t)
+	other.end(t)
 	close(r.release)
 	seen := map[any]bool{}
 	for _, one := range r.records(t) {
@@ -244,7 +261,7 @@ func TestABodyThatEndsTooEarlyIsLookedAt(t *testing.T) {
 		{"whole", "/whole", "Content-Length: 4\r\n\r\nabcd", false, nil, 4},
 		{"cut off", "/cut", "Content-Length: 40\r\n\r\nabcd", true, "unfinished", 4},
 		{"cut off in a chunk", "/chunk", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n9\r\nef", true, "unfinished", 6},
-		{"broken", "/broken", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\nx", false, "unfinished", 4},
+		{"broken", "/broken", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\nx\r\n", false, "unfinished", 4},
 	}
 	if len(cases) < 4 {
 		t.Fatalf("only %d cases", len(cases))
