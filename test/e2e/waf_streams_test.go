@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -8,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/outrider-mesh/outrider/identity/identitytest"
+	"github.com/outrider-mesh/outrider/internal/testkit"
 )
 
 // talksBack answers with what it is sent, piece by piece as it comes.
@@ -220,4 +225,143 @@ func TestAnAttackInTheHeadDoesNotWaitForTheBody(t *testing.T) {
 		}
 	})
 	counted(t, s, 4, "outrider_inspections_total", `outcome="blocked"`)
+}
+
+// Where its length decides about a body, none of it is waited for.
+func TestALengthThatDecidesIsNotWaitedFor(t *testing.T) {
+	ca := identitytest.NewCA(t, "example.org")
+	for overflow, decided := range map[string]func(w *wire){
+		"Deny": func(w *wire) { w.answer().refused(t, 403, "waf_uninspected") },
+		"Pass": func(w *wire) {
+			w.send("hello")
+			got := make([]byte, 5)
+			res, err := http.ReadResponse(w.r, nil)
+			if err == nil {
+				_, err = io.ReadFull(res.Body, got)
+			}
+			if err != nil || string(got) != "hello" {
+				t.Errorf("the first bytes came back as %q, %v", got, err)
+			}
+		},
+	} {
+		t.Run(overflow, func(t *testing.T) {
+			s := side{
+				source: ca.Source(t, payments), forward: serveApp(t, talksBack),
+				policies: allowMesh + next + inspection("mode: Block, body: {inspectBytes: 64, overflow: "+overflow+"}"),
+			}.start(t)
+			w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
+			w.send("POST / HTTP/1.1\r\nHost: payments\r\nContent-Length: 100\r\n\r\n")
+			decided(w)
+			w.Close()
+			counted(t, s, 1, "outrider_inspections_total", `outcome="not_inspected"`, `reason="body_over_cap"`)
+		})
+	}
+}
+
+// A client that pauses while its body is held learns that it was too slow, and whoever
+// reads the log, why and what to do.
+func TestAPauseInAHeldBodyIsExplained(t *testing.T) {
+	ca := identitytest.NewCA(t, "example.org")
+	s := side{
+		source: ca.Source(t, payments), forward: serveApp(t, talksBack),
+		policies: allowMesh + next + inspection("mode: Block"), spec: "  limits: {bodyTimeout: 100ms}\n",
+	}.start(t)
+	w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
+	w.send("POST / HTTP/1.1\r\nHost: payments\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"a\":1}\n\r\n")
+	w.answer().refused(t, 408, "request_timeout")
+	r := s.Log.AwaitReason(t, "request_timeout")
+	detail, _ := r["detail"].(string)
+	for _, want := range []string{"8 of 16384 bytes", "inspect", "Detect"} {
+		if !strings.Contains(detail, want) {
+			t.Errorf("the record does not say %q: %s", want, detail)
+		}
+	}
+}
+
+// Detect finds what Block does, however the body comes.
+func TestDetectFindsWhatBlockRefuses(t *testing.T) {
+	ca := identitytest.NewCA(t, "example.org")
+	app := serveApp(t, talksBack)
+	sidecar := func(mode string) *testkit.Sidecar {
+		return side{
+			source: ca.Source(t, payments), forward: app,
+			policies: allowMesh + next + inspection("mode: "+mode+", cpuMillis: 10000, body: {inspectBytes: 256}"),
+			spec:     "  limits: {inspectionWait: 60s, inspectionTimeout: 60s}\n",
+		}.start(t)
+	}
+	block, detect := sidecar("Block"), sidecar("Detect")
+	attack := `{"note":"` + sqlInjection + `"}`
+	honest := `{"note":"three coffees"}`
+	long := `{"filler":"` + strings.Repeat("x", 300) + `"}`
+	const json = "Content-Type: application/json\r\n"
+	cases := []struct{ name, path, fields, body string }{
+		{"honest", "", json, honest},
+		{"SQL", "", json, attack},
+		{"SQL in the head", "?q=" + strings.ReplaceAll(sqlInjection, " ", "%20"), json, honest},
+		{"SQL in both", "?q=" + strings.ReplaceAll(sqlInjection, " ", "%20"), json, attack},
+		{"SQL in a form", "", "Content-Type: application/x-www-form-urlencoded\r\n", "q=" + strings.ReplaceAll(sqlInjection, " ", "+")},
+		{"over the cap", "", json, long},
+		{"SQL within the cap", "", json, `[` + attack + `,` + long + `]`},
+		{"SQL behind the cap", "", json, `[` + long + `,` + attack + `]`},
+		{"just the cap", "", "Content-Type: text/plain\r\n", strings.Repeat("x", 256)},
+		{"compressed", "", json + "Content-Encoding: gzip\r\n", gzipped(t, honest)},
+		{"SQL, compressed", "", json + "Content-Encoding: gzip\r\n", gzipped(t, attack)},
+		{"SQL, compressed, over the cap", "", json + "Content-Encoding: gzip\r\n", gzipped(t, `[`+attack+`,`+long+`]`)},
+		{"a coding that is not undone", "", json + "Content-Encoding: compress\r\n", honest},
+		{"broken", "", json, `{"note":`},
+		{"empty", "", json, ""},
+		{"bytes", "", "Content-Type: application/octet-stream\r\n", "\x00\x01\x02" + sqlInjection + "\xff\xfe"},
+	}
+	if len(cases) < 16 {
+		t.Fatalf("only %d cases", len(cases))
+	}
+	framings := map[string]func(body string) string{
+		"in one": func(b string) string { return fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(b), b) },
+		"bytewise": func(b string) string {
+			var s strings.Builder
+			s.WriteString("Transfer-Encoding: chunked\r\n\r\n")
+			for i := range len(b) {
+				s.WriteString("1\r\n" + b[i:i+1] + "\r\n")
+			}
+			return s.String() + "0\r\n\r\n"
+		},
+	}
+	for n, c := range cases {
+		for framing, frame := range framings {
+			path := fmt.Sprintf("/%d/%s", n, strings.ReplaceAll(framing, " ", "-"))
+			request := "POST " + path + c.path + " HTTP/1.1\r\nHost: payments\r\n" + c.fields + frame(c.body)
+			verdicts := map[*testkit.Sidecar]map[string]any{}
+			for _, s := range []*testkit.Sidecar{block, detect} {
+				w := dialMesh(t, s.Address(t, "in"), ca.Source(t, checkout), h1)
+				w.send(request)
+				a := w.answer()
+				if s == detect && (a.StatusCode != 200 || a.body != c.body) {
+					t.Errorf("%s, %s: the application's answer became %d, %q", c.name, framing, a.StatusCode, a.body)
+				}
+				w.Close()
+				r := s.Log.Await(t, path, func(r map[string]any) bool { return r["path"] == path })
+				verdicts[s], _ = r["waf"].(map[string]any)
+			}
+			b, d := verdicts[block], verdicts[detect]
+			if b["outcome"] == "blocked" {
+				b["outcome"] = "detected"
+			}
+			if diff := cmp.Diff(b, d); b == nil || diff != "" {
+				t.Errorf("%s, %s: -Block +Detect\n%s", c.name, framing, diff)
+			}
+		}
+	}
+}
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
