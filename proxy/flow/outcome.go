@@ -197,10 +197,13 @@ const (
 	Stream
 	// Arguments: there are more than are inspected.
 	Arguments
+	// Unfinished: the exchange ended before all of the body had come that would
+	// have been inspected. Only where it was not held back.
+	Unfinished
 )
 
 // UninspectedCount is how many reasons there are, Inspected included.
-const UninspectedCount = int(Arguments) + 1
+const UninspectedCount = int(Unfinished) + 1
 
 // String returns the name used in logs and metrics.
 func (u Uninspected) String() string {
@@ -221,6 +224,8 @@ func (u Uninspected) String() string {
 		return "stream"
 	case Arguments:
 		return "arguments"
+	case Unfinished:
+		return "unfinished"
 	}
 	return "unknown"
 }

@@ -42,6 +42,7 @@ type Body struct {
 	ahead   []byte
 	aheadAt int
 	peeked  *[]byte // the buffer behind ahead
+	tap     message.Tap
 }
 
 // bodyLimits are the bounds of a body; see package limits.
@@ -98,6 +99,7 @@ func (b *Body) next(most int64) ([]byte, error) {
 		}
 		return nil, err
 	}
+	b.tap.See(b.size, p)
 	b.size += int64(len(p))
 	if b.limits.bytes > 0 && b.size > b.limits.bytes {
 		b.err = errBodyTooLarge
@@ -160,8 +162,11 @@ func (b *Body) fill(expected int64) error {
 
 // here tells whether Next would return without reading from the connection. It
 // takes nothing, and errs on the side of no.
-func (b *Body) here() bool {
-	if b.aheadAt < len(b.ahead) || b.err != nil || b.ended {
+func (b *Body) here() bool { return b.aheadAt < len(b.ahead) || b.reads() }
+
+// reads tells whether next would return without reading from the connection.
+func (b *Body) reads() bool {
+	if b.err != nil || b.ended {
 		return true
 	}
 	unread := b.c.unread()
@@ -195,11 +200,24 @@ func (b *Body) here() bool {
 // larger n, but not after Next. Next gives the bytes out again, so that the body
 // can still be forwarded. What it returns is valid until the exchange ends.
 func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
+	return b.look(n, false)
+}
+
+// Arrived is Peek that waits for nothing: it returns what is here already.
+func (b *Body) Arrived(n int64) (prefix []byte, complete bool, err error) {
+	if !b.here() {
+		return b.ahead, false, nil
+	}
+	return b.look(n, true)
+}
+
+// look is Peek, or Arrived if it is not to wait.
+func (b *Body) look(n int64, arrived bool) (prefix []byte, complete bool, err error) {
 	if b.peeked == nil {
 		b.peeked = b.c.buffers.get(int(min(n, largeBuffer)))
 		b.ahead = (*b.peeked)[:0]
 	}
-	for int64(len(b.ahead)) < n && !b.ended {
+	for int64(len(b.ahead)) < n && !b.ended && (!arrived || b.reads()) {
 		p, err := b.next(n - int64(len(b.ahead)))
 		if errors.Is(err, io.EOF) {
 			break
@@ -209,7 +227,7 @@ func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 		}
 		b.ahead = append(b.ahead, p...)
 	}
-	if b.kind == chunkedBody && !b.ended && int64(len(b.ahead)) >= n && b.here() {
+	if b.kind == chunkedBody && !b.ended && int64(len(b.ahead)) >= n && b.reads() {
 		// The last chunk may already be here: then the body is complete. One
 		// byte more is kept if it was another chunk.
 		p, err := b.next(1)
@@ -220,6 +238,23 @@ func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 	}
 	prefix = b.ahead[:min(n, int64(len(b.ahead)))]
 	return prefix, b.ended && len(prefix) == len(b.ahead), nil
+}
+
+// Tap has the first bytes of the body copied as they pass, most at most. It is called
+// before any of it is read.
+func (b *Body) Tap(most int64) {
+	length := int64(-1)
+	if b.kind == lengthBody {
+		length = b.left
+	}
+	b.tap.Open(most, length)
+}
+
+// Tapped is what was copied, and whether that is all of the body. It is the caller's,
+// who asks when the exchange is over.
+func (b *Body) Tapped() (prefix []byte, complete bool) {
+	prefix = b.tap.Seen()
+	return prefix, b.ended && b.err == nil && b.size == int64(len(prefix))
 }
 
 // release gives back what Peek held.

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/message"
@@ -130,6 +131,13 @@ func (r *Request) Each(yield func(name, value string) bool) {
 			return
 		}
 	}
+}
+
+// Clone returns a copy that outlives the exchange. It shares the string.
+func (r *Request) Clone() *Request {
+	c := *r
+	c.fields, c.nominated = slices.Clone(r.fields), nil
+	return &c
 }
 
 // Traceparent is the value of the traceparent field, or empty.

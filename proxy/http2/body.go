@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
 // A Body reads the payload of a request. It takes no more than it is asked for, so
@@ -19,6 +21,7 @@ type Body struct {
 	ahead   []byte
 	aheadAt int
 	peeked  *[]byte // the buffer behind ahead
+	tap     message.Tap
 }
 
 func (b *Body) reset() { *b = Body{x: b.x} }
@@ -63,8 +66,7 @@ func (b *Body) next(most int64, within time.Duration) ([]byte, error) {
 			return nil, err
 		case len(p) > 0:
 			p = p[:min(int64(len(p)), most)]
-			b.given = len(p)
-			b.size += int64(len(p))
+			b.give(p)
 			return p, nil
 		case ended:
 			return nil, io.EOF
@@ -76,6 +78,13 @@ func (b *Body) next(most int64, within time.Duration) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// give notes that p is given out.
+func (b *Body) give(p []byte) {
+	b.given = len(p)
+	b.tap.See(b.size, p)
+	b.size += int64(len(p))
 }
 
 // piece takes what was given out, and returns what is next in the queue.
@@ -100,10 +109,7 @@ func (b *Body) piece() (p []byte, ended bool, err error) {
 // Peek is called again. The sender of a gRPC call is waited for no longer than that
 // of any body: nobody knows of the call meanwhile.
 func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
-	if b.peeked == nil {
-		b.peeked = b.x.c.buffers.get(int(b.expected(n)))
-		b.ahead = (*b.peeked)[:0]
-	}
+	b.prepare(n)
 	for int64(len(b.ahead)) < n {
 		p, err := b.next(n-int64(len(b.ahead)), b.x.c.limits.BodyTimeout)
 		if errors.Is(err, io.EOF) {
@@ -114,9 +120,54 @@ func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 		}
 		b.ahead = append(b.ahead, p...)
 	}
+	return b.first(n)
+}
+
+// Arrived is Peek that waits for nothing: it returns what is here already.
+func (b *Body) Arrived(n int64) (prefix []byte, complete bool, err error) {
+	for int64(len(b.ahead)) < n {
+		p, _, err := b.piece()
+		if err != nil {
+			return b.ahead, false, err
+		}
+		if len(p) == 0 {
+			break
+		}
+		b.prepare(n)
+		p = p[:min(int64(len(p)), n-int64(len(b.ahead)))]
+		b.give(p)
+		b.ahead = append(b.ahead, p...)
+	}
+	return b.first(n)
+}
+
+// first returns what of the first n bytes was read ahead.
+func (b *Body) first(n int64) (prefix []byte, complete bool, err error) {
 	prefix = b.ahead[:min(n, int64(len(b.ahead)))]
 	rest, ended, err := b.piece()
 	return prefix, ended && len(rest) == 0 && len(prefix) == len(b.ahead), err
+}
+
+// prepare makes room for what is read ahead.
+func (b *Body) prepare(n int64) {
+	if b.peeked == nil {
+		b.peeked = b.x.c.buffers.get(int(b.expected(n)))
+		b.ahead = (*b.peeked)[:0]
+	}
+}
+
+// Tap has the first bytes of the body copied as they pass, most at most. It is called
+// before any of it is read.
+func (b *Body) Tap(most int64) { b.tap.Open(most, b.x.Request.ContentLength()) }
+
+// Tapped is what was copied, and whether that is all of the body. It is the caller's,
+// who asks when the exchange is over.
+func (b *Body) Tapped() (prefix []byte, complete bool) {
+	prefix = b.tap.Seen()
+	c, s := b.x.c, &b.x.down
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return prefix, s.ended && s.err == nil && s.came == int64(len(prefix))
 }
 
 // expected is how much of the first n bytes to make room for at first.

@@ -296,10 +296,26 @@ func TestWhatWasNotBegunIsSentAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app, got := refuseFirst(say)
 			inBubble(t, limits.Default(), rawApp(t, app), func(t *testing.T, r *rig) {
+				var tapped string
+				r.handle = func(x *Exchange) {
+					x.Body.Tap(100)
+					r.forward(x)
+					got, complete := x.Body.Tapped()
+					tapped = string(got)
+					if !complete {
+						t.Error("the copy is not known to be complete")
+					}
+				}
 				p, _ := r.raw()
 				p.post(1)
 				p.data(1, false, "hello")
 				p.data(1, true, ", world")
+				defer func() {
+					r.close()
+					if tapped != "hello, world" {
+						t.Errorf("copied %q of what was sent twice", tapped)
+					}
+				}()
 				line := p.next()
 				if line == "1 :status=103" {
 					line = p.next()

@@ -18,7 +18,7 @@ func (x *Exchange) passRequest() (moved bool, f *message.Failure) {
 		}
 		n, done := x.sendBody(p, last, trailed)
 		if n > 0 {
-			x.tookOfBody(n)
+			x.tookOfBody(p[:n])
 		}
 		x.relay.requested = done
 		if n == 0 && !done {
@@ -42,16 +42,17 @@ func (x *Exchange) nextOfBody() (p []byte, last, trailed bool, err error) {
 	return p, s.ended && len(p) == s.in.size, s.trailed, s.err
 }
 
-func (x *Exchange) tookOfBody(n int) {
+func (x *Exchange) tookOfBody(p []byte) {
 	b := &x.Body
 	if b.aheadAt < len(b.ahead) {
-		b.aheadAt += n
+		b.aheadAt += len(p)
 		return
 	}
+	b.tap.See(b.size, p)
+	b.size += int64(len(p))
 	x.c.mu.Lock()
 	defer x.c.mu.Unlock()
-	b.size += int64(n)
-	x.down.took(n)
+	x.down.took(len(p))
 }
 
 // sendBody gives p to the next hop as far as there is room. done tells that nothing

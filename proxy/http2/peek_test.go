@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -30,12 +31,19 @@ func (s *slowly) Read(p []byte) (int, error) {
 }
 
 // Inspection reads ahead, then more; what is forwarded is what came, however much
-// that was and however it was cut.
+// that was and however it was cut, and what is copied as it passes is the same.
 func TestWhatWasReadAheadIsForwarded(t *testing.T) {
 	r := newRig(t, limits.Default(), serveNetHTTP(echo))
 	random := rand.New(rand.NewPCG(5, 6))
-	var first, second int64
+	var first, second, most int64
+	var body []byte
+	looked := make(chan struct{}, 1)
 	r.handle = func(x *Exchange) {
+		defer func() { looked <- struct{}{} }()
+		x.Body.Tap(most)
+		if p, _, err := x.Body.Arrived(2); err != nil || len(p) > 2 {
+			t.Errorf("%d bytes of 2 have arrived, %v", len(p), err)
+		}
 		for _, n := range []int64{first, second} {
 			p, complete, err := x.Body.Peek(n)
 			if err != nil || int64(len(p)) != n && !complete {
@@ -43,15 +51,20 @@ func TestWhatWasReadAheadIsForwarded(t *testing.T) {
 			}
 		}
 		r.forward(x)
+		want := body[:min(most, int64(len(body)))]
+		if got, complete := x.Body.Tapped(); !bytes.Equal(got, want) || complete != (len(want) == len(body)) {
+			t.Errorf("%d bytes of %d, of which %d are wanted, were copied, complete %t", len(got), len(body), most, complete)
+		}
 	}
 	c := r.client()
 	const cases = 150
 	for range cases {
-		body := make([]byte, random.IntN(1<<random.IntN(18)))
+		body = make([]byte, random.IntN(1<<random.IntN(18)))
 		for i := range body {
 			body[i] = byte(' ' + random.IntN(90))
 		}
-		first = 5
+		first = random.Int64N(6)
+		most = random.Int64N(20_000)
 		second = first + random.Int64N(20_000)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://shop:80/", &slowly{random, string(body)})
 		if err != nil {
@@ -64,6 +77,7 @@ func TestWhatWasReadAheadIsForwarded(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(res.Body)
+		<-looked
 		if want := "POST / shop:80 " + string(body); string(got) != want || err != nil || res.Trailer.Get("X-Sum") != "7" {
 			t.Errorf("%d bytes, of which %d were read ahead, became %d, %v, trailer %v", len(body), second, len(got), err, res.Trailer)
 		}

@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/message"
@@ -165,6 +166,13 @@ func (r *Request) Each(yield func(name, value string) bool) {
 			return
 		}
 	}
+}
+
+// Clone returns a copy that outlives the exchange.
+func (r *Request) Clone() *Request {
+	c := *r
+	c.fields = slices.Clone(r.fields)
+	return &c
 }
 
 // Traceparent is the value of the traceparent field, or empty.

@@ -92,6 +92,41 @@ func (c Call) Peek(n int64) (prefix []byte, complete bool, err error) {
 	return c.V1.Body.Peek(n)
 }
 
+// Arrived is Peek that waits for nothing and asks nobody: it returns what is here.
+func (c Call) Arrived(n int64) (prefix []byte, complete bool, err error) {
+	if c.V2 != nil {
+		return c.V2.Body.Arrived(n)
+	}
+	return c.V1.Body.Arrived(n)
+}
+
+// Tap has the first n bytes of the body copied as they pass. It is called before any
+// of it is read.
+func (c Call) Tap(n int64) {
+	if c.V2 != nil {
+		c.V2.Body.Tap(n)
+		return
+	}
+	c.V1.Body.Tap(n)
+}
+
+// Tapped is what was copied, and whether that is all of the body. The caller may keep
+// it; it is asked for when the call is over.
+func (c Call) Tapped() (prefix []byte, complete bool) {
+	if c.V2 != nil {
+		return c.V2.Body.Tapped()
+	}
+	return c.V1.Body.Tapped()
+}
+
+// head returns the head for whoever needs it longer than the call lasts.
+func (c Call) head() flow.Header {
+	if c.V2 != nil {
+		return c.V2.Request.Clone()
+	}
+	return c.V1.Request.Clone()
+}
+
 // Received is how many bytes of the body have been read.
 func (c Call) Received() int64 {
 	if c.V2 != nil {

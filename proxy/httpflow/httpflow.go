@@ -87,14 +87,43 @@ func (r *Recorder) Refuse(c Call, refusal flow.Refusal) {
 
 // End writes the request down.
 func (r *Recorder) End(c Call) {
-	q := &r.request
-	c.account(q)
-	q.Times.Total = time.Since(q.Started)
-	r.Metrics.Request(q)
-	if r.Log != nil {
-		r.Log.Request(q)
+	r.account(c)
+	write(&r.request, r.Metrics, r.Log)
+}
+
+// account notes what became of the request.
+func (r *Recorder) account(c Call) {
+	c.account(&r.request)
+	r.request.Times.Total = time.Since(r.request.Started)
+}
+
+func write(q *flow.Request, m *telemetry.ConnectionMetrics, log *accesslog.Writer) {
+	m.Request(q)
+	if log != nil {
+		log.Request(q)
 	}
 }
+
+// A Late is a request that is over, and about which not everything is known yet.
+// Unlike what a Recorder has, it is nobody else's.
+type Late struct {
+	Request flow.Request
+
+	conn    flow.Connection
+	metrics *telemetry.ConnectionMetrics
+	log     *accesslog.Writer
+}
+
+// EndLater is End for a request that is written down by [Late.Write].
+func (r *Recorder) EndLater(c Call) *Late {
+	r.account(c)
+	l := &Late{Request: r.request, conn: *r.Conn, metrics: r.Metrics, log: r.Log}
+	l.Request.Conn, l.Request.Header = &l.conn, c.head()
+	return l
+}
+
+// Write writes the request down.
+func (l *Late) Write() { write(&l.Request, l.metrics, l.log) }
 
 // RefusalOf says why no request could be read from the client.
 func RefusalOf(err error) flow.Refusal {

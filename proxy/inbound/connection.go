@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,8 @@ type conn struct {
 	kind     detect.Kind  // of the first bytes, if those had to tell
 	// denied: no request on this connection can be allowed.
 	denied atomic.Bool
+	// watching are the requests that are over and not written down yet.
+	watching sync.WaitGroup
 	// identity are the header lines that tell the application who calls.
 	identity [][]byte
 }
@@ -50,6 +53,7 @@ func (l *Listener) serve(raw net.Conn) {
 	}
 	l.books.Open(&c.Entry, raw, l.app)
 	defer c.Close()
+	defer c.watching.Wait()
 
 	ok := c.begin() && // is it still wanted?
 		c.capture() && // where was it going?

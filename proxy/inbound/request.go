@@ -2,7 +2,6 @@ package inbound
 
 import (
 	"errors"
-	"os"
 	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
@@ -27,7 +26,8 @@ type request struct {
 	call  httpflow.Call
 	to    forward.Route
 	edits message.Edits // identity headers towards the application
-	held  int64         // bytes of the body that inspection had
+	plan  inspect.Plan
+	held  int64 // bytes of the body that inspection had
 }
 
 // serveHTTP1 reads requests one after the other.
@@ -101,8 +101,9 @@ func (c *conn) newRequest(f *flow.Connection) *request {
 func (r *request) serve(call httpflow.Call) {
 	r.call = call
 	r.edits.Path, r.edits.Fields = "", append(r.edits.Fields[:0], r.identity...)
+	r.plan, r.held = inspect.Plan{}, 0
 	q := r.Begin(call)
-	defer r.End(call)
+	defer r.end(q)
 
 	ok := r.wellFormed(q) && // is it HTTP?
 		r.route(q) && // where does it go?
@@ -174,75 +175,6 @@ func (r *request) authorize(q *flow.Request) bool {
 	ok := r.l.opts.Enforcer.Request(q)
 	q.Times.Authorize = time.Since(q.Started)
 	return ok
-}
-
-// inspect asks the WAF. What it needs of the body is read ahead and forwarded
-// later.
-func (r *request) inspect(q *flow.Request) bool {
-	plan := r.l.opts.Inspector.Plan(q)
-	if plan.Off {
-		return true
-	}
-	body, complete, ok := r.readAhead(q, &plan)
-	if !ok {
-		return false
-	}
-	before := time.Since(q.Started)
-	q.Inspection = r.l.opts.Inspector.Inspect(r.l.opts.Base, q, plan, body, complete)
-	q.Times.Inspect = time.Since(q.Started) - before
-	if !q.Inspection.Refuse {
-		return true
-	}
-	q.Refusal = inspectionRefusal(&q.Inspection)
-	return false
-}
-
-func inspectionRefusal(v *flow.Inspection) flow.Refusal {
-	if v.Outcome != flow.NotInspected {
-		return flow.Refusal{Reason: flow.WAFBlocked, Detail: v.Message}
-	}
-	refusal := flow.Refusal{Reason: flow.WAFUninspected, Detail: v.Uninspected.String()}
-	switch v.Uninspected {
-	case flow.EngineError, flow.EngineTimeout, flow.EngineOverload: // the same request may pass later
-		refusal.Reason = flow.WAFUnavailable
-	case flow.Inspected, flow.BodyOverCap, flow.Encoding, flow.Stream, flow.Arguments:
-	}
-	return refusal
-}
-
-// readAhead reads the first bytes of the body, as many as the plan wants.
-func (r *request) readAhead(q *flow.Request, plan *inspect.Plan) (body []byte, complete, ok bool) {
-	complete = r.call.Ended()
-	for n := plan.Wants(nil); n > int64(len(body)) && !complete; n = plan.Wants(body) {
-		var err error
-		if body, complete, err = r.call.Peek(n); err == nil {
-			continue
-		}
-		if plan.Patient && errors.Is(err, os.ErrDeadlineExceeded) {
-			break
-		}
-		q.Refusal = bodyRefusal(err)
-		return nil, false, false
-	}
-	r.held = int64(len(body))
-	return body, complete, true
-}
-
-// noteRest notes that more of the body passed than inspection had: the further
-// messages of a gRPC call.
-func (r *request) noteRest(q *flow.Request) {
-	v := &q.Inspection
-	if v.Outcome != flow.InspectionOff && v.Uninspected == flow.Inspected && r.call.Received() > r.held {
-		v.Uninspected = flow.Stream
-	}
-}
-
-func bodyRefusal(err error) flow.Refusal {
-	var broken *message.ProtocolError
-	if !errors.As(err, &broken) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return flow.Refusal{Reason: flow.ClientClosed, Detail: "body: " + err.Error()}
-	}
-	return httpflow.RefusalOf(err)
 }
 
 // forward sends the request to the application. A refusal that comes after the

@@ -71,7 +71,9 @@ func (p Plan) inputOfCall(r rule, read []byte, complete bool) input {
 	switch limit := int64(r.policy.body.InspectBytes); {
 	case err != nil && (complete || err == errFrameFlag): //nolint:errorlint // it is never wrapped
 		in.broken = err
-	case err != nil && !r.block: // no message came in time
+	case err != nil && r.unfinished:
+		in.reason, in.headOnly = flow.Unfinished, true
+	case err != nil && !r.block: // no message has come
 		in.reason, in.headOnly = flow.Stream, true
 	case err != nil: // a plan that was made anew wants more than was read
 		r.overCap(&in, nil)
@@ -120,8 +122,12 @@ func (r rule) decompress(u *unzipper, in *input, c coding, packed []byte, cut bo
 
 // overCap is for a message of which only a prefix is inspected.
 func (r rule) overCap(in *input, prefix []byte) {
-	in.reason = flow.BodyOverCap
 	in.body, in.partial = prefix, true
+	if r.unfinished {
+		in.reason = flow.Unfinished
+		return
+	}
+	in.reason = flow.BodyOverCap
 	in.headOnly = r.policy.body.Overflow == config.OverflowPass
 }
 

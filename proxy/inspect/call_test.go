@@ -321,13 +321,13 @@ func TestANewPolicyMayWantMoreOfACall(t *testing.T) {
 	req.Conn.PeerID = batch
 	for _, read := range []string{"", "\x00\x00"} {
 		plan := unary(t).Plan(req)
-		if v := unary(t).Inspect(t.Context(), req, plan, []byte(read), false); !plan.Patient || v.Outcome != flow.NotInspected || v.Uninspected != flow.Stream || v.Refuse {
-			t.Errorf("%q that is only watched: patient %t, %+v", read, plan.Patient, v)
+		if v := unary(t).Inspect(t.Context(), req, plan, []byte(read), false); !plan.Free || v.Outcome != flow.NotInspected || v.Uninspected != flow.Stream || v.Refuse {
+			t.Errorf("%q that is only watched: free %t, %+v", read, plan.Free, v)
 		}
 	}
 	req = call()
-	if unary(t).Plan(req).Patient || mesh(t).Plan(from(batch, request("POST", "/", jsonType))).Patient {
-		t.Error("a body that is late is waited for in vain")
+	if unary(t).Plan(req).Free {
+		t.Error("a call that may be refused does not wait for its verdict")
 	}
 	whole := framed(0, stringField(1, "hello"))
 	if v := onlyUnary(t).Inspect(t.Context(), req, unary(t).Plan(req), []byte(whole), false); !v.Refuse || v.Uninspected != flow.Stream {

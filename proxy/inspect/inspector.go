@@ -168,44 +168,9 @@ func (i *Inspector) engineFor(src source, built map[string]engine) (engine, erro
 	return e, nil
 }
 
-// Inspect judges a request by the plan that was made for it. The body holds the
-// first bytes of the request's body, as many as the plan asked for or all of
-// them, and complete tells whether that is all. The body is not kept.
-//
-// Every problem is part of the outcome. When the context ends first, so does
-// the wait for a slot; a phase that has begun cannot be stopped.
-func (i *Inspector) Inspect(ctx context.Context, req *flow.Request, plan Plan, body []byte, complete bool) flow.Inspection {
-	v, ok := i.inspect(ctx, req, plan, body, complete)
-	if !ok { // closed
-		return plan.rule.failure(flow.EngineError, errClosed)
-	}
-	return v
-}
-
-// inspect is Inspect; ok is false when the inspector is closed.
-func (i *Inspector) inspect(ctx context.Context, req *flow.Request, plan Plan, body []byte, complete bool) (v flow.Inspection, ok bool) {
-	if plan.owner != i {
-		plan = i.Plan(req)
-	}
-	if plan.Off {
-		return flow.Inspection{}, true
-	}
-	if !i.begin() {
-		return flow.Inspection{}, false
-	}
-	defer i.running.Done()
-
-	v = i.judge(ctx, req, plan, plan.rule, body, complete)
-	if plan.trial.policy != nil && !v.Refuse {
-		tried := i.judge(ctx, req, plan, plan.trial, body, complete)
-		v.Trial = &tried
-	}
-	return v, true
-}
-
 // judge applies one rule of a plan.
-func (i *Inspector) judge(ctx context.Context, req *flow.Request, plan Plan, r rule, body []byte, complete bool) flow.Inspection {
-	in, early, done := plan.input(r, body, complete)
+func (i *Inspector) judge(ctx context.Context, q question, r rule) flow.Inspection {
+	in, early, done := q.plan.input(r, q.seen.Body, q.seen.Complete)
 	if done {
 		return early
 	}
@@ -221,7 +186,7 @@ func (i *Inspector) judge(ctx context.Context, req *flow.Request, plan Plan, r r
 		}
 	}
 	in.budget = bounds.Budget
-	found, err := i.evaluate(ctx, req, r.policy.engine, in)
+	found, err := i.evaluate(ctx, q.req, r.policy.engine, in)
 	if err != nil {
 		return r.failure(reasonOf(err), err)
 	}

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,9 +17,17 @@ type Plan struct {
 	// BodyBytes is the most that inspection may want of the body; 0 means none: the
 	// verdict rests on the head.
 	BodyBytes int64
-	// Patient tells that a client which does not send that in time is no reason to
-	// refuse: it may be waiting for the application, and policy only watches.
-	Patient bool
+	// Free tells that no policy may refuse the request: it is forwarded at once. All
+	// others wait for [Holder.Decide].
+	Free bool
+	// HeadFirst tells that while the body is not there, the head can be judged by
+	// itself, with [Holder.DecideHead].
+	HeadFirst bool
+	// Watches tells that a policy looks at the request that refuses nothing: it does
+	// so when the request is over, with [Holder.Watch].
+	Watches bool
+	// WatchBytes is the most that it may want of the body.
+	WatchBytes int64
 
 	owner *Inspector
 	rule  rule
@@ -39,6 +48,10 @@ type rule struct {
 	call callFormat
 	// bytes is the most that the rule may want of the body.
 	bytes int64
+	// first tells that the head is judged while the body is still to come.
+	first bool
+	// unfinished tells that the body that was seen ended too early.
+	unfinished bool
 }
 
 // Plan decides what inspection wants of a request from its path, the verified
@@ -54,7 +67,14 @@ func (i *Inspector) Plan(req *flow.Request) Plan {
 		plan.trial.block = false
 	}
 	plan.BodyBytes = max(plan.rule.bytes, plan.trial.bytes)
-	plan.Patient = plan.rule.call.inspected && !plan.rule.block
+	plan.Free = !plan.rule.block
+	// A rule of the policy's own may refuse what is missing of a body; those of the
+	// rule set and the detectors only find what is there.
+	plan.HeadFirst = !plan.Free && plan.rule.bytes > 0 && len(decides.source.extra) == 0
+	plan.Watches, plan.WatchBytes = tried != nil, plan.trial.bytes
+	if plan.Free {
+		plan.Watches, plan.WatchBytes = true, plan.BodyBytes
+	}
 	return plan
 }
 
@@ -63,6 +83,7 @@ func (p *policy) ruleFor(req *flow.Request) rule {
 	r := rule{policy: p, block: p.mode != config.DetectOnly && !p.trial}
 	r.head, r.coding = headOnly(req)
 	switch {
+	case r.head == flow.Inspected && r.decided(req.Header):
 	case r.head == flow.Inspected:
 		r.bytes = int64(p.body.InspectBytes)
 	case r.head == flow.Stream && req.GRPC && p.grpc.Inspect == config.GRPCUnary:
@@ -72,11 +93,35 @@ func (p *policy) ruleFor(req *flow.Request) rule {
 	return r
 }
 
+// decided tells that a body is known to be over the cap, and that policy then does not
+// ask what is in it.
+func (r rule) decided(h flow.Header) bool {
+	switch r.policy.body.Overflow {
+	case config.OverflowPass:
+	case config.OverflowDeny:
+		if !r.block {
+			return false
+		}
+	case config.InspectPrefix:
+		return false
+	}
+	return r.coding == noCoding && declaredLength(h) > int64(r.policy.body.InspectBytes)
+}
+
 // Wants is how many bytes of the body, from its first, the caller reads before it
 // asks for the verdict, unless the body ends earlier. It depends on those that have
 // been read: the caller asks again until there are as many.
 func (p Plan) Wants(read []byte) int64 {
 	return max(p.rule.wants(read), p.trial.wants(read))
+}
+
+// Holds is what Wants is to the policy that decides alone: so much of the body is held
+// back.
+func (p Plan) Holds(read []byte) int64 {
+	if p.Free {
+		return 0
+	}
+	return p.rule.wants(read)
 }
 
 // policiesFor finds the policy that decides about a request, and the one that is
@@ -130,6 +175,19 @@ func hasBody(h flow.Header) bool {
 	return ok && strings.Trim(n, "0") != ""
 }
 
+// declaredLength is that of a body; -1 where the head declares none.
+func declaredLength(h flow.Header) int64 {
+	v, ok := h.Get("content-length")
+	if !ok {
+		return -1
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
 // isGRPCWeb tells a request of gRPC-Web, in either form.
 func isGRPCWeb(h flow.Header) bool {
 	const web = "application/grpc-web"
@@ -176,6 +234,8 @@ type input struct {
 // the request for what was not inspected, done is true and the outcome final.
 func (p Plan) input(r rule, body []byte, complete bool) (in input, outcome flow.Inspection, done bool) {
 	switch {
+	case r.first:
+		in = input{headOnly: true}
 	case r.head != flow.Inspected:
 		in = input{headOnly: true, reason: r.head}
 	case r.call.inspected:

@@ -193,7 +193,7 @@ func (p *policy) denies(reason flow.Uninspected) bool {
 		allowed = p.failures.Stream
 	case flow.BodyOverCap:
 		return p.body.Overflow == config.OverflowDeny
-	case flow.Inspected, flow.EngineError:
+	case flow.Inspected, flow.EngineError, flow.Unfinished:
 	}
 	return allowed != config.FailAllow
 }

@@ -76,6 +76,9 @@ type Limits struct {
 	// InspectionTimeout is how long an inspection may have taken when it comes
 	// to its last and longest part, which cannot be stopped.
 	InspectionTimeout time.Duration
+	// InspectionBacklog is how many bytes of requests that are over and were not
+	// held may be kept until inspection has looked at them, in the whole process.
+	InspectionBacklog int
 
 	// RecentRefusals is how many refusals are kept for whoever asks why.
 	RecentRefusals int
@@ -213,11 +216,11 @@ func Default() Limits {
 		// tell apart, and more than call one workload.
 		RateBuckets: 10_000,
 
-		// Long enough for a burst, and for a processor that is taken away for
-		// some periods of its quota; far below a client's patience, so that an
-		// overload is answered.
-		InspectionWait:    time.Second,
-		InspectionTimeout: time.Second,
+		// Long enough for a burst, and for a processor that is taken away for some
+		// periods of its quota; far below a client's patience, so that an overload is
+		// answered. The backlog is some hundreds of requests with 16 KiB of body each:
+		// more than are looked at while one waits for its turn.
+		InspectionWait: time.Second, InspectionTimeout: time.Second, InspectionBacklog: 8 << 20,
 
 		// A record has 500 to 800 bytes as a rule: half an hour at one refusal in
 		// five seconds, and nothing beside the budget of 15 MiB.

@@ -98,6 +98,9 @@ func TestSuiteThroughASidecar(t *testing.T) {
 				t.Fatal(err)
 			}
 			all = append(all, sent{status, from})
+			if len(all)%paced == 0 {
+				catchUp(t, s, from)
+			}
 		}
 	}
 	s.Stop()
@@ -117,19 +120,59 @@ func TestSuiteThroughASidecar(t *testing.T) {
 	y.end(t)
 }
 
+// paced is after how many requests verdicts are waited for. A sidecar that only watches
+// holds nobody up, and keeps some hundreds of requests until it has looked at them.
+const paced = 500
+
+// catchUp waits until the sidecar has looked at what it was sent so far: verdicts are
+// made in the order in which they are asked for, or nearly.
+func catchUp(t *testing.T, s *testkit.Sidecar, from string) {
+	t.Helper()
+	host, _, err := net.SplitHostPort(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}, Timeout: patience}).Dial("tcp", s.Address(t, "in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, "GET /caught-up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c)
+	own := c.LocalAddr().String()
+	s.Log.Await(t, "a request that came behind the others", func(r map[string]any) bool {
+		source, _ := r["source"].(map[string]any)
+		return r["kind"] == "request" && source["address"] == own
+	})
+}
+
 // firstRecords are the records by the caller's address; of several requests on a
-// connection the first counts.
+// connection the one that began first counts, as records come when the verdict does.
 func firstRecords(t *testing.T, s *testkit.Sidecar) map[string]map[string]any {
 	t.Helper()
 	records := map[string]map[string]any{}
 	for _, r := range s.Log.Records(t) {
 		source, _ := r["source"].(map[string]any)
 		from, _ := source["address"].(string)
-		if r["kind"] == "request" && records[from] == nil {
+		if r["kind"] == "request" && (records[from] == nil || began(t, r).Before(began(t, records[from]))) {
 			records[from] = r
 		}
 	}
 	return records
+}
+
+// began is when the request of a record did.
+func began(t *testing.T, r map[string]any) time.Time {
+	t.Helper()
+	text, _ := r["time"].(string)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // seenIn reads a verdict off a record.
