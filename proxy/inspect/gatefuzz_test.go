@@ -133,7 +133,7 @@ func TestGateAgreesOnRandomValues(t *testing.T) {
 		v := [4]string{}
 		v[r.IntN(4)] = randomValue(r)
 		target := "v1/items?q=" + strings.NewReplacer(" ", "%20", "#", "%23", "&", "%26").Replace(v[0])
-		body := v[3]
+		var body string
 		switch kind {
 		case 1:
 			body = fmt.Sprintf(`{"a":%q,"b":[1,2,{"c d":%q}]}`, v[3], v[3])

@@ -144,7 +144,7 @@ func (e exclusion) covers(location string) bool {
 // one in a request; see [keyPattern].
 func sameName(pattern, name string) bool {
 	have := strings.Split(name, ".")
-	for _, want := range strings.Split(pattern, ".") {
+	for want := range strings.SplitSeq(pattern, ".") {
 		number := len(have) > 0 && have[0] != "" && strings.Trim(have[0], "0123456789") == ""
 		switch {
 		case want == "*" && !number && inXML(pattern):

@@ -20,7 +20,13 @@ type JSON struct {
 // Document hands over the values of a text as far as it is JSON, and tells whether all
 // of it is. Of a text that ends within quotes the last value is what is there of it.
 func (w *JSON) Document(name, text string) bool {
-	w.text, w.at, w.name = text, 0, append(w.name[:0], name...)
+	w.name = append(w.name[:0], name...)
+	return w.document(text)
+}
+
+// document is Document for the name that is there already.
+func (w *JSON) document(text string) bool {
+	w.text, w.at = text, 0
 	if w.space(); w.at == len(text) {
 		return true
 	}

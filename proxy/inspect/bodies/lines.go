@@ -34,15 +34,23 @@ func Sequence(text string, to *Sink) (last bool, err error) {
 	return documents(rest, separator, to)
 }
 
+func cut(text string, at byte) (before, after string, found bool) {
+	if i := strings.IndexByte(text, at); i >= 0 {
+		return text[:i], text[i+1:], true
+	}
+	return text, "", false
+}
+
 func documents(text string, end byte, to *Sink) (last bool, err error) {
 	w := JSON{Sink: to}
 	for n, more := 0, true; more && !to.ended(); {
 		var line string
-		line, text, more = strings.Cut(text, string(rune(end)))
+		line, text, more = cut(text, end)
 		if strings.Trim(line, " \t\r\n") == "" {
 			continue
 		}
-		if !w.Document("json."+strconv.Itoa(n), line) && !to.ended() && err == nil {
+		w.name = strconv.AppendInt(append(w.name[:0], "json."...), int64(n), 10)
+		if !w.document(line) && !to.ended() && err == nil {
 			last, err = !more, errLine
 		}
 		n++

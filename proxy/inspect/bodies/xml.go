@@ -1,6 +1,7 @@
 package bodies
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -100,7 +101,9 @@ func (w *XML) token(token xml.Token) error {
 	case xml.EndElement:
 		w.end(t.Name.Local)
 	case xml.CharData:
-		w.raw(TextKey, strings.TrimSpace(string(t)))
+		if w.Raw != nil {
+			w.raw(TextKey, strings.TrimSpace(string(t)))
+		}
 		w.text(t)
 	case xml.ProcInst:
 		if t.Target != "xml" {
@@ -235,9 +238,9 @@ func (w *XML) text(b []byte) {
 
 // flush takes the text of an element up to where another begins or it ends.
 func (w *XML) flush(e *element) {
-	if text := strings.TrimSpace(string(e.piece)); text != "" && !w.ended() {
+	if text := bytes.TrimSpace(e.piece); len(text) > 0 && !w.ended() {
 		e.pieces++
-		w.put(w.name, text)
+		w.put(w.name, string(text))
 		e.all = append(e.all, e.piece...)
 	}
 	e.piece = e.piece[:0]
