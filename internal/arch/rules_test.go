@@ -83,11 +83,15 @@ func rules() []rule {
 			why: "the gate decides without the engine, so it can't be allowed to ask it",
 		},
 		{
+			of: []string{"./proxy/inspect/bodies"}, forbid: append([]string{"./..."}, outside...),
+			why: "rules, the gate and detectors read bodies by the same readers, which therefore know none of them",
+		},
+		{
 			of: []string{"./proxy/inspect/payload/..."}, forbid: append([]string{"./..."}, outside...), allow: []string{"./proxy/inspect/payload/..."},
 			why: "what in a value is an attack is a matter of its bytes; where it came from and what becomes of it is known above",
 		},
 		{
-			of: []string{"./proxy/inspect/evidence"}, forbid: append([]string{"./..."}, outside...), allow: []string{"./proxy/flow", "./proxy/inspect/payload/..."},
+			of: []string{"./proxy/inspect/evidence"}, forbid: append([]string{"./..."}, outside...), allow: []string{"./proxy/flow", "./proxy/inspect/payload/...", "./proxy/inspect/bodies"},
 			why: "the mesh profile is a function of a request and of what the rule set said, so that it can be evaluated without an engine",
 		},
 		{

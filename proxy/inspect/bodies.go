@@ -5,11 +5,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 
-	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
 // formBody replaces Coraza's reader of forms, and of bodies of no known type.
@@ -50,12 +49,12 @@ func (rawBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariables, o
 		return err
 	}
 	args := v.ArgsPost()
-	if isText(body) {
+	if bodies.IsText(body) {
 		args.Add("body", body)
 		return setBody(v, body)
 	}
 	n := 0
-	for run := range textRuns(body) {
+	for run := range bodies.Runs(body) {
 		if n == o.ArgumentLimit {
 			return setSingle(v.ArgumentsLimitReached(), "1")
 		}
@@ -97,51 +96,8 @@ func addForm(args adder, body string, limit int) bool {
 			return false
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		args.Add(evidence.Unescape(name), evidence.Unescape(value))
+		args.Add(bodies.Unescape(name), bodies.Unescape(value))
 		n++
 	}
 	return true
-}
-
-// minRun is the shortest run of text in a binary body that is inspected. Random
-// bytes hold few longer ones, and what fits in less is no attack.
-const minRun = 8
-
-// isText tells whether a body is UTF-8 without control characters.
-func isText(s string) bool {
-	for i := range len(s) {
-		if isControl(s[i]) {
-			return false
-		}
-	}
-	return utf8.ValidString(s)
-}
-
-// isControl leaves white space out: vertical tab and form feed are white space to SQL
-// and HTML, too, so who writes them for a space must not thereby escape.
-func isControl(c byte) bool { return c < ' ' && (c < '\t' || c > '\r') || c == 0x7f }
-
-// textRuns yields the longest runs of text, minRun bytes or more.
-func textRuns(s string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		start := 0
-		for i := 0; i <= len(s); {
-			size := 0
-			if i < len(s) {
-				r, n := utf8.DecodeRuneInString(s[i:])
-				if (r != utf8.RuneError || n > 1) && !isControl(s[i]) {
-					size = n
-				}
-			}
-			if size > 0 {
-				i += size
-				continue
-			}
-			if i-start >= minRun && !yield(s[start:i]) {
-				return
-			}
-			i++
-			start = i
-		}
-	}
 }

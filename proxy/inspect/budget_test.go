@@ -32,8 +32,8 @@ func TestTheRulesEndWhenTheirTimeIsUp(t *testing.T) {
 }
 
 func TestTheTimeIsThePolicysAndSoIsWhatComesOfIt(t *testing.T) {
-	// XML is not proved clean without the engine.
-	dear := "<a>" + strings.Repeat("<k>v1 and 2</k>", 900) + "</a>"
+	// As many values as there may be are not proved clean without the engine.
+	dear := "<a>" + strings.Repeat("<k>v1 and 2</k>", maxArguments) + "</a>"
 	for _, tt := range []struct {
 		name    string
 		failure config.OnFailure

@@ -35,6 +35,8 @@ type corazaEngine struct {
 	waf        coraza.WAF
 	exclusions []exclusion
 	paranoia   int
+	// mesh tells that rules look at values of XML and at files as arguments.
+	mesh bool
 	// gate proves requests clean beforehand; nil where it cannot.
 	gate    *gate.Gate
 	gateErr error
@@ -70,6 +72,9 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	for _, file := range detecting {
 		cfg = cfg.WithDirectivesFromFile(file)
 	}
+	if src.mesh {
+		cfg = cfg.WithDirectives(rules.Places())
+	}
 	for n := range src.extra {
 		cfg = cfg.WithDirectivesFromFile(root.name(n))
 	}
@@ -81,7 +86,7 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	if err != nil {
 		return nil, root.explain(err)
 	}
-	e = &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia}
+	e = &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia, mesh: src.mesh}
 	e.gate, e.gateErr = gateOf(src, detecting, comparing)
 	return e, nil
 }
@@ -130,7 +135,7 @@ func (e *corazaEngine) judge(req *flow.Request, in input) (f finding, err error)
 		return finding{}, errors.New("the transaction does not show its variables")
 	}
 	e.feedHead(tx, state, req, in)
-	in.boundary = partsOf(req.Header)
+	in.boundary, in.files = boundaryOf(req.Header), e.mesh
 	stop, err := e.phases(tx, state, in)
 	if err != nil {
 		return finding{}, err

@@ -34,7 +34,7 @@ var attacks = []struct {
 	{"SQL injection in JSON", request("POST", "/pay", jsonType), `{"user":"ann","items":[{"name":"1' UNION SELECT password FROM users-- -"}]}`, 942, "ARGS:json.items.0.name"},
 	{"SQL injection in a +json type", request("POST", "/pay", "Content-Type: application/vnd.shop+json"), `{"name":"1' UNION SELECT password FROM users-- -"}`, 942, ""},
 	{"SQL injection in multipart", request("POST", "/pay", multi), part(`name="note"`, "1' UNION SELECT password FROM users-- -") + "--b--\r\n", 942, "ARGS:note"},
-	{"SQL injection in XML", request("POST", "/pay", "Content-Type: application/xml"), `<a><b>1' UNION SELECT password FROM users-- -</b></a>`, 942, "REQUEST_XML"},
+	{"SQL injection in XML", request("POST", "/pay", "Content-Type: application/xml"), `<a><b>1' UNION SELECT password FROM users-- -</b></a>`, 942, ""},
 	{"SQL injection in JSON that is a file of a form", request("POST", "/pay", multi), "--b\r\nContent-Disposition: form-data; name=\"order\"; filename=\"blob\"\r\nContent-Type: application/json\r\n\r\n" + `{"items":[1,{"name":"1' UNION SELECT password FROM users-- -"}]}` + "\r\n--b--\r\n", 942, "ARGS:order.items.1.name"},
 	{"SQL injection in a body that claims no type", request("POST", "/pay"), "note=1'+UNION+SELECT+password+FROM+users--+-", 942, ""},
 	{"script in the query", request("GET", "/search?q=%3Cscript%3Ealert(1)%3C/script%3E"), "", 941, "ARGS:q"},

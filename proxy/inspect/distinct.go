@@ -65,5 +65,8 @@ var registerPlugins = sync.OnceFunc(func() {
 	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
 	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })
 	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return graphqlBody{} })
+	plugins.RegisterBodyProcessor("outrider_xml", func() plugintypes.BodyProcessor { return xmlBody{places: true} })
+	plugins.RegisterBodyProcessor("outrider_json_lines", func() plugintypes.BodyProcessor { return linesBody{} })
+	plugins.RegisterBodyProcessor("outrider_json_seq", func() plugintypes.BodyProcessor { return linesBody{sequence: true} })
 	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
 })

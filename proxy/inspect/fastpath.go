@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 	"path"
-	"strconv"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
 
@@ -39,6 +37,11 @@ func gateOf(src source, detecting []string, comparing string) (*gate.Gate, error
 			return nil, err
 		}
 	}
+	if src.mesh {
+		if err := set.Read(rules.Places()); err != nil {
+			return nil, fmt.Errorf("read what rules look at: %w", err)
+		}
+	}
 	for _, d := range src.extra {
 		if err := set.Read(d.text); err != nil {
 			return nil, fmt.Errorf("read line %d of the policy's rules: %w", d.line, err)
@@ -61,9 +64,7 @@ func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
 	g, err := gate.New(set, gate.Options{
 		ReadFile:  func(name string) ([]byte, error) { return fs.ReadFile(coreruleset.FS, path.Join("@owasp_crs", name)) },
 		Variables: variables,
-		Bodies: map[string]gate.Body{
-			"URLENCODED": formArguments, "OUTRIDER_RAW": rawArguments, protobufProcessor: protobufArguments,
-		},
+		Bodies:    gateBodies(src.mesh),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reason about the rules: %w", err)
@@ -121,43 +122,4 @@ func (e *corazaEngine) variables(req *flow.Request, in input) []string {
 		}
 	}
 	return names
-}
-
-// An adder takes arguments: a collection of the engine, or the gate.
-type adder interface{ Add(name, value string) }
-
-// gateAdder stops the reading of a body when one of its arguments is not proved.
-type gateAdder struct{ to *gate.Arguments }
-
-func (a gateAdder) Add(name, value string) { a.to.Add(name, value) }
-
-// formArguments is formBody for the gate.
-func formArguments(body []byte, to *gate.Arguments) bool {
-	to.Whole()
-	return addForm(gateAdder{to}, string(body), math.MaxInt)
-}
-
-// rawArguments is rawBody for the gate.
-func rawArguments(body []byte, to *gate.Arguments) bool {
-	text := string(body)
-	if isText(text) {
-		to.Whole()
-		return to.Add("body", text)
-	}
-	n := 0
-	for run := range textRuns(text) {
-		if !to.Add("body."+strconv.Itoa(n), run) {
-			return false
-		}
-		n++
-	}
-	return true
-}
-
-// protobufArguments is protobufBody for the gate.
-func protobufArguments(body []byte, to *gate.Arguments) bool {
-	w := messageWalk{left: math.MaxInt}
-	w.add = func(name, value string) { w.full = w.full || !to.Add(name, value) }
-	w.body(string(body))
-	return !w.full
 }

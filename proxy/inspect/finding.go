@@ -154,7 +154,8 @@ func plainName(s string) bool {
 	}
 	for i := range len(s) {
 		c := s[i]
-		ok := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-[]", c) >= 0
+		ok := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-[]", c) >= 0 ||
+			c == '@' && i > 0 && s[i-1] == '.' // an attribute of XML
 		if !ok {
 			return false
 		}

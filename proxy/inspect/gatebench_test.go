@@ -40,8 +40,35 @@ func benchmarks() []sample {
 		post("JSON 10 KiB of text", "application/json", wordyJSON(10<<10)),
 		post("JSON 64 KiB of text", "application/json", wordyJSON(64<<10)),
 		post("text 16 KiB", "text/plain", strings.Repeat("harmless words, of which there are many.\n", (16<<10)/42)),
+		post("lines of JSON 10 KiB", "application/x-ndjson", jsonLines(10<<10)),
+		post("XML 1 KiB", "application/soap+xml", xmlBodyOf(1<<10)),
+		post("XML 10 KiB", "application/soap+xml", xmlBodyOf(10<<10)),
+		post("multipart 1 KiB", "multipart/form-data; boundary=b", part(`name="customer"`, "cus_4711")+part(`name="note"`, "Ring twice, please")+fileOf("text/csv", strings.Repeat("4711;Espresso cups;12.50\r\n", 24))),
+		post("multipart 64 KiB of bytes", "multipart/form-data; boundary=b", fileOf("image/png", "\x89PNG\r\n\x1a\n"+strings.Repeat("\x00\x01\x9f\x80", 16<<10))),
+		post("gRPC-Web 1 KiB", "application/grpc-web+proto", messageOf(strings.Repeat("a cup of white porcelain, ", 38))),
+		post("GraphQL", "application/graphql", `mutation Pay { charge(customer: "cus_4711", amount: 1250, note: "Ring twice, please") { id status } }`),
 		get("SQL injection", "/search?q=1%27%20OR%201=1--%20-"),
 	}
+}
+
+// jsonLines are small objects, one per line.
+func jsonLines(size int) string {
+	var b strings.Builder
+	for n := 0; b.Len() < size-30; n++ {
+		fmt.Fprintf(&b, "{\"id\":%d,\"name\":\"item\"}\n", n)
+	}
+	return b.String()
+}
+
+// xmlBodyOf is a message of SOAP.
+func xmlBodyOf(size int) string {
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="utf-8"?><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><order xmlns="urn:shop">`)
+	for n := 0; b.Len() < size-80; n++ {
+		fmt.Fprintf(&b, `<item id="%d"><name>item</name></item>`, n)
+	}
+	b.WriteString(`</order></s:Body></s:Envelope>`)
+	return b.String()
 }
 
 // BenchmarkGate compares, in one run, the engine alone with the gate in front of it.

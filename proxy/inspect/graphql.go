@@ -22,6 +22,9 @@ var (
 	errGraphQLDepth = errors.New("the document is nested too deep, or not closed")
 )
 
+// maxGraphQLDepth is how deep brackets stand in each other, as in JSON.
+const maxGraphQLDepth = 128
+
 // ProcessRequest implements [plugintypes.BodyProcessor].
 func (graphqlBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariables, o plugintypes.BodyProcessorOptions) error {
 	body, err := readAll(r)
@@ -80,7 +83,7 @@ func (w *graphqlWalk) token(c byte) error {
 	case strings.IndexByte("({[", c) >= 0:
 		w.stack = append(w.stack, w.name)
 		w.name, w.rest = "", w.rest[1:]
-		if len(w.stack) > maxJSONDepth {
+		if len(w.stack) > maxGraphQLDepth {
 			return errGraphQLDepth
 		}
 	case strings.IndexByte(")}]", c) >= 0:

@@ -26,14 +26,8 @@ func (p grpcWebBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariab
 	if err != nil {
 		return err
 	}
-	framed, broken := []byte(body), error(nil)
-	if p.text {
-		framed, broken = decodeSegments(body)
-	}
 	w := messageWalk{left: o.ArgumentLimit, add: v.ArgsPost().Add}
-	if err := w.frames(framed); err != nil {
-		broken = err
-	}
+	broken := p.read(body, &w)
 	if w.full {
 		return setSingle(v.ArgumentsLimitReached(), "1")
 	}
@@ -46,6 +40,19 @@ func (p grpcWebBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariab
 // ProcessResponse implements [plugintypes.BodyProcessor].
 func (grpcWebBody) ProcessResponse(io.Reader, plugintypes.TransactionVariables, plugintypes.BodyProcessorOptions) error {
 	return nil
+}
+
+// read walks the messages of a body as far as there are any; the error tells what
+// follows them.
+func (p grpcWebBody) read(body string, w *messageWalk) error {
+	if !p.text {
+		return w.frames([]byte(body))
+	}
+	framed, broken := decodeSegments(body)
+	if err := w.frames(framed); err != nil {
+		return err
+	}
+	return broken
 }
 
 // frames walks the messages of b, the last of which may be cut off: then its texts

@@ -212,6 +212,8 @@ type input struct {
 	firstArguments bool
 	// boundary separates the parts of a multipart form; empty for other bodies.
 	boundary string
+	// files tells that the files of a form are read, too.
+	files bool
 	// broken is why the body cannot be read; nil when it can, or may.
 	broken error
 	// refused tells that policy refuses the request for its reason.

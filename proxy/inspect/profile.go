@@ -143,14 +143,22 @@ func (e exclusion) covers(location string) bool {
 // sameName compares the name of an exclusion, of which a segment may be a star, with
 // one in a request; see [keyPattern].
 func sameName(pattern, name string) bool {
-	wanted, have := strings.Split(pattern, "."), strings.Split(name, ".")
-	return slices.EqualFunc(wanted, have, func(want, have string) bool {
-		if want != "*" {
-			return strings.EqualFold(want, have)
+	have := strings.Split(name, ".")
+	for want := range strings.SplitSeq(pattern, ".") {
+		number := len(have) > 0 && have[0] != "" && strings.Trim(have[0], "0123456789") == ""
+		switch {
+		case want == "*" && !number && inXML(pattern):
+			continue
+		case want == "*" && !number, want != "*" && (len(have) == 0 || !strings.EqualFold(want, have[0])):
+			return false
 		}
-		return have != "" && strings.Trim(have, "0123456789") == ""
-	})
+		have = have[1:]
+	}
+	return len(have) == 0
 }
+
+// inXML tells the names of places in XML, where the first of several has no number.
+func inXML(name string) bool { return len(name) > 4 && strings.EqualFold(name[:4], "xml.") }
 
 // scoring finds what a rule adds to the score.
 var scoring = sync.OnceValue(func() *regexp.Regexp {

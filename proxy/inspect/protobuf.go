@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
 // protobufBody reads a protocol buffers message without its schema. Each text in
@@ -54,7 +56,7 @@ type messageWalk struct {
 
 // body reads what is said to be a message. That is only the sender's word.
 func (w *messageWalk) body(b string) {
-	if b != "" && isText(b) {
+	if b != "" && bodies.IsText(b) {
 		w.text("body", b)
 	}
 	w.message("body", b, 0)
@@ -77,7 +79,7 @@ func (w *messageWalk) message(name, b string, depth int) {
 
 // payload is what a field with a length holds.
 func (w *messageWalk) payload(name, p string, depth int) {
-	text := isText(p)
+	text := bodies.IsText(p)
 	if text {
 		w.text(name, p)
 	}
@@ -100,7 +102,7 @@ func (w *messageWalk) text(name, value string) {
 }
 
 func (w *messageWalk) runs(name, b string) {
-	for run := range textRuns(b) {
+	for run := range bodies.Runs(b) {
 		if w.text(name, run); w.full {
 			return
 		}

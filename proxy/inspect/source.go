@@ -130,20 +130,29 @@ func (e exclusion) directive(n int) string {
 }
 
 // keyPattern is a name as the engine wants it: as it stands, or, where a segment of it
-// is a star, a regular expression that has any index of an array there.
+// is a star, a regular expression that has any index of an array there; of elements of
+// XML the first has none.
 func keyPattern(name string) string {
 	segments := strings.Split(name, ".")
 	if !slices.Contains(segments, "*") {
 		return name
 	}
+	var b strings.Builder
 	for i, s := range segments {
-		if s == "*" {
-			segments[i] = "[0-9]+"
-		} else { // names are in lower case when they are compared
-			segments[i] = regexp.QuoteMeta(strings.ToLower(s))
+		dot := `\.`
+		if i == 0 {
+			dot = ""
+		}
+		switch {
+		case s != "*": // names are in lower case when they are compared
+			b.WriteString(dot + regexp.QuoteMeta(strings.ToLower(s)))
+		case inXML(name):
+			b.WriteString("(?:" + dot + "[0-9]+)?")
+		default:
+			b.WriteString(dot + "[0-9]+")
 		}
 	}
-	return "/^" + strings.Join(segments, `\.`) + "$/"
+	return "/^" + b.String() + "$/"
 }
 
 // compileExclusions checks the exclusions of a policy and leaves out those that

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload"
 )
 
@@ -24,16 +25,22 @@ func (l *looker) body(b Body) {
 	case strings.HasPrefix(kind, "multipart/"):
 		l.multipart(text, b.Type)
 	case isDocument(begins) || strings.Contains(kind, "json"):
-		if !l.documents(text) {
-			l.text(text)
+		if !l.documents(text, lines(kind)) {
+			l.text(text, "body")
 		}
 	case strings.HasPrefix(begins, "<") && (strings.Contains(kind, "xml") || strings.HasPrefix(begins, "<?xml") || strings.HasPrefix(begins, "<!DOCTYPE")):
-		l.xml(text)
+		l.xml(text, "xml")
 	case strings.Contains(kind, "form-urlencoded") || kind == "" && isForm(text):
 		l.pairs(strings.TrimRight(text, "\r\n"), payload.Entry)
 	default:
-		l.text(text)
+		l.text(text, "body")
 	}
+}
+
+// lines tells the types of bodies that are several documents, which the reader of rules
+// numbers (package bodies).
+func lines(kind string) bool {
+	return strings.Contains(kind, "ndjson") || strings.Contains(kind, "jsonl") || strings.Contains(kind, "json-seq")
 }
 
 // isForm tells whether a body without a type is a form.
@@ -42,94 +49,46 @@ func isForm(s string) bool {
 	return eq > 0 && eq < 64 && !strings.ContainsAny(s[:eq], " \n<{")
 }
 
-// text looks at a body that is one text, or at the runs of text in one that is not.
-func (l *looker) text(s string) {
+// text looks at a text, or at the runs of text in what is none.
+func (l *looker) text(s, name string) {
+	at := place{"ARGS", name, payload.Member}
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
-		l.value(s, place{"ARGS", "body", payload.Member})
+		l.value(s, at)
 		return
 	}
 	// As they are, bytes are only looked at for what serialized objects begin with.
-	l.value(s[:min(len(s), headBytes)], place{"ARGS", "body", payload.Member})
-	for run := range runs(s) {
-		l.value(run, place{"ARGS", "body", payload.Member})
+	l.value(s[:min(len(s), headBytes)], at)
+	for run := range bodies.Runs(s) {
+		l.value(run, at)
 	}
 }
 
-const (
-	// headBytes is how much of a binary body is looked at as it is.
-	headBytes = 64
-	// shortestRun is the shortest run of text in a binary body that is looked at, as
-	// for the rule set (bodies.go of package inspect).
-	shortestRun = 8
-)
-
-// runs yields runs of text: UTF-8 without control characters but white space.
-func runs(s string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		start := 0
-		for i := 0; i <= len(s); {
-			size := 0
-			if i < len(s) {
-				r, n := utf8.DecodeRuneInString(s[i:])
-				if (r != utf8.RuneError || n > 1) && (s[i] >= ' ' && s[i] != 0x7f || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
-					size = n
-				}
-			}
-			if size > 0 {
-				i += size
-				continue
-			}
-			if i-start >= shortestRun && !yield(s[start:i]) {
-				return
-			}
-			i++
-			start = i
-		}
-	}
-}
+// headBytes is how much of a binary body is looked at as it is.
+const headBytes = 64
 
 // xml looks at a document of XML as a whole, for its declarations, and at each of its
-// texts and attributes.
-func (l *looker) xml(s string) {
+// texts and attributes. One that is broken is a text, too.
+func (l *looker) xml(s, name string) {
 	l.value(s, place{"REQUEST_XML", "", payload.Markup})
-	for s != "" {
-		open := strings.IndexByte(s, '<')
-		if open < 0 {
-			open = len(s)
-		}
-		if text := strings.TrimSpace(s[:open]); text != "" {
-			l.value(text, place{"REQUEST_XML", "", payload.Member})
-		}
-		s = s[open:]
-		s = l.xmlTag(s)
+	w := bodies.XML{Sink: l.sink(payload.Member)}
+	if w.Document(name, s) != nil {
+		l.text(s, name)
 	}
 }
 
-// xmlTag looks at the attributes of the tag that s begins with, or at a section of
-// character data, and returns what is behind it.
-func (l *looker) xmlTag(s string) string {
-	const cdata = "<![CDATA["
-	if strings.HasPrefix(s, cdata) {
-		text, rest, _ := strings.Cut(s[len(cdata):], "]]>")
-		l.value(text, place{"REQUEST_XML", "", payload.Member})
-		return rest
-	}
-	end := strings.IndexByte(s, '>')
-	if end < 0 {
-		end = len(s)
-	}
-	tag := s[:end]
-	for !strings.HasPrefix(tag, "<!") {
-		q := strings.IndexAny(tag, `"'`)
-		if q < 0 {
-			break
+// sink looks at what a reader takes out of a body. A name is only put together where
+// there is something to tell.
+func (l *looker) sink(where payload.Where) *bodies.Sink {
+	return &bodies.Sink{Left: mostValues, Add: func(name []byte, value string) bool {
+		before := len(l.found)
+		l.value(value, place{collection: "ARGS", where: where})
+		if len(l.found) > before {
+			l.locate(before, place{collection: "ARGS", name: string(name)})
 		}
-		n := strings.IndexByte(tag[q+1:], tag[q])
-		if n < 0 {
-			break
-		}
-		l.value(tag[q+1:q+1+n], place{"REQUEST_XML", "", payload.Member})
-		tag = tag[q+n+2:]
-	}
-	return s[min(len(s), end+1):]
+		return true
+	}}
 }
+
+// mostValues is how many values of a document are looked at. Rule 7100006 refuses a
+// body with more.
+const mostValues = 1000

@@ -1,10 +1,10 @@
 package evidence
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload"
 )
 
@@ -52,7 +52,7 @@ func (l *looker) cookies(value string) {
 	for pair := range strings.SplitSeq(value, ";") {
 		name, value, _ := strings.Cut(strings.TrimLeft(pair, " "), "=")
 		l.name(name, "REQUEST_COOKIES_NAMES")
-		l.argument(Unescape(value), place{"REQUEST_COOKIES", name, payload.Argument})
+		l.argument(bodies.Unescape(value), place{"REQUEST_COOKIES", name, payload.Argument})
 	}
 }
 
@@ -62,7 +62,7 @@ func (l *looker) pairs(s string, where payload.Where) {
 		var pair string
 		pair, s, _ = strings.Cut(s, "&")
 		name, value, _ := strings.Cut(pair, "=")
-		name, value = Unescape(name), Unescape(value)
+		name, value = bodies.Unescape(name), bodies.Unescape(value)
 		l.name(name, "ARGS_NAMES")
 		l.argument(value, place{"ARGS", name, where})
 	}
@@ -70,28 +70,4 @@ func (l *looker) pairs(s string, where payload.Where) {
 
 func (l *looker) name(name, collection string) {
 	l.value(name, place{collection, name, payload.Name})
-}
-
-// Unescape decodes percent signs and pluses where they can be decoded and leaves the
-// rest as it is: what a strict decoder refuses, a lenient application may still read.
-// The rule set's reader of forms calls it too, so that both see the same values.
-func Unescape(s string) string {
-	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
-		return s
-	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '+':
-			c = ' '
-		case c == '%' && i+2 < len(s):
-			if b, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				c = byte(b)
-				i += 2
-			}
-		}
-		out = append(out, c)
-	}
-	return string(out)
 }

@@ -47,12 +47,18 @@ func (l *looker) document(s string, at place) bool {
 	return true
 }
 
-// documents looks at a body of one document, or of several, one behind the other. False
-// if it is not only that: then the whole is looked at as a text, too.
-func (l *looker) documents(s string) bool {
+// documents looks at a body of one document, or of several, one behind the other, which
+// have numbers where they are lines. False if it is not only that: then the whole is
+// looked at as a text, too.
+func (l *looker) documents(s string, numbered bool) bool {
 	l.walk.s, l.walk.i = strings.TrimPrefix(s, "\ufeff"), 0
-	for {
+	for n := 0; ; n++ {
 		l.walk.steps = append(l.walk.steps[:0], step{key: "json"})
+		if numbered {
+			l.walk.steps = append(l.walk.steps, step{array: true, index: n})
+			for l.walk.take(separator) {
+			}
+		}
 		if l.walk.space(); l.walk.i >= len(l.walk.s) {
 			return true
 		}
@@ -61,6 +67,9 @@ func (l *looker) documents(s string) bool {
 		}
 	}
 }
+
+// separator stands in front of each document of a sequence (RFC 7464).
+const separator = '\x1e'
 
 // node looks at the value that the walk has come to.
 func (l *looker) node(collection string) bool {

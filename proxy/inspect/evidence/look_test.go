@@ -56,17 +56,22 @@ func TestEveryPartOfARequestIsLookedAt(t *testing.T) {
 		{"a text with escapes", "/", nil, `{"a":"\u0074op[/al/.source+/ert/.source](1)"}`, json, "ARGS:json.a"},
 		{"a document in a parameter", "/?q=" + `{"a":"` + strings.ReplaceAll(script, "+", "%2b") + `"}`, nil, "", "", "ARGS:q.a"},
 		{"a document of another type", "/", nil, `{"a":"` + script + `"}`, "text/plain", "ARGS:json.a"},
-		{"several documents", "/", nil, "{\"a\":1}\n{\"a\":\"" + script + "\"}\n", "application/x-ndjson", "ARGS:json.a"},
+		{"several documents", "/", nil, "{\"a\":1}\n{\"a\":\"" + script + "\"}\n", "application/x-ndjson", "ARGS:json.1.a"},
+		{"documents in a sequence", "/", nil, "\x1e{\"a\":1}\n\x1e{\"a\":\"" + script + "\"}\n", "application/json-seq", "ARGS:json.1.a"},
+		{"several documents of another type", "/", nil, "{\"a\":1}\n{\"a\":\"" + script + "\"}\n", json, "ARGS:json.a"},
 		{"a document that is cut off", "/", nil, `{"a":"` + script + `","b":"c`, json, "ARGS:json.a"},
 		{"a document that is none", "/", nil, `{"a":` + script + `}`, json, "ARGS:body"},
 		{"a form", "/", nil, "a=1&b=" + strings.ReplaceAll(script, "+", "%2b"), form, "ARGS:b"},
 		{"a form without a type", "/", nil, "b=" + strings.ReplaceAll(script, "+", "%2b"), "", "ARGS:b"},
 		{"a part of a form", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n" + script + "\r\n--x--\r\n", parts, "ARGS:a"},
 		{"the name of a file", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"../../etc/passwd\"\r\n\r\n1\r\n--x--\r\n", parts, "FILES:f"},
-		{"a file", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\n<?php system($_GET[1]);\r\n--x--\r\n", parts, "ARGS:body"},
-		{"a text of XML", "/", nil, "<a><b>" + script + "</b></a>", xml, "REQUEST_XML"},
-		{"an attribute of XML", "/", nil, `<a b="` + script + `"/>`, xml, "REQUEST_XML"},
-		{"a section of XML", "/", nil, "<a><![CDATA[" + script + "]]></a>", xml, "REQUEST_XML"},
+		{"a file", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\n<?php system($_GET[1]);\r\n--x--\r\n", parts, "ARGS:f"},
+		{"a file of XML", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.xml\"\r\n\r\n<?xml version=\"1.0\"?><a><b>" + script + "</b></a>\r\n--x--\r\n", parts, "ARGS:f.a.b"},
+		{"a file that says it is XML", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\ncontent-type: application/xml\r\n\r\n<a b='" + script + "'/>\r\n--x--\r\n", parts, "ARGS:f.a.@b"},
+		{"an object that is a file", "/", nil, "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n\xac\xed\x00\x05sr\x00\x11java.util.HashSet\r\n--x--\r\n", parts, "ARGS:f"},
+		{"a text of XML", "/", nil, "<a><b>" + script + "</b></a>", xml, "ARGS:xml.a.b"},
+		{"an attribute of XML", "/", nil, `<a b="` + script + `"/>`, xml, "ARGS:xml.a.@b"},
+		{"a section of XML", "/", nil, "<a><![CDATA[" + script + "]]></a>", xml, "ARGS:xml.a"},
 		{"a declaration of XML", "/", nil, `<!DOCTYPE a [<!ENTITY b SYSTEM "file:///c">]><a/>`, xml, "REQUEST_XML"},
 		{"a text", "/", nil, script, "text/plain", "ARGS:body"},
 		{"a run of text in bytes", "/", nil, "\x00\x01\x02" + script + "\x00\xff", "application/octet-stream", "ARGS:body"},
@@ -84,7 +89,7 @@ func TestEveryPartOfARequestIsLookedAt(t *testing.T) {
 			}
 		})
 	}
-	if len(cases) < 25 {
+	if len(cases) < 30 {
 		t.Errorf("only %d cases", len(cases))
 	}
 }

@@ -3,6 +3,7 @@ package evidence
 import (
 	"strings"
 
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload"
 )
 
@@ -11,7 +12,7 @@ import (
 func (l *looker) multipart(s, contentType string) {
 	boundary := parameter(contentType, "boundary")
 	if boundary == "" {
-		l.text(s)
+		l.text(s, "body")
 		return
 	}
 	mark := "--" + boundary
@@ -31,13 +32,34 @@ func (l *looker) part(s string) {
 	name := parameter(head, "name")
 	if file := parameter(head, "filename"); file != "" {
 		l.value(file, place{"FILES", name, payload.Argument})
-		if !isDocument(content) || !l.document(content, place{"ARGS", name, payload.Entry}) {
-			l.text(content)
-		}
+		l.file(content, name, fieldOf(head, "content-type"))
 		return
 	}
 	l.name(name, "ARGS_NAMES")
 	l.argument(content, place{"ARGS", name, payload.Entry})
+}
+
+// file looks at the content of a file, by what it is: value by value as rules do, and
+// at bytes as in any body.
+func (l *looker) file(content, name, kind string) {
+	if isDocument(content) && l.document(content, place{"ARGS", name, payload.Entry}) {
+		return
+	}
+	w := bodies.Parts{Sink: l.sink(payload.Member), Files: true}
+	if !w.File(name, kind, content) {
+		l.text(content, name)
+	}
+}
+
+// fieldOf is the value of a part's header field; empty for none.
+func fieldOf(head, name string) string {
+	for line := range strings.Lines(head) {
+		field, value, ok := strings.Cut(line, ":")
+		if ok && strings.EqualFold(strings.TrimSpace(field), name) {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // parameter is one of a field's, such as boundary="x"; empty for none.

@@ -7,8 +7,8 @@ type Arguments struct {
 	left int
 	// dirty tells that one of them could not be proved.
 	dirty bool
-	// whole tells that the body is a variable, too.
-	whole bool
+	// whole tells that the body is a variable, too, and unsized that its length is none.
+	whole, unsized bool
 }
 
 // Add takes one argument and tells whether to go on. Neither string is kept.
@@ -16,6 +16,12 @@ func (a *Arguments) Add(name, value string) bool {
 	a.e.key = append(a.e.key[:0], name...)
 	a.e.value = append(a.e.value[:0], value...)
 	return a.add(a.e.key, a.e.value)
+}
+
+// AddAt is Add for a name that is only lent.
+func (a *Arguments) AddAt(name []byte, value string) bool {
+	a.e.value = append(a.e.value[:0], value...)
+	return a.add(name, a.e.value)
 }
 
 // add is Add. The last argument that the engine would keep is left to it.

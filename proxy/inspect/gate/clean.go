@@ -19,7 +19,8 @@ func (g *Gate) Clean(r *Request) bool {
 // release forgets a request.
 func (e *evaluation) release() {
 	clear(e.view.fields)
-	e.view = view{fields: e.view.fields[:0], only: -1}
+	clear(e.view.parts)
+	e.view = view{fields: e.view.fields[:0], parts: e.view.parts[:0], only: -1}
 	clear(e.env.set)
 	e.env.set = e.env.set[:0]
 	clear(e.removed)
@@ -182,6 +183,8 @@ func (e *evaluation) readBody(b []byte) bool {
 	if e.sink.whole {
 		e.view.single[body] = string(b)
 	}
-	e.view.single[bodyLength] = strconv.Itoa(len(b))
+	if !e.sink.unsized {
+		e.view.single[bodyLength] = strconv.Itoa(len(b))
+	}
 	return true
 }

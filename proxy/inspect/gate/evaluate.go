@@ -67,6 +67,9 @@ func (e *evaluation) target(r *rule, l *link, t *target, env *environment) answe
 		switch {
 		case p == header || p == headerName:
 			result = max(result, e.fields(r, l, t, p, env))
+		case p == partHeader:
+			result = max(result, e.partHeaders(r, l, t, env))
+		case p.ofBody() && e.view.values[p] == 0:
 		case p.keyed():
 			return maybe
 		default:
@@ -102,19 +105,42 @@ func (e *evaluation) fields(r *rule, l *link, t *target, p part, env *environmen
 	return result
 }
 
-// count counts header fields. Nothing else is counted here.
+// partHeaders compares the header fields of a form's parts.
+func (e *evaluation) partHeaders(r *rule, l *link, t *target, env *environment) answer {
+	result := no
+	for _, f := range e.view.parts {
+		if t.picks(f.name) {
+			result = max(result, e.test(r, l, f.value, env))
+		}
+	}
+	return result
+}
+
+// count counts header fields, and values that only some bodies have where no key
+// matters. Nothing else is counted here.
 func (e *evaluation) count(t *target) (n int, ok bool) {
 	for _, p := range t.parts {
-		if p != header && p != headerName {
+		switch {
+		case p == header || p == headerName:
+			n += countPicked(e.view.fields, t)
+		case p == partHeader:
+			n += countPicked(e.view.parts, t)
+		case p.ofBody() && (t.takesAll() || e.view.values[p] == 0):
+			n += e.view.values[p]
+		default:
 			return 0, false
-		}
-		for _, f := range e.view.fields {
-			if t.picks(f.name) {
-				n++
-			}
 		}
 	}
 	return n, true
+}
+
+func countPicked(fields []field, t *target) (n int) {
+	for _, f := range fields {
+		if t.picks(f.name) {
+			n++
+		}
+	}
+	return n
 }
 
 // variables compares values of TX.

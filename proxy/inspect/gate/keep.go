@@ -89,7 +89,7 @@ func isBulk(p part) bool {
 // isState tells the parts that are known only when a phase begins.
 func isState(p part) bool {
 	switch p {
-	case bodyLength, bodyError, partial, processor, limitReached, parseError:
+	case bodyLength, bodyError, filesSize, partial, processor, limitReached, parseError:
 		return true
 	default:
 		return false

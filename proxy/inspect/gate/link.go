@@ -3,6 +3,7 @@ package gate
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/inspect/decode"
@@ -161,14 +162,29 @@ func (l *link) capturing(v []byte, env *environment) answer {
 	return answerOf(groups != nil)
 }
 
-// apply sets a variable. A sum is not computed, and what depends on a match that is
-// not certain is not known.
+// apply sets a variable. What depends on a match that is not certain is not known.
 func (a *assign) apply(env *environment, matched answer) {
 	name, ok := a.name.expand(env)
 	if !ok {
 		return // nobody reads it: the rule would not have been kept
 	}
 	v, ok := a.value.expand(env)
-	unknown := !ok || matched == maybe || v != "" && (v[0] == '+' || v[0] == '-')
-	env.put(strings.ToLower(name), value{text: v, unknown: unknown})
+	name = strings.ToLower(name)
+	if ok && v != "" && (v[0] == '+' || v[0] == '-') {
+		v, ok = sum(env, name, v)
+	}
+	env.put(name, value{text: v, unknown: !ok || matched == maybe})
+}
+
+// sum adds to a variable; what is no number counts as none, as for the engine.
+func sum(env *environment, name, delta string) (text string, known bool) {
+	n, err := strconv.Atoi(delta[1:])
+	v, _ := env.get(name)
+	if err != nil || v.unknown {
+		return "", false
+	}
+	if delta[0] == '-' {
+		n = -n
+	}
+	return strconv.Itoa(number(v.text) + n), true
 }

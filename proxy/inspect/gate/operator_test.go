@@ -101,7 +101,7 @@ func FuzzGlancesMissNothing(f *testing.F) {
 			}
 			return -1
 		}, v)
-		for _, s := range []string{v, word, "json." + word} {
+		for _, s := range []string{v, word, "json." + word, "xml." + word, "body." + word, "graphql." + word, "xml." + word + ".@" + word, "xml.@" + word} {
 			if found, _ := libinjection.IsSQLi(s); found && oneWord([]byte(s)) {
 				t.Errorf("%q is SQL, and one word", s)
 			}

@@ -10,8 +10,15 @@ const (
 	argPost
 	argGetName
 	argPostName
+	xmlValue
+	file
+	fileName
+	fileSize
+	partName
+	partFile
 	cookie
 	cookieName
+	partHeader
 	header
 	headerName
 	line
@@ -25,6 +32,7 @@ const (
 	body
 	bodyLength
 	bodyError
+	filesSize
 	partial
 	processor
 	limitReached
@@ -34,7 +42,7 @@ const (
 	partCount
 )
 
-// collections are parts that have keys.
+// keyed tells the parts that are collections.
 func (p part) keyed() bool { return p <= headerName }
 
 // partsOf maps the variables of rules to the parts that make them up. A variable
@@ -61,12 +69,26 @@ func partsOf(variable string) (parts []part, ok bool) {
 		return []part{header}, true
 	case "REQUEST_HEADERS_NAMES":
 		return []part{headerName}, true
-	case "FILES", "FILES_NAMES", "FILES_SIZES", "XML", "REQUEST_XML", "MULTIPART_PART_HEADERS", "MULTIPART_FILENAME", "MULTIPART_NAME", "ARGS_PATH":
+	case "ARGS_PATH":
 		return nil, true
 	}
-	p, ok := singleParts()[variable]
+	p, ok := bodyParts()[variable]
+	if !ok {
+		p, ok = singleParts()[variable]
+	}
 	return []part{p}, ok
 }
+
+// bodyParts are collections that only bodies of some kinds have.
+func bodyParts() map[string]part {
+	return map[string]part{
+		"XML": xmlValue, "REQUEST_XML": xmlValue, "FILES": file, "FILES_NAMES": fileName, "FILES_SIZES": fileSize,
+		"MULTIPART_NAME": partName, "MULTIPART_FILENAME": partFile, "MULTIPART_PART_HEADERS": partHeader,
+	}
+}
+
+// ofBody tells those.
+func (p part) ofBody() bool { return xmlValue <= p && p <= partFile || p == partHeader }
 
 // singleParts are the variables that have exactly one value, even if it is empty.
 func singleParts() map[string]part {
@@ -74,7 +96,7 @@ func singleParts() map[string]part {
 		"REQUEST_LINE": line, "REQUEST_METHOD": method, "REQUEST_PROTOCOL": protocol,
 		"REQUEST_URI": uri, "REQUEST_URI_RAW": uriRaw, "REQUEST_FILENAME": filename,
 		"REQUEST_BASENAME": basename, "QUERY_STRING": query, "REQUEST_BODY": body,
-		"REQUEST_BODY_LENGTH": bodyLength, "REQBODY_ERROR": bodyError, "INBOUND_DATA_ERROR": partial,
+		"REQUEST_BODY_LENGTH": bodyLength, "REQBODY_ERROR": bodyError, "FILES_COMBINED_SIZE": filesSize, "INBOUND_DATA_ERROR": partial,
 		"REQBODY_PROCESSOR": processor, "ARGUMENTS_LIMIT_REACHED": limitReached,
 		"URI_PARSE_ERROR": parseError, "REMOTE_ADDR": remoteAddr, "SERVER_NAME": serverName,
 	}
@@ -85,7 +107,7 @@ func constant(variable string) (value string, ok bool) {
 	switch variable {
 	case "MULTIPART_STRICT_ERROR":
 		return "", true
-	case "FILES_COMBINED_SIZE", "URLENCODED_ERROR", "MULTIPART_DATA_AFTER", "MULTIPART_INVALID_QUOTING":
+	case "URLENCODED_ERROR", "MULTIPART_DATA_AFTER", "MULTIPART_INVALID_QUOTING":
 		return "0", true
 	}
 	return "", false

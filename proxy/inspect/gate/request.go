@@ -38,6 +38,10 @@ type view struct {
 	// only restricts the fields to one; -1 for none.
 	only  int
 	force bool
+	// parts are the header fields of a form's parts, by the part's name, and values
+	// counts those of each part that only some bodies have.
+	parts  []field
+	values [partCount]int
 }
 
 // readHead takes the head apart; ok is false for what is not read here.
@@ -48,6 +52,7 @@ func (v *view) readHead(r *Request) (ok bool) {
 	v.single[method], v.single[protocol] = r.Method, r.Protocol
 	v.single[remoteAddr], v.single[serverName] = r.Remote, r.ServerName
 	v.single[bodyLength], v.single[bodyError] = "0", "0"
+	v.single[filesSize] = "0"
 	v.single[limitReached], v.single[parseError] = "0", "0"
 	if !v.readTarget(r.Target) {
 		return false

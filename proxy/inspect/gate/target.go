@@ -48,6 +48,9 @@ func newTarget(t seclang.Target) (target, error) {
 		}
 		c.except = append(c.except, s)
 	}
+	if c.key.text != "" && slices.Contains(c.except, c.key) {
+		c.parts = nil // it is taken out again
+	}
 	return c, nil
 }
 

@@ -15,6 +15,9 @@ var base string
 //go:embed mesh.conf
 var mesh string
 
+//go:embed places.conf
+var places string
+
 //go:embed last.conf
 var last string
 
@@ -23,6 +26,10 @@ func Base() string { return base }
 
 // Mesh returns what the mesh profile sets before the Core Rule Set is loaded.
 func Mesh() string { return mesh }
+
+// Places returns what the mesh profile changes of the Core Rule Set's own rules: what
+// they look at. It comes behind them and before those of a policy.
+func Places() string { return places }
 
 // Last returns what every engine has after the rules that detect and before the one
 // that compares the score.

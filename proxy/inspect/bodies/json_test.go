@@ -1,4 +1,4 @@
-package inspect
+package bodies_test
 
 import (
 	"encoding/json"
@@ -6,12 +6,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
+// collect is a sink that keeps "name=value".
+func collect(limit int) (to *bodies.Sink, all *[]string) {
+	all = new([]string)
+	return &bodies.Sink{Left: limit, Add: func(name []byte, value string) bool {
+		*all = append(*all, string(name)+"="+value)
+		return true
+	}}, all
+}
+
 func leaves(text string, limit int) (all []string, whole, full bool) {
-	w := jsonWalk{left: limit, add: func(name, value string) { all = append(all, name+"="+value) }}
-	whole = w.document("j", text)
-	return all, whole, w.full
+	to, got := collect(limit)
+	w := bodies.JSON{Sink: to}
+	whole = w.Document("j", text)
+	return *got, whole, to.Full
 }
 
 func TestLeaves(t *testing.T) {
@@ -27,12 +39,18 @@ func TestLeaves(t *testing.T) {
 		{"an empty key", `{"":{"":1}}`, []string{"j..=1"}, true},
 		{"an escape", `{"a":"\u003c"}`, []string{"j.a=<"}, true},
 		{"a prefix", `{"a":"x","b":`, []string{"j.a=x"}, false},
+		{"a text that is cut off", `{"a":["x","1' or`, []string{"j.a.0=x", "j.a.1=1' or"}, false},
+		{"an escape that is cut off", `{"a":"1' or\u00`, []string{`j.a=1' or\u00`}, false},
+		{"an escape that is none", `{"a":"x\q","b":1}`, nil, false},
+		{"a line end in a text", "[\"a\nb\"]", nil, false},
+		{"a number that is none", `{"a":1,"b":01}`, []string{"j.a=1"}, false},
+		{"a comma too many", `[1,]`, []string{"j.0=1"}, false},
 		{"something behind", `{"a":"x"} x`, []string{"j.a=x"}, false},
 		{"not JSON", `x`, nil, false},
 		{"nothing", ``, nil, true},
 		{"too deep", strings.Repeat("[", 200) + "1" + strings.Repeat("]", 200), nil, false},
 	}
-	if len(tests) < 11 {
+	if len(tests) < 17 {
 		t.Errorf("only %d cases", len(tests))
 	}
 	for _, tt := range tests {
@@ -48,10 +66,10 @@ func TestLeaves(t *testing.T) {
 	}
 }
 
-// FuzzLeaves holds that of what is JSON every text is found, and that nothing but
-// JSON is whole.
+// FuzzLeaves holds that what is taken for JSON is what encoding/json takes for it, and
+// that of that every value is found.
 func FuzzLeaves(f *testing.F) {
-	for _, s := range []string{`{"a":["x",{"b":"y"}]}`, `[`, `"x"`, `{"a":1}{}`, `{"a":`} {
+	for _, s := range []string{`{"a":["x",{"b":"y"}]}`, `[`, `"x"`, `{"a":1}{}`, `{"a":`, `[1e5,-0.1,01]`, `"\ud83d\ude00\x"`, "\"\x7f\xff\""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -59,13 +77,19 @@ func FuzzLeaves(f *testing.F) {
 		if len(all) > 1000 {
 			t.Fatalf("%d values", len(all))
 		}
+		if full || strings.Trim(text, " \t\r\n") == "" || strings.Count(text, "[")+strings.Count(text, "{") > 100 {
+			return
+		}
+		if want := json.Valid([]byte(text)); whole != want {
+			t.Fatalf("%q: whole %t, want %t", text, whole, want)
+		}
 		var v any
-		if json.Unmarshal([]byte(text), &v) != nil || full {
+		if json.Unmarshal([]byte(text), &v) != nil {
 			return
 		}
 		want := 0
 		countLeaves(v, &want)
-		if whole && len(all) < want { // keys that repeat are more
+		if len(all) < want { // keys that repeat are more
 			t.Errorf("%d values of %d in %q", len(all), want, text)
 		}
 	})
