@@ -91,7 +91,7 @@ func newInspector(t *testing.T) *inspect.Inspector {
 	t.Helper()
 	policy := config.InspectionPolicy{Spec: config.InspectionSpec{
 		Mode: config.DetectOnly, Profile: config.ProfileCRS, Paranoia: 4, Rules: asUpstream,
-		Body: config.InspectionBody{InspectBytes: 128 << 10}, CPUMillis: 10_000,
+		Body: config.InspectionBody{InspectBytes: 128 << 10}, CPUMillis: cpuMillis,
 	}}
 	policy.Metadata.Namespace, policy.Metadata.Name = "shop", "crs"
 	i, err := inspect.New([]config.InspectionPolicy{policy}, inspect.Options{
@@ -106,16 +106,19 @@ func newInspector(t *testing.T) *inspect.Inspector {
 }
 
 func TestSuiteInProcess(t *testing.T) {
-	skipSlow(t)
-	i, y := newInspector(t), newTally(listedInProcess())
-	for _, c := range suite(t) {
-		var problems []string
+	listed := listedInProcess()
+	i, y := newInspector(t), newTally(t, listed)
+	cases := suite(t, listed)
+	for _, c := range cases {
+		var d difference
 		for _, stage := range c.Stages {
-			problems = append(problems, inspectRaw(t, i, stage.Raw).problems(stage.Want)...)
+			if err := d.add(inspectRaw(t, i, stage.Raw), stage.Want); err != nil {
+				t.Errorf("%s: %v", c.ID, err)
+			}
 		}
-		y.add(t, c, problems)
+		y.add(t, c, d)
 	}
-	y.end(t)
+	y.end(t, len(cases))
 }
 
 func inspectRaw(t *testing.T, i *inspect.Inspector, raw []byte) seen {

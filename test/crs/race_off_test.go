@@ -3,3 +3,6 @@
 package crs
 
 const raceDetector = false
+
+// cpuMillis is the default.
+const cpuMillis = 0
