@@ -193,10 +193,11 @@ func (b *Body) here() bool {
 // Peek reads ahead and returns the first n payload bytes, or fewer if there are
 // no more, and whether that was all of the body. It may be called again with a
 // larger n, but not after Next. Next gives the bytes out again, so that the body
-// can still be forwarded. What it returns is valid until the exchange ends.
+// can still be forwarded. What it returns is valid until it is called again or the
+// exchange ends.
 func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 	if b.peeked == nil {
-		b.peeked = b.c.buffers.get(int(min(n, largeBuffer)))
+		b.peeked = b.c.buffers.get(int(min(b.expected(n), largeBuffer)))
 		b.ahead = (*b.peeked)[:0]
 	}
 	for int64(len(b.ahead)) < n && !b.ended {
@@ -207,7 +208,7 @@ func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 		if err != nil {
 			return b.ahead, false, err
 		}
-		b.ahead = append(b.ahead, p...)
+		b.keep(p, b.expected(n))
 	}
 	if b.kind == chunkedBody && !b.ended && int64(len(b.ahead)) >= n && b.here() {
 		// The last chunk may already be here: then the body is complete. One
@@ -218,8 +219,29 @@ func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 		}
 		b.ahead = append(b.ahead, p...)
 	}
+	b.c.rest()
 	prefix = b.ahead[:min(n, int64(len(b.ahead)))]
 	return prefix, b.ended && len(prefix) == len(b.ahead), nil
+}
+
+// expected is how many of the first n bytes there will be, at most.
+func (b *Body) expected(n int64) int64 {
+	if b.kind == lengthBody {
+		return min(n, b.size+b.left)
+	}
+	return n
+}
+
+// keep puts p behind what Peek holds, which will be n bytes. Room is made as they come:
+// what a client only announces takes none.
+func (b *Body) keep(p []byte, n int64) {
+	if need := len(b.ahead) + len(p); need > cap(b.ahead) {
+		next := b.c.buffers.get(max(need, int(min(n, int64(2*cap(b.ahead))))))
+		b.ahead = (*next)[:copy(*next, b.ahead)]
+		b.c.buffers.put(b.peeked)
+		b.peeked = next
+	}
+	b.ahead = append(b.ahead, p...)
 }
 
 // release gives back what Peek held.
