@@ -181,6 +181,11 @@ bench-waf: build ## Compare inspection: the engine alone, with the gate, and ngi
 	@go test -tags $(TAGS) -run '^$$' -bench '^BenchmarkGate$$' -benchmem -benchtime 500ms ./proxy/inspect | tee $(DIST)/bench-waf.txt
 	@go run ./test/peers --parts inspection --rounds 3 --json $(DIST)/bench-waf.json $(ARGS)
 
+.PHONY: bench-memory
+bench-memory: build ## Measure what a sidecar holds while it inspects 200 bodies at a time, in a minute (ARGS="--markdown docs/benchmarks.md")
+	@mkdir -p $(DIST)
+	@go run ./test/peers --parts memory --block 8s --json $(DIST)/bench-memory.json $(ARGS)
+
 .PHONY: bench-webhook
 bench-webhook: ## Measure what injection adds to creating pods at a real API server, in 3 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)

@@ -35,6 +35,9 @@ type Options struct {
 	// PolicyInterval is how often the policy directory is looked at even if
 	// the system notified no change; 0 means the feed's default.
 	PolicyInterval time.Duration
+	// Sparse is told, before policies are compiled, whether much of the memory in use
+	// will stay: inspection's rules. Nil: nobody wants to know.
+	Sparse func(bool)
 	// DestinationIdle is when a discovered destination that nobody calls is forgotten;
 	// 0 means what package limits says.
 	DestinationIdle time.Duration

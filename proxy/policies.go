@@ -89,6 +89,9 @@ func (s *Sidecar) applyTo(d *config.Documents, known *push.Workload) error {
 	if err != nil {
 		return fmt.Errorf("access policies: %w", err)
 	}
+	if s.opts.Sparse != nil {
+		s.opts.Sparse(len(d.Inspection) > 0) // before anything is built
+	}
 	inspector, err := inspect.New(d.Inspection, inspect.Options{Workload: workload, Log: s.opts.Log, Bounds: s.inspectionBounds})
 	if err != nil {
 		return fmt.Errorf("inspection policies: %w", err)

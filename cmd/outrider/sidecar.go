@@ -46,7 +46,7 @@ func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 	defer stop.Release()
 	s, err := proxy.New(stop.Graceful, proxy.Options{ //nolint:contextcheck // it descends from ctx, see lifecycle.Signals
 		Config: c, ConfigPath: *path, EndpointSocket: env.Getenv("SPIFFE_ENDPOINT_SOCKET"), PodName: env.Getenv("POD_NAME"),
-		Stdout: env.Stdout, Stderr: env.Stderr, Log: log,
+		Stdout: env.Stdout, Stderr: env.Stderr, Log: log, Sparse: collector(env),
 	})
 	if err != nil {
 		return err
@@ -58,6 +58,14 @@ func runSidecar(ctx context.Context, args []string, env cli.Environment) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// collector paces the garbage collector, unless somebody else has.
+func collector(env cli.Environment) func(sparse bool) {
+	if env.Getenv("GOGC") != "" {
+		return nil
+	}
+	return footprint.Collect
 }
 
 // releaseOnceReady gives back what only the start needed.

@@ -198,7 +198,8 @@ func (b *Body) reads() bool {
 // Peek reads ahead and returns the first n payload bytes, or fewer if there are
 // no more, and whether that was all of the body. It may be called again with a
 // larger n, but not after Next. Next gives the bytes out again, so that the body
-// can still be forwarded. What it returns is valid until the exchange ends.
+// can still be forwarded. What it returns is valid until it is called again or the
+// exchange ends.
 func (b *Body) Peek(n int64) (prefix []byte, complete bool, err error) {
 	return b.look(n, false)
 }
@@ -214,7 +215,7 @@ func (b *Body) Arrived(n int64) (prefix []byte, complete bool, err error) {
 // look is Peek, or Arrived if it is not to wait.
 func (b *Body) look(n int64, arrived bool) (prefix []byte, complete bool, err error) {
 	if b.peeked == nil {
-		b.peeked = b.c.buffers.get(int(min(n, largeBuffer)))
+		b.peeked = b.c.buffers.get(int(min(b.expected(n), largeBuffer)))
 		b.ahead = (*b.peeked)[:0]
 	}
 	for int64(len(b.ahead)) < n && !b.ended && (!arrived || b.reads()) {
@@ -225,7 +226,7 @@ func (b *Body) look(n int64, arrived bool) (prefix []byte, complete bool, err er
 		if err != nil {
 			return b.ahead, false, err
 		}
-		b.ahead = append(b.ahead, p...)
+		b.keep(p, b.expected(n))
 	}
 	if b.kind == chunkedBody && !b.ended && int64(len(b.ahead)) >= n && b.reads() {
 		// The last chunk may already be here: then the body is complete. One
@@ -236,6 +237,7 @@ func (b *Body) look(n int64, arrived bool) (prefix []byte, complete bool, err er
 		}
 		b.ahead = append(b.ahead, p...)
 	}
+	b.c.rest()
 	prefix = b.ahead[:min(n, int64(len(b.ahead)))]
 	return prefix, b.ended && len(prefix) == len(b.ahead), nil
 }
@@ -255,6 +257,26 @@ func (b *Body) Tap(most int64) {
 func (b *Body) Tapped() (prefix []byte, complete bool) {
 	prefix = b.tap.Seen()
 	return prefix, b.ended && b.err == nil && b.size == int64(len(prefix))
+}
+
+// expected is how many of the first n bytes there will be, at most.
+func (b *Body) expected(n int64) int64 {
+	if b.kind == lengthBody {
+		return min(n, b.size+b.left)
+	}
+	return n
+}
+
+// keep puts p behind what Peek holds, which will be n bytes. Room is made as they come:
+// what a client only announces takes none.
+func (b *Body) keep(p []byte, n int64) {
+	if need := len(b.ahead) + len(p); need > cap(b.ahead) {
+		next := b.c.buffers.get(max(need, int(min(n, int64(2*cap(b.ahead))))))
+		b.ahead = (*next)[:copy(*next, b.ahead)]
+		b.c.buffers.put(b.peeked)
+		b.peeked = next
+	}
+	b.ahead = append(b.ahead, p...)
 }
 
 // release gives back what Peek held.

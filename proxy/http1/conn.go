@@ -10,40 +10,47 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/message"
 )
 
-// Buffer sizes in bytes. A head and its small body fit the small one; the large
-// one takes a full TLS record (16 KiB, RFC 8446 §5.1) at each end of it.
+// Buffer sizes in bytes. A head and its small body fit the small one; what inspection
+// has read ahead, by default, the medium one; the large one takes a full TLS record
+// (16 KiB, RFC 8446 §5.1) at each end of it.
 const (
-	smallBuffer = 4 << 10
-	largeBuffer = 32 << 10
+	smallBuffer  = 4 << 10
+	mediumBuffer = 16 << 10
+	largeBuffer  = 32 << 10
 )
 
 // Buffers hands out the read and write buffers of connections. One value is
 // shared by everything that carries HTTP in a process.
-type Buffers struct{ small, large sync.Pool }
+type Buffers struct{ small, medium, large sync.Pool }
 
-func (b *Buffers) get(size int) *[]byte {
+// class is the pool of buffers that hold size bytes, and how many they have; nil for
+// sizes that are made when they are needed.
+func (b *Buffers) class(size int) (*sync.Pool, int) {
 	switch {
 	case size <= smallBuffer:
-		if p, ok := b.small.Get().(*[]byte); ok {
-			return p
-		}
-		size = smallBuffer
+		return &b.small, smallBuffer
+	case size <= mediumBuffer:
+		return &b.medium, mediumBuffer
 	case size <= largeBuffer:
-		if p, ok := b.large.Get().(*[]byte); ok {
+		return &b.large, largeBuffer
+	}
+	return nil, size
+}
+
+func (b *Buffers) get(size int) *[]byte {
+	pool, size := b.class(size)
+	if pool != nil {
+		if p, ok := pool.Get().(*[]byte); ok {
 			return p
 		}
-		size = largeBuffer
 	}
 	buf := make([]byte, size)
 	return &buf
 }
 
 func (b *Buffers) put(p *[]byte) {
-	switch len(*p) {
-	case smallBuffer:
-		b.small.Put(p)
-	case largeBuffer:
-		b.large.Put(p)
+	if pool, size := b.class(len(*p)); pool != nil && size == len(*p) {
+		pool.Put(p)
 	}
 }
 
@@ -135,6 +142,14 @@ func (c *conn) resize(size int) {
 		c.w = 0
 	}
 	c.buf, c.r = next, 0
+}
+
+// rest gives a buffer back that was needed for a body and is empty. While a request
+// waits for its inspection or its answer there may be many of them.
+func (c *conn) rest() {
+	if c.buf != nil && len(*c.buf) > smallBuffer && c.r == c.w {
+		c.release()
+	}
 }
 
 // release gives the buffer back. What was unread is lost.

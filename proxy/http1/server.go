@@ -146,9 +146,7 @@ func (c *ServerConn) await() error {
 	if len(c.unread()) > 0 {
 		return nil
 	}
-	if c.buf != nil && len(*c.buf) > smallBuffer {
-		c.release() // a body came through it; waiting needs no more than a small one
-	}
+	c.rest() // waiting needs no more than a small one
 	if err := c.expect(time.Now(), c.server.opts.Limits.IdleTimeout); err != nil {
 		return err
 	}

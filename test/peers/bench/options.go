@@ -44,9 +44,10 @@ const (
 	ratePart       = "rate"
 	inspectionPart = "inspection"
 	grpcPart       = "grpc"
+	memoryPart     = "memory"
 )
 
-func partNames() []string { return []string{hopPart, ratePart, inspectionPart, grpcPart} }
+func partNames() []string { return []string{hopPart, ratePart, inspectionPart, grpcPart, memoryPart} }
 
 const (
 	maxConnections = 4096
@@ -102,7 +103,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 
 func (o *options) flags(quick *bool) *flag.FlagSet {
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
-	fs.Var(&o.parts, "parts", "`parts` to run: hop (closed loops), rate (an open loop), inspection, grpc")
+	fs.Var(&o.parts, "parts", "`parts` to run: hop (closed loops), rate (an open loop), inspection, grpc, memory")
 	fs.Var(&o.connections, "connections", "numbers of client connections of the closed loops, separated by commas")
 	fs.Var(&o.sizes, "size", "response body lengths of the closed loops in `bytes`, separated by commas")
 	fs.Var(&o.only, "only", "`names` of the programs to compare (default: all but the reference proxies)")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/loadtest/watch"
+	"github.com/outrider-mesh/outrider/test/page"
 	"github.com/outrider-mesh/outrider/test/peers/proxies"
 	"github.com/outrider-mesh/outrider/test/peers/report"
 )
@@ -23,8 +24,9 @@ type benchmark struct {
 	progress  *progress
 	report    *report.Report
 	// plain are who takes part in the first two parts, inspecting in the third;
-	// bases are the latter without inspection. calling are of the fourth.
-	plain, inspecting, bases, calling []candidate
+	// bases are the latter without inspection. calling are of the fourth, holding of
+	// the fifth.
+	plain, inspecting, bases, calling, holding []candidate
 }
 
 // runBenchmark is the benchmark: find, start, load in turn, report.
@@ -82,10 +84,25 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if b.options.runs(memoryPart) {
+		if err := b.prepareMemory(ctx); err != nil {
+			return err
+		}
+	}
 	if b.options.markdown != "" {
-		return report.Page().Check(b.options.markdown)
+		page, _ := b.page()
+		return page.Check(b.options.markdown)
 	}
 	return nil
+}
+
+// page is where the report belongs, and what is written there: the memory of what
+// inspects is a page's part of its own.
+func (b *benchmark) page() (page.Part, func() string) {
+	if slices.Equal(b.options.parts.values, []string{memoryPart}) {
+		return report.HeldPage(), b.report.HeldMarkdown
+	}
+	return report.Page(), b.report.Markdown
 }
 
 // measure runs the parts that were asked for.
@@ -103,9 +120,11 @@ func (b *benchmark) measure(ctx context.Context) error {
 		}
 	}
 	if len(b.calling) > 0 {
-		return b.withSession(ctx, b.calling, b.measureCalls)
+		if err := b.withSession(ctx, b.calling, b.measureCalls); err != nil {
+			return err
+		}
 	}
-	return nil
+	return b.measureMemory(ctx)
 }
 
 // expect tells the progress about every trial.
@@ -170,7 +189,8 @@ func (b *benchmark) measureOpen(ctx context.Context, s *session, t trial) (*repo
 func (b *benchmark) write(out io.Writer) error {
 	wrong := failed(b.report.All())
 	if wrong == nil && b.options.markdown != "" {
-		wrong = report.Page().Write(b.options.markdown, b.report.Markdown())
+		page, text := b.page()
+		wrong = page.Write(b.options.markdown, text())
 	}
 	return errors.Join(b.report.WriteTable(out), writeJSON(b.options.json, b.report), wrong)
 }

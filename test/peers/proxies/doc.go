@@ -138,6 +138,8 @@ func Catalogue(paths Paths) []Entry {
 			Name: "nginx+modsecurity", Program: nginx{modsecurity: &modsecurity{}}, Default: true,
 			Inspects: true, Without: "nginx",
 		},
+		// The whole of large bodies is held, for who measures what that takes.
+		{Name: "outrider+waf-64k", Program: outrider{path: paths.Outrider, profile: "mesh", bytes: 64 << 10}, Inspects: true, Without: "outrider"},
 		{Name: "nethttp+filter", Program: netHTTP{self: paths.Self, filter: true}, Inspects: true, Without: "nethttp"},
 	}
 }

@@ -1,6 +1,7 @@
 package proxies
 
 import (
+	"cmp"
 	"context"
 	"debug/buildinfo"
 	"fmt"
@@ -16,6 +17,8 @@ type outrider struct {
 	// profile is the rule set by which its inbound side inspects; empty:
 	// inspection is off.
 	profile string
+	// bytes of a body are inspected; 0: as many as by default.
+	bytes int
 }
 
 func (o outrider) Locate(ctx context.Context) (Install, error) {
@@ -81,6 +84,9 @@ func (o outrider) writePolicies(side Side) error {
 	if o.profile == "" {
 		return nil
 	}
-	_, err := render("inspect.yaml", dir, struct{ Profile string }{o.profile})
+	_, err := render("inspect.yaml", dir, struct {
+		Profile string
+		Bytes   int
+	}{o.profile, cmp.Or(o.bytes, 16<<10)})
 	return err
 }

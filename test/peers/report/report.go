@@ -30,6 +30,8 @@ type Report struct {
 	Inspection *Inspection `json:"inspection,omitempty"`
 	// Calls is the fourth part; nil where it was not asked for.
 	Calls *Calls `json:"grpc,omitempty"`
+	// Held is the fifth; nil where it was not asked for.
+	Held *Held `json:"held,omitempty"`
 }
 
 // Setup is what held for all blocks.

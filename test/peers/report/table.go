@@ -29,6 +29,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if r.Calls != nil {
 		r.Calls.writeText(&b)
 	}
+	if r.Held != nil {
+		r.Held.writeText(&b)
+	}
 	_, err := io.WriteString(w, strings.TrimSuffix(b.String(), "\n"))
 	return err
 }

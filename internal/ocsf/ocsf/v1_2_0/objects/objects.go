@@ -11,6 +11,7 @@ type (
 		Value      string
 	}
 )
+
 type Metadata struct {
 	CorrelationUid, EventCode, LogLevel, LogName, LogProvider, LogVersion string
 	LoggedTime                                                            int64
@@ -29,6 +30,7 @@ type (
 		XForwardedFor                  []string
 	}
 )
+
 type HttpResponse struct {
 	Code        int32
 	HttpHeaders []*HttpHeader
