@@ -148,9 +148,9 @@ func TestWhatWasForwardedIsNotRefused(t *testing.T) {
 		want   flow.Outcome
 		reason flow.Uninspected
 	}{
-		"the same":   {watch, flow.Detected, flow.Inspected},
-		"Block":      {block, flow.Detected, flow.Inspected},
-		"Off":        {off, flow.InspectionOff, flow.Inspected},
+		"the same":    {watch, flow.Detected, flow.Inspected},
+		"Block":       {block, flow.Detected, flow.Inspected},
+		"Off":         {off, flow.InspectionOff, flow.Inspected},
 		"none at all": {nil, flow.NotInspected, flow.EngineError},
 	} {
 		h.current.Store(c.now)
