@@ -111,6 +111,28 @@ func TestHeadsAreRefusedAsRequestsWouldBe(t *testing.T) {
 	}
 }
 
+// That a body is still to come is no reason to refuse a head, whatever would be one
+// when it has come.
+func TestAHeadIsNotRefusedForWantOfItsBody(t *testing.T) {
+	deny := sharedInspector(t, "overflow Deny", config.InspectionSpec{
+		Body: config.InspectionBody{InspectBytes: 1000, Overflow: config.OverflowDeny},
+	})
+	for name, c := range map[string]struct {
+		i   *Inspector
+		req *flow.Request
+	}{
+		"a body that must not be long": {deny, request("POST", "/", jsonType)},
+		"a compressed body":            {deny, request("POST", "/", jsonType, "Content-Encoding: gzip")},
+		"a single message of gRPC":     {onlyUnary(t), call()},
+	} {
+		h := holding(c.i)
+		plan := h.Plan(c.req)
+		if v := h.DecideHead(t.Context(), c.req, plan); !plan.HeadFirst || v.Refuse {
+			t.Errorf("%s: head first %t, %+v", name, plan.HeadFirst, v)
+		}
+	}
+}
+
 // The rules change while a request is forwarded: it is looked at by the new ones, and
 // not refused any more.
 func TestWhatWasForwardedIsNotRefused(t *testing.T) {
@@ -126,10 +148,10 @@ func TestWhatWasForwardedIsNotRefused(t *testing.T) {
 		want   flow.Outcome
 		reason flow.Uninspected
 	}{
-		"the same":   {watch, flow.Detected, flow.Inspected},
-		"Block":      {block, flow.Detected, flow.Inspected},
-		"Off":        {off, flow.InspectionOff, flow.Inspected},
-		"none a all": {nil, flow.NotInspected, flow.EngineError},
+		"the same":    {watch, flow.Detected, flow.Inspected},
+		"Block":       {block, flow.Detected, flow.Inspected},
+		"Off":         {off, flow.InspectionOff, flow.Inspected},
+		"none at all": {nil, flow.NotInspected, flow.EngineError},
 	} {
 		h.current.Store(c.now)
 		if v := h.Watch(t.Context(), req, plan, seen); v.Outcome != c.want || v.Uninspected != c.reason || v.Refuse {
@@ -150,8 +172,9 @@ func TestATrialChangesNoVerdict(t *testing.T) {
 	if req.Inspection.Outcome != flow.Clean || req.Inspection.Trial != nil {
 		t.Fatalf("decided %+v", req.Inspection)
 	}
+	req.Inspection.Score = 3 // a mark
 	v := h.Watch(t.Context(), req, plan, Seen{Complete: true})
-	if v.Outcome != flow.Clean || v.Trial == nil || v.Trial.Outcome != flow.Detected || v.Trial.Refuse {
+	if v.Outcome != flow.Clean || v.Score != 3 || v.Trial == nil || v.Trial.Outcome != flow.Detected || v.Trial.Refuse {
 		t.Errorf("tried %+v, %+v", v, v.Trial)
 	}
 	if v := plan.Unwatched(req); v.Outcome != flow.Clean || v.Trial.Uninspected != flow.EngineOverload || v.Trial.Refuse {

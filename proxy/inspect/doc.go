@@ -10,8 +10,9 @@
 //     old engine is released when its last transaction has ended;
 //   - verdicts name rules and places, never the payload.
 //
-// It knows no protocol: the caller asks for a [Plan], reads as much of the body
-// as the plan wants and hands it over. Which status a refusal becomes is
+// It knows no protocol: the caller asks for a [Plan], which says how much of the body
+// is to be held for a verdict, or copied for one that comes when the request is over,
+// and hands that over. Which status a refusal becomes is
 // decided elsewhere, in one place. Answers are not inspected.
 //
 // docs/waf.md is the manual, docs/waf-rationale.md says why it fails closed.
