@@ -46,7 +46,9 @@ type distinctArguments struct{}
 
 // Evaluate implements [plugintypes.Operator].
 func (distinctArguments) Evaluate(tx plugintypes.TransactionState, _ string) bool {
-	makeDistinct(tx.Variables().ArgsPost())
+	v := tx.Variables()
+	makeDistinct(v.ArgsPost())
+	makeDistinct(v.MultipartPartHeaders()) // those of a part share its name
 	return false
 }
 

@@ -166,9 +166,12 @@ func structured(r *rand.Rand, kind uint8, value string) string {
 	case "text/xml", "application/soap+xml":
 		return fmt.Sprintf(`<?xml version="1.0"?><order id="%s"><item>1</item><item note='x'>%[1]s<b/>y</item></order>`, escaped.String())
 	case "multipart/form-data; boundary=x":
-		name, file := randomWord(r), randomWord(r)
+		name, file, content := randomWord(r), randomWord(r), "id;name"
+		if r.IntN(2) == 0 {
+			value, content = "hello", value
+		}
 		return "--x\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n" +
-			"--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"" + file + ".txt\"\r\nContent-Type: text/plain\r\n\r\n" + value + "\r\n--x--\r\n"
+			"--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"" + file + ".txt\"\r\nContent-Type: text/plain\r\n\r\n" + content + "\r\n--x--\r\n"
 	case "application/x-ndjson":
 		return fmt.Sprintf("{\"a\":%q}\n[1,{\"c d\":%q}]\n", value, value)
 	case "application/json-seq":

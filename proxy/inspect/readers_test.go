@@ -197,6 +197,20 @@ SecRule XML://@* "@streq trace" "id:1001,phase:2,deny"`})
 	}
 }
 
+// The fields of a part's header have one name in memory, see distinct.go.
+func TestEveryHeaderOfAPartIsInspected(t *testing.T) {
+	var body strings.Builder
+	for _, name := range []string{"a", "b", "c"} {
+		body.WriteString(part(`name="`+name+`"`, "1"))
+	}
+	body.WriteString("--b\r\nContent-Disposition: form-data; name=\"d\"\r\nContent-Transfer-Encoding: base64\r\n\r\nMQ==\r\n--b--\r\n")
+	for n := range 200 {
+		if v := judge(t, mesh(t), request("POST", "/", multi, "Content-Length: 1"), body.String()); !hasRule(v, 922120) {
+			t.Fatalf("run %d: verdict %+v", n, v)
+		}
+	}
+}
+
 func TestStarsInNamesOfPlaces(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, name string
