@@ -109,6 +109,7 @@ func (e *corazaEngine) clean(req *flow.Request, in input) bool {
 		Body:       in.body,
 		Partial:    in.partial,
 		Processor:  in.processor,
+		Stop:       in.meter.stopper(len(in.body)),
 	})
 }
 

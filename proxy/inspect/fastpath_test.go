@@ -101,7 +101,7 @@ func TestGateAppliesExclusions(t *testing.T) {
 	} {
 		req := request("GET", target)
 		if got := e.clean(req, input{now: testNow}); got != want {
-			f, err := e.judge(req, input{now: testNow, checkpoint: func() error { return nil }})
+			f, err := e.evaluate(req, input{now: testNow, checkpoint: func() error { return nil }})
 			t.Errorf("%s: proved %t; the engine says %+v, %v", target, got, f, err)
 		}
 	}

@@ -31,8 +31,8 @@ type Options struct {
 	// Log receives what an operator should know of a set of policies once,
 	// when it is loaded. Nil discards it.
 	Log *slog.Logger
-	// Concurrency is how many requests are inspected at the same time; 0 means
-	// one per processor.
+	// Concurrency is how many requests are proved clean at the same time, and how many
+	// the rules look at; 0 means one per processor each.
 	Concurrency int
 	// Bounds tells how long a request may take at the moment it comes, so that
 	// a reload needs no new engine; nil means the defaults of package limits.
@@ -87,7 +87,8 @@ func (o Options) withDefaults() Options {
 type Inspector struct {
 	policies []*policy // the first whose paths match applies
 	engines  []engine  // each once, however many policies share it
-	slots    slots
+	lanes    lanes
+	trials   lanes // of policies that are only tried
 	bounds   func() Bounds
 	now      func() time.Time
 	draw     func(n int) int
@@ -140,7 +141,8 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 
 func newInspector(opts Options) *Inspector {
 	return &Inspector{
-		slots:   newSlots(opts.Concurrency),
+		lanes:   newLanes(opts.Concurrency, opts.Concurrency),
+		trials:  newLanes(1, 1),
 		bounds:  opts.Bounds,
 		now:     opts.Now,
 		draw:    opts.Draw,
@@ -201,61 +203,6 @@ func (i *Inspector) inspect(ctx context.Context, req *flow.Request, plan Plan, b
 		v.Trial = &tried
 	}
 	return v, true
-}
-
-// judge applies one rule of a plan.
-func (i *Inspector) judge(ctx context.Context, req *flow.Request, plan Plan, r rule, body []byte, complete bool) flow.Inspection {
-	in, early, done := plan.input(r, body, complete)
-	if done {
-		return early
-	}
-	bounds := i.bounds()
-	if reason, err := i.slots.acquire(ctx, bounds.Wait); err != nil {
-		return r.failure(reason, err)
-	}
-	defer i.slots.release()
-	if in.packed != nil {
-		r.decompress(&i.unzip, &in, in.coding, in.packed, in.cut)
-		if early, done = r.settle(&in); done {
-			return early
-		}
-	}
-	in.budget = bounds.Budget
-	found, err := i.evaluate(ctx, req, r.policy.engine, in)
-	if err != nil {
-		return r.failure(reasonOf(err), err)
-	}
-	return r.verdict(found, in)
-}
-
-// evaluate runs the engine; a panic in it becomes an error, so that one request
-// that breaks a rule costs that request and not the process.
-func (i *Inspector) evaluate(ctx context.Context, req *flow.Request, e engine, in input) (f finding, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, err = finding{}, fmt.Errorf("panic in the engine: %v", r)
-		}
-	}()
-	start := i.now()
-	in.checkpoint = func() error {
-		if ended := ctx.Err(); ended != nil {
-			return ended
-		}
-		if i.now().Sub(start) > in.budget {
-			return errBudget
-		}
-		return nil
-	}
-	in.now = start
-	return e.evaluate(req, in)
-}
-
-// reasonOf sorts an engine's error.
-func reasonOf(err error) flow.Uninspected {
-	if errors.Is(err, errBudget) || errors.Is(err, context.DeadlineExceeded) {
-		return flow.EngineTimeout
-	}
-	return flow.EngineError
 }
 
 // begin registers a transaction unless the inspector is closed.
