@@ -3,7 +3,6 @@ package inspect
 import (
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math"
 	"path"
 	"strconv"
@@ -72,15 +71,6 @@ func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
 		return nil, fmt.Errorf("rule %d: %s", refused[0].Rule, refused[0].Reason)
 	}
 	return g, nil
-}
-
-// warnWithoutGate tells the operator when every request of a policy costs what the
-// engine does.
-func warnWithoutGate(log *slog.Logger, p *policy) {
-	if e := rulesOf(p.engine); e != nil && e.gateErr != nil {
-		log.Warn("no request is proved clean beforehand, so each goes through all rules",
-			slog.String("policy", p.name), slog.Any("error", e.gateErr))
-	}
 }
 
 // rulesOf is what has the rules in an engine; nil for one without.

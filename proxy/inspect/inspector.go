@@ -87,6 +87,7 @@ func (o Options) withDefaults() Options {
 type Inspector struct {
 	policies []*policy // the first whose paths match applies
 	engines  []engine  // each once, however many policies share it
+	unproved []Unproved
 	lanes    lanes
 	trials   lanes // of policies that are only tried
 	bounds   func() Bounds
@@ -121,7 +122,6 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			err = p.each(func(p *policy) (err error) {
 				if p.mode != config.Off {
 					p.engine, err = i.engineFor(p.source, built)
-					warnWithoutGate(opts.Log, p)
 				}
 				return err
 			})
@@ -131,6 +131,7 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			return nil, fmt.Errorf("inspection policy %q: %w", policyName(doc), err)
 		}
 		i.policies = append(i.policies, p)
+		i.noteUnproved(p, opts.Log)
 	}
 	if len(i.engines) > 0 {
 		// Building takes several times the memory of what is built.
