@@ -32,7 +32,7 @@ type Options struct {
 	// when it is loaded. Nil discards it.
 	Log *slog.Logger
 	// Concurrency is how many requests are proved clean at the same time, and how many
-	// the rules look at; 0 means one per processor each.
+	// the rules look at; 0 means one less than there are processors, and at least one.
 	Concurrency int
 	// Bounds tells how long a request may take at the moment it comes, so that
 	// a reload needs no new engine; nil means the defaults of package limits.

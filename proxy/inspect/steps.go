@@ -48,20 +48,23 @@ func (i *Inspector) turnOf(r rule) (t turn, free bool) {
 // prove has the request looked at by what costs little; done tells that nothing else
 // has to be asked.
 func (i *Inspector) prove(ctx context.Context, req *flow.Request, r rule, in *input, t turn) (v flow.Inspection, done bool) {
-	if reason, err := t.lanes.proofs.acquire(ctx, t.wait); err != nil {
-		return r.failure(reason, err), true
+	in.measure(req)
+	if in.fine || in.packed != nil { // else it takes some microseconds
+		if reason, err := t.lanes.proofs.acquire(ctx, t.wait); err != nil {
+			return r.failure(reason, err), true
+		}
+		defer t.lanes.proofs.release()
 	}
-	defer t.lanes.proofs.release()
 	if in.packed != nil {
 		r.decompress(&i.unzip, in, in.coding, in.packed, in.cut)
 		if early, ended := r.settle(in); ended {
 			return early, true
 		}
+		in.measure(req)
 	}
 	if tooManyValues(req, in) {
 		return r.verdict(overArguments(), *in), true
 	}
-	in.measure(req)
 	found, done, err := i.first(ctx, req, r.policy.engine, in, t)
 	switch {
 	case err != nil:
@@ -76,7 +79,7 @@ func (i *Inspector) prove(ctx context.Context, req *flow.Request, r rule, in *in
 // request that breaks a rule costs that request and not the process.
 func (i *Inspector) first(ctx context.Context, req *flow.Request, e engine, in *input, t turn) (f finding, done bool, err error) {
 	defer recovered(&err)
-	if in.fine { // else it takes some microseconds
+	if in.fine {
 		defer in.meter.start()()
 	}
 	in.now = i.now()

@@ -126,7 +126,10 @@ func TestProofsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := withEngine(t, &provingEngine{proves: true}, config.InspectionSpec{}, Options{Concurrency: 1, Bounds: within(time.Second, time.Hour)})
 		i.lanes.proofs.taken <- struct{}{}
-		req := request("GET", "/")
+		if small := request("GET", "/"); i.Inspect(t.Context(), small, i.Plan(small), nil, true).Outcome != flow.Clean {
+			t.Error("what takes microseconds has to wait")
+		}
+		req := request("GET", "/?"+strings.Repeat("a", minFine))
 		if v := i.Inspect(t.Context(), req, i.Plan(req), nil, true); v.Uninspected != flow.EngineOverload || !v.Refuse {
 			t.Errorf("without a slot: %+v", v)
 		}
