@@ -102,6 +102,7 @@ func (s *Sidecar) applyTo(d *config.Documents, known *push.Workload) error {
 	s.enforcer.Publish(set)
 	s.inspector.Swap(inspector)
 	s.metrics.PolicyLoaded(d.Generation, time.Now())
+	s.metrics.InspectionPolicies(inspector.Policies(), len(inspector.Unproved()))
 	if p := s.proposal.Load(); p != nil { // the trust domain or the default may be others now
 		if err := s.try(p); err != nil {
 			s.opts.Log.Error("policies that are only tried", "err", err)

@@ -104,6 +104,10 @@ func (r *report) policies(ctx context.Context, dir string) {
 		return
 	}
 	inspector.Close()
+	for _, u := range inspector.Unproved() {
+		r.warnings++
+		fmt.Fprintf(r.out, "warning: InspectionPolicy %s: no request is proved clean beforehand, so each costs what all rules do: %v\n", u.Policy, u.Reason)
+	}
 	r.relaxations(documents.Inspection, time.Now())
 	fmt.Fprintf(r.out, "%s: %d access and %d inspection policies, generation %s\n",
 		filepath.Base(dir), len(documents.Access), len(documents.Inspection), documents.Generation)

@@ -2,47 +2,35 @@ package inspect
 
 import (
 	"fmt"
-	"runtime"
-	"strconv"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+	corazatypes "github.com/corazawaf/coraza/v3/types"
 )
 
 // Coraza cannot be stopped inside of a phase, and a phase can take seconds. So there
 // are rules between the rules of the set, which ask whether the time is used up and
-// end the transaction if it is. What is counted is the time of the processor, not the
-// clock's: a busy machine does not make a request an expensive one.
+// end the transaction if it is.
 
 const (
-	// firstBudgetID is the id of the first of these rules.
+	// firstBudgetID is the id of the first of these rules. From firstFineID on are those
+	// that only dear requests have.
 	firstBudgetID = 7120000
+	firstFineID   = 7125000
 	maxBudgetID   = 7129999
-	// minBudgeted is how long a body is, in bytes, for which the time is looked at:
-	// what is shorter takes some ten milliseconds at most.
-	minBudgeted = 1 << 10
-	// rulesPerCheckpoint is how many rules there are between two. With a thousand
-	// arguments three take some ten milliseconds. Where no time runs, as without a
-	// body, all checkpoints together cost less than a tenth of a small request;
-	// where it does, each a microsecond, a system call for the most part.
-	rulesPerCheckpoint = 3
-	// deadlineVariable holds when the time is used up, on the thread's clock.
-	deadlineVariable = "outrider_deadline"
+	// rulesPerCheckpoint is how many rules there are between two that are not fine.
+	rulesPerCheckpoint = 4
 )
 
 func isBudgetRule(id int) bool { return id >= firstBudgetID && id <= maxBudgetID }
 
 // checkpoints puts rules into the text of a rule set.
-type checkpoints struct{ count int }
+type checkpoints struct{ rules, coarse, fine int }
 
-// insert adds a rule behind each so many, but not inside of a chain.
+// insert adds a rule behind each, but not inside of a chain.
 func (c *checkpoints) insert(text []byte) []byte {
-	var (
-		out       strings.Builder
-		directive strings.Builder
-		rules     int
-	)
+	var out, directive strings.Builder
 	for line := range strings.Lines(string(text)) {
 		out.WriteString(line)
 		line = strings.TrimSpace(line)
@@ -56,10 +44,7 @@ func (c *checkpoints) insert(text []byte) []byte {
 		}
 		whole := directive.String()
 		directive.Reset()
-		if !strings.HasPrefix(whole, "SecRule") || compileChecks().chained.MatchString(whole) {
-			continue
-		}
-		if rules++; rules%rulesPerCheckpoint == 0 {
+		if strings.HasPrefix(whole, "SecRule") && !compileChecks().chained.MatchString(whole) {
 			out.WriteString(c.rule())
 		}
 	}
@@ -67,30 +52,58 @@ func (c *checkpoints) insert(text []byte) []byte {
 }
 
 func (c *checkpoints) rule() string {
-	c.count++
-	return fmt.Sprintf("\nSecRule REQUEST_METHOD \"@outriderTimeIsUp\" \"id:%d,phase:2,deny,nolog,t:none\"\n", firstBudgetID+c.count-1)
+	c.rules++
+	id := firstFineID + c.fine
+	if c.rules%rulesPerCheckpoint == 0 {
+		id = firstBudgetID + c.coarse
+		c.coarse++
+	} else {
+		c.fine++
+	}
+	return fmt.Sprintf("\nSecRule REQUEST_METHOD \"@outriderTimeIsUp\" \"id:%d,phase:2,deny,nolog,t:none\"\n", id)
+}
+
+// meters are those of the transactions that run on one engine.
+type meters struct {
+	of sync.Map // *meter by plugintypes.TransactionState
 }
 
 // timeIsUp is the operator @outriderTimeIsUp. It is not asked about a value.
-type timeIsUp struct{}
+type timeIsUp struct{ meters *meters }
 
 // Evaluate implements [plugintypes.Operator].
-func (timeIsUp) Evaluate(tx plugintypes.TransactionState, _ string) bool {
-	v := tx.Variables().TX().Get(deadlineVariable)
-	if len(v) == 0 {
+func (o timeIsUp) Evaluate(tx plugintypes.TransactionState, _ string) bool {
+	if o.meters == nil {
 		return false
 	}
-	deadline, err := strconv.ParseInt(v[0], 10, 64)
-	return err != nil || int64(threadTime()) > deadline
+	m, _ := o.meters.of.Load(tx)
+	running, _ := m.(*meter)
+	return running.up()
 }
 
-// startBudget lets the time run. The goroutine stays on its thread, whose clock is
-// looked at, until the function that is returned is called.
-func startBudget(v plugintypes.TransactionVariables, cpu time.Duration) (stop func()) {
-	if cpu <= 0 {
-		return func() {}
+// newTimeIsUp makes one for the engine whose rules are read from a [ruleFS].
+func newTimeIsUp(o plugintypes.OperatorOptions) (plugintypes.Operator, error) {
+	if root, ok := o.Root.(*ruleFS); ok {
+		return timeIsUp{&root.meters}, nil
 	}
-	runtime.LockOSThread()
-	v.TX().Set(deadlineVariable, []string{strconv.FormatInt(int64(threadTime()+cpu), 10)})
-	return runtime.UnlockOSThread
+	return timeIsUp{}, nil
+}
+
+// follow has the rules between the rules ask a transaction's meter, until the function
+// that is returned is called. Where there is no meter they are left out: all together
+// they cost an eighth of a small request.
+func (m *meters) follow(tx corazatypes.Transaction, state plugintypes.TransactionState, in input) (stop func(), err error) {
+	remover, ok := tx.(interface{ RemoveRuleByIDRange(start, end int) })
+	if !ok {
+		return nil, fmt.Errorf("the transaction cannot leave out rules")
+	}
+	switch {
+	case in.meter == nil:
+		remover.RemoveRuleByIDRange(firstBudgetID, maxBudgetID)
+		return func() {}, nil
+	case !in.fine:
+		remover.RemoveRuleByIDRange(firstFineID, maxBudgetID)
+	}
+	m.of.Store(state, in.meter)
+	return func() { m.of.Delete(state) }, nil
 }

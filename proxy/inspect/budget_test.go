@@ -18,14 +18,14 @@ func TestTheRulesEndWhenTheirTimeIsUp(t *testing.T) {
 	i := mesh(t)
 	e := i.policies[0].engine
 	in := input{
-		cpu: time.Nanosecond, now: testNow, checkpoint: func() error { return nil },
-		body: []byte("q=<script>alert(1)</script>&note=" + strings.Repeat("a", minBudgeted)),
+		meter: newMeter(time.Nanosecond), now: testNow, checkpoint: func() error { return nil },
+		body: []byte("q=<script>alert(1)</script>"),
 	}
 	req := request("POST", "/", formType)
 	if f, err := e.evaluate(req, in); !errors.Is(err, errBudget) {
 		t.Errorf("%+v, %v", f, err)
 	}
-	in.cpu = time.Hour
+	in.meter = newMeter(time.Hour)
 	if f, err := e.evaluate(req, in); err != nil || !f.attack {
 		t.Errorf("with time enough: %+v, %v", f, err)
 	}
@@ -90,8 +90,11 @@ func TestCheckpointsStandBetweenRules(t *testing.T) {
 		}
 	}
 	const least = 100
-	if c.count < least {
-		t.Errorf("only %d checkpoints, want %d", c.count, least)
+	if c.coarse < least || c.fine < 2*c.coarse {
+		t.Errorf("only %d checkpoints and %d fine ones, want %d", c.coarse, c.fine, least)
+	}
+	if firstBudgetID+c.coarse > firstFineID || firstFineID+c.fine > maxBudgetID {
+		t.Errorf("%d and %d checkpoints have no room for their ids", c.coarse, c.fine)
 	}
 }
 

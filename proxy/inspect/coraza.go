@@ -24,6 +24,9 @@ import (
 // An engine judges requests. It is safe for concurrent use; close is called
 // when no evaluation runs any more.
 type engine interface {
+	// prove does what costs little. Where it cannot tell, evaluate is asked, with what
+	// prove has left in the input.
+	prove(req *flow.Request, in *input) (f finding, done bool)
 	evaluate(req *flow.Request, in input) (finding, error)
 	close()
 }
@@ -40,6 +43,8 @@ type corazaEngine struct {
 	// gate proves requests clean beforehand; nil where it cannot.
 	gate    *gate.Gate
 	gateErr error
+	// meters are of the requests that the rules are looking at.
+	meters *meters
 }
 
 // comparingFile begins the file of rules that compare the score.
@@ -86,7 +91,9 @@ func newCorazaEngine(src source) (e *corazaEngine, err error) {
 	if err != nil {
 		return nil, root.explain(err)
 	}
-	e = &corazaEngine{waf: waf, exclusions: src.exclusions, paranoia: src.paranoia, mesh: src.mesh}
+	e = &corazaEngine{
+		waf: waf, exclusions: src.exclusions, paranoia: src.paranoia, mesh: src.mesh, meters: &root.meters,
+	}
 	e.gate, e.gateErr = gateOf(src, detecting, comparing)
 	return e, nil
 }
@@ -114,16 +121,16 @@ func (e *corazaEngine) close() {
 	}
 }
 
-// evaluate asks the gate first, and the engine about what the gate cannot prove.
-func (e *corazaEngine) evaluate(req *flow.Request, in input) (finding, error) {
-	if e.clean(req, in) {
-		return finding{}, in.checkpoint()
-	}
-	return e.judge(req, in)
+// prove asks the gate.
+func (e *corazaEngine) prove(req *flow.Request, in *input) (finding, bool) {
+	return finding{}, e.clean(req, *in)
 }
 
-// judge runs the two request phases of one transaction.
-func (e *corazaEngine) judge(req *flow.Request, in input) (f finding, err error) {
+// evaluate runs the two request phases of one transaction.
+func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err error) {
+	if !in.meter.affords(len(in.body)) {
+		return finding{}, errBudget
+	}
 	tx := e.waf.NewTransaction()
 	defer func() {
 		if cerr := tx.Close(); cerr != nil && err == nil {
@@ -134,6 +141,11 @@ func (e *corazaEngine) judge(req *flow.Request, in input) (f finding, err error)
 	if !ok {
 		return finding{}, errors.New("the transaction does not show its variables")
 	}
+	unfollow, err := e.meters.follow(tx, state, in)
+	if err != nil {
+		return finding{}, err
+	}
+	defer unfollow()
 	e.feedHead(tx, state, req, in)
 	in.boundary, in.files = boundaryOf(req.Header), e.mesh
 	stop, err := e.phases(tx, state, in)
@@ -154,7 +166,7 @@ func (e *corazaEngine) judge(req *flow.Request, in input) (f finding, err error)
 }
 
 // countsArguments tells the rules that end an inspection for too many arguments.
-func countsArguments(id int) bool { return id == 7100005 || id == 7100006 }
+func countsArguments(id int) bool { return id == 7100005 || id == manyArguments }
 
 // feedHead gives the engine all that is known before the body. What it keeps
 // are strings, which nobody changes.
@@ -209,11 +221,11 @@ func (e *corazaEngine) phases(tx corazatypes.Transaction, state plugintypes.Tran
 	if err := in.checkpoint(); err != nil {
 		return nil, err
 	}
+	if in.meter.up() {
+		return nil, errBudget
+	}
 	if err := in.prepare(state.Variables()); err != nil {
 		return nil, err
-	}
-	if len(in.body) >= minBudgeted {
-		defer startBudget(state.Variables(), in.cpu)()
 	}
 	if len(in.body) > 0 {
 		if in.partial {
@@ -275,6 +287,7 @@ type ruleFS struct {
 	refused error
 
 	checkpoints checkpoints
+	meters      meters
 }
 
 const extraDir = "policy"

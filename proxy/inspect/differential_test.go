@@ -52,7 +52,7 @@ func agree(t testing.TB, i *Inspector, s sample, sum *agreement) {
 	} else if !sum.everyone {
 		return
 	}
-	f, err := e.judge(s.req, in)
+	f, err := e.evaluate(s.req, in)
 	if err == nil && !f.attack && f.score == 0 {
 		sum.clean++
 		return

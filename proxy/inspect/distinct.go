@@ -58,9 +58,7 @@ var registerPlugins = sync.OnceFunc(func() {
 	plugins.RegisterOperator("outriderDistinctArguments", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
 		return distinctArguments{}, nil
 	})
-	plugins.RegisterOperator("outriderTimeIsUp", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
-		return timeIsUp{}, nil
-	})
+	plugins.RegisterOperator("outriderTimeIsUp", newTimeIsUp)
 	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
 	plugins.RegisterBodyProcessor("xml", func() plugintypes.BodyProcessor { return xmlBody{} })
 	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })

@@ -3,7 +3,6 @@ package inspect
 import (
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
@@ -75,15 +74,6 @@ func newGate(src source, set *seclang.Set) (*gate.Gate, error) {
 	return g, nil
 }
 
-// warnWithoutGate tells the operator when every request of a policy costs what the
-// engine does.
-func warnWithoutGate(log *slog.Logger, p *policy) {
-	if e := rulesOf(p.engine); e != nil && e.gateErr != nil {
-		log.Warn("no request is proved clean beforehand, so each goes through all rules",
-			slog.String("policy", p.name), slog.Any("error", e.gateErr))
-	}
-}
-
 // rulesOf is what has the rules in an engine; nil for one without.
 func rulesOf(e engine) *corazaEngine {
 	if m, ok := e.(*meshEngine); ok {
@@ -110,6 +100,7 @@ func (e *corazaEngine) clean(req *flow.Request, in input) bool {
 		Body:       in.body,
 		Partial:    in.partial,
 		Processor:  in.processor,
+		Stop:       in.meter.stopper(len(in.body)),
 	})
 }
 

@@ -150,7 +150,7 @@ func TestGateAppliesExclusions(t *testing.T) {
 	} {
 		req := request("GET", target)
 		if got := e.clean(req, input{now: testNow}); got != want {
-			f, err := e.judge(req, input{now: testNow, checkpoint: func() error { return nil }})
+			f, err := e.evaluate(req, input{now: testNow, checkpoint: func() error { return nil }})
 			t.Errorf("%s: proved %t; the engine says %+v, %v", target, got, f, err)
 		}
 	}
@@ -166,6 +166,12 @@ func TestWhatIsNotUnderstoodGoesToTheEngine(t *testing.T) {
 	}
 	if v := judge(t, i, request("GET", "/"), ""); v.Outcome != flow.Blocked || !slices.Contains(v.Rules, 1000) {
 		t.Errorf("verdict %+v", v)
+	}
+	if u := i.Unproved(); len(u) != 1 || u[0].Policy != "shop/waf" || u[0].Reason == nil || i.Policies() != 1 {
+		t.Errorf("of %d policies %+v are listed", i.Policies(), u)
+	}
+	if m := mesh(t); len(m.Unproved()) != 0 || m.Policies() != 1 {
+		t.Errorf("of %d policies without such a rule %+v are listed", m.Policies(), m.Unproved())
 	}
 }
 

@@ -144,6 +144,8 @@ type guarded struct {
 	violations *atomic.Int32
 }
 
+func (g *guarded) prove(*flow.Request, *input) (finding, bool) { return finding{}, false }
+
 func (g *guarded) evaluate(*flow.Request, input) (finding, error) {
 	g.running.Add(1)
 	defer g.running.Add(-1)

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
-	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 	"github.com/outrider-mesh/outrider/proxy/limits"
 )
@@ -31,8 +29,8 @@ type Options struct {
 	// Log receives what an operator should know of a set of policies once,
 	// when it is loaded. Nil discards it.
 	Log *slog.Logger
-	// Concurrency is how many requests are inspected at the same time; 0 means
-	// one per processor.
+	// Concurrency is how many requests are proved clean at the same time, and how many
+	// the rules look at; 0 means one less than there are processors, and at least one.
 	Concurrency int
 	// Bounds tells how long a request may take at the moment it comes, so that
 	// a reload needs no new engine; nil means the defaults of package limits.
@@ -87,7 +85,9 @@ func (o Options) withDefaults() Options {
 type Inspector struct {
 	policies []*policy // the first whose paths match applies
 	engines  []engine  // each once, however many policies share it
-	slots    slots
+	unproved []Unproved
+	lanes    lanes
+	trials   lanes // of policies that are only tried
 	bounds   func() Bounds
 	now      func() time.Time
 	draw     func(n int) int
@@ -120,7 +120,6 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			err = p.each(func(p *policy) (err error) {
 				if p.mode != config.Off {
 					p.engine, err = i.engineFor(p.source, built)
-					warnWithoutGate(opts.Log, p)
 				}
 				return err
 			})
@@ -130,6 +129,7 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 			return nil, fmt.Errorf("inspection policy %q: %w", policyName(doc), err)
 		}
 		i.policies = append(i.policies, p)
+		i.noteUnproved(p, opts.Log)
 	}
 	if len(i.engines) > 0 {
 		// Building takes several times the memory of what is built.
@@ -140,7 +140,8 @@ func New(policies []config.InspectionPolicy, opts Options) (*Inspector, error) {
 
 func newInspector(opts Options) *Inspector {
 	return &Inspector{
-		slots:   newSlots(opts.Concurrency),
+		lanes:   newLanes(opts.Concurrency, opts.Concurrency),
+		trials:  newLanes(1, 1),
 		bounds:  opts.Bounds,
 		now:     opts.Now,
 		draw:    opts.Draw,
@@ -166,61 +167,6 @@ func (i *Inspector) engineFor(src source, built map[string]engine) (engine, erro
 	built[key] = e
 	i.engines = append(i.engines, e)
 	return e, nil
-}
-
-// judge applies one rule of a plan.
-func (i *Inspector) judge(ctx context.Context, q question, r rule) flow.Inspection {
-	in, early, done := q.plan.input(r, q.seen.Body, q.seen.Complete)
-	if done {
-		return early
-	}
-	bounds := i.bounds()
-	if reason, err := i.slots.acquire(ctx, bounds.Wait); err != nil {
-		return r.failure(reason, err)
-	}
-	defer i.slots.release()
-	if in.packed != nil {
-		r.decompress(&i.unzip, &in, in.coding, in.packed, in.cut)
-		if early, done = r.settle(&in); done {
-			return early
-		}
-	}
-	in.budget = bounds.Budget
-	found, err := i.evaluate(ctx, q.req, r.policy.engine, in)
-	if err != nil {
-		return r.failure(reasonOf(err), err)
-	}
-	return r.verdict(found, in)
-}
-
-// evaluate runs the engine; a panic in it becomes an error, so that one request
-// that breaks a rule costs that request and not the process.
-func (i *Inspector) evaluate(ctx context.Context, req *flow.Request, e engine, in input) (f finding, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, err = finding{}, fmt.Errorf("panic in the engine: %v", r)
-		}
-	}()
-	start := i.now()
-	in.checkpoint = func() error {
-		if ended := ctx.Err(); ended != nil {
-			return ended
-		}
-		if i.now().Sub(start) > in.budget {
-			return errBudget
-		}
-		return nil
-	}
-	in.now = start
-	return e.evaluate(req, in)
-}
-
-// reasonOf sorts an engine's error.
-func reasonOf(err error) flow.Uninspected {
-	if errors.Is(err, errBudget) || errors.Is(err, context.DeadlineExceeded) {
-		return flow.EngineTimeout
-	}
-	return flow.EngineError
 }
 
 // begin registers a transaction unless the inspector is closed.

@@ -30,6 +30,6 @@ const (
 	maxMatches = 64
 )
 
-// defaultConcurrency is one slot per processor: inspection never blocks, so
-// more would only make all of them slower.
-func defaultConcurrency() int { return runtime.GOMAXPROCS(0) }
+// defaultConcurrency leaves a processor to proxying where there are two: what looks for
+// network events and finds none busy elsewhere has to wait for the scheduler's 10 ms.
+func defaultConcurrency() int { return max(1, runtime.GOMAXPROCS(0)-1) }

@@ -24,6 +24,8 @@ type fakeEngine struct {
 	closed int
 }
 
+func (e *fakeEngine) prove(*flow.Request, *input) (finding, bool) { return finding{}, false }
+
 func (e *fakeEngine) evaluate(req *flow.Request, in input) (finding, error) {
 	return e.judge(req, in)
 }
@@ -89,7 +91,7 @@ func TestFailuresAreRefusedUnlessPolicyAllowsThem(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					i := withEngine(t, &fakeEngine{judge: tt.judge}, spec, Options{Concurrency: 1, Bounds: within(0, time.Hour)})
 					if tt.full {
-						i.slots.taken <- struct{}{}
+						i.lanes.engine.taken <- struct{}{}
 					}
 					ctx := tt.ctx
 					if ctx == nil {

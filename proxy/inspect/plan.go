@@ -7,6 +7,7 @@ import (
 
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 )
 
 // A Plan says what inspection wants of one request. It is a small value, made
@@ -40,6 +41,7 @@ type Plan struct {
 type rule struct {
 	policy *policy // nil when there is none: everything is refused
 	block  bool    // an attack is refused, and so is what policy denies
+	tried  bool    // it takes no slot of what decides
 	// head is why only the head is inspected; Inspected when the body is, too.
 	head flow.Uninspected
 	// coding is how the body is compressed.
@@ -64,7 +66,7 @@ func (i *Inspector) Plan(req *flow.Request) Plan {
 	plan := Plan{owner: i, rule: decides.ruleFor(req)}
 	if tried != nil {
 		plan.trial = tried.ruleFor(req)
-		plan.trial.block = false
+		plan.trial.block, plan.trial.tried = false, true
 	}
 	plan.BodyBytes = max(plan.rule.bytes, plan.trial.bytes)
 	plan.Free = !plan.rule.block
@@ -224,10 +226,14 @@ type input struct {
 	reason   flow.Uninspected
 	// now is when the inspection began.
 	now time.Time
-	// budget is how long it may have taken at a checkpoint.
-	budget time.Duration
-	// cpu is how much of a processor's time the rules may take.
-	cpu time.Duration
+	// cpu is how much of a processor's time the inspection may take, and meter what
+	// counts it; nil where it need not be counted. fine tells that one rule alone may
+	// take long.
+	cpu   time.Duration
+	meter *meter
+	fine  bool
+	// clues are what the mesh profile's detectors have found.
+	clues []evidence.Finding
 	// checkpoint is called between two phases; its error ends the inspection.
 	checkpoint func() error
 }

@@ -26,17 +26,29 @@ type meshEngine struct {
 
 func (e *meshEngine) close() { e.rules.close() }
 
-// evaluate implements [engine].
+// prove asks the detectors, and the gate.
+func (e *meshEngine) prove(req *flow.Request, in *input) (finding, bool) {
+	in.clues = e.look(req, *in)
+	if _, clean := e.rules.prove(req, in); !clean {
+		return finding{}, false
+	}
+	return e.conclude(finding{}, in.clues), true
+}
+
+// evaluate asks the rules about what was not proved clean.
 func (e *meshEngine) evaluate(req *flow.Request, in input) (finding, error) {
-	clues := e.look(req, in)
 	f, err := e.rules.evaluate(req, in)
 	if err != nil {
 		return finding{}, err
 	}
+	return e.conclude(f, in.clues), nil
+}
+
+func (e *meshEngine) conclude(f finding, clues []evidence.Finding) finding {
 	if e.witness != nil {
 		e.witness(f.hits)
 	}
-	return e.judge(f, clues), nil
+	return e.judge(f, clues)
 }
 
 // look asks the detectors, and leaves out what the policy excludes.
@@ -56,7 +68,7 @@ func (e *meshEngine) look(req *flow.Request, in input) []evidence.Finding {
 // readers that find them for the rules.
 func bodyOf(req *flow.Request, in input) evidence.Body {
 	kind, _ := req.Header.Get("content-type")
-	b := evidence.Body{Text: in.body, Type: kind}
+	b := evidence.Body{Text: in.body, Type: kind, Stop: in.meter.stopper(len(in.body))}
 	kind, _, _ = strings.Cut(strings.ToLower(kind), ";")
 	switch kind = strings.TrimSpace(kind); {
 	case strings.HasPrefix(kind, "application/grpc-web-text"):

@@ -25,6 +25,9 @@ func (s slots) acquire(ctx context.Context, wait time.Duration) (flow.Uninspecte
 		return flow.Inspected, nil
 	default:
 	}
+	if wait <= 0 {
+		return flow.EngineOverload, errNoSlot
+	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -38,3 +41,13 @@ func (s slots) acquire(ctx context.Context, wait time.Duration) (flow.Uninspecte
 }
 
 func (s slots) release() { <-s.taken }
+
+// full tells whether whoever came now would have to wait.
+func (s slots) full() bool { return len(s.taken) == cap(s.taken) }
+
+// lanes are the slots of one kind of inspections: first for what costs little and
+// proves most requests clean, then for the engine, which may take a thousand times as
+// long. So what is proved clean does not wait behind what is not.
+type lanes struct{ proofs, engine slots }
+
+func newLanes(proofs, engine int) lanes { return lanes{newSlots(proofs), newSlots(engine)} }

@@ -8,9 +8,10 @@ import (
 
 // A ConnectionMetrics counts one connection and what it carries.
 type ConnectionMetrics struct {
-	traffic *traffic
-	series  *series
-	closed  atomic.Bool
+	traffic  *traffic
+	policies *policies
+	series   *series
+	closed   atomic.Bool
 	// What Transferred has already counted, so that Closed adds the rest.
 	received, sent atomic.Int64
 }
@@ -23,7 +24,7 @@ func (m *Metrics) Connection(conn *flow.Connection) *ConnectionMetrics {
 	s := m.traffic.lookup(conn)
 	s.opened.Inc()
 	s.active.Inc()
-	return &ConnectionMetrics{traffic: &m.traffic, series: s}
+	return &ConnectionMetrics{traffic: &m.traffic, policies: &m.policies, series: s}
 }
 
 // Becomes counts on as what conn is known to be now. It counts as opened as what it
@@ -45,6 +46,9 @@ func (c *ConnectionMetrics) Request(req *flow.Request) {
 	c.bytes(req.Received, req.Sent)
 	if req.Inspection.Outcome != flow.InspectionOff {
 		t.inspections[d].inc(int(req.Inspection.Outcome), int(req.Inspection.Uninspected))
+	}
+	if req.Inspection.Trial != nil {
+		c.policies.trial(req.Inspection.Trial)
 	}
 	if req.Stream != flow.NoStream {
 		t.streams[d].inc(int(req.Stream), 0)

@@ -83,6 +83,27 @@ outrider_inspections_total{direction="inbound",outcome="clean",reason="body_over
 	}
 }
 
+func TestTrialsOfInspectionAreCounted(t *testing.T) {
+	m, _ := bare()
+	m.InspectionPolicies(3, 1)
+	cm := m.Connection(inboundHTTP(checkout))
+	for _, trial := range []*flow.Inspection{
+		nil,
+		{Policy: "shop/next", Outcome: flow.Detected},
+		{Policy: "shop/next", Outcome: flow.Detected},
+		{Policy: "shop/next", Outcome: flow.NotInspected, Uninspected: flow.EngineOverload},
+	} {
+		cm.Request(&flow.Request{Status: 200, Inspection: flow.Inspection{Outcome: flow.Clean, Trial: trial}})
+	}
+	exposed(t, m, `
+outrider_inspection_policies{proof="off"} 1
+outrider_inspection_policies{proof="on"} 2
+outrider_inspection_trials_total{outcome="detected",policy="shop/next",reason="-"} 2
+outrider_inspection_trials_total{outcome="not_inspected",policy="shop/next",reason="overload"} 1
+outrider_inspections_total{direction="inbound",outcome="clean",reason="-"} 4
+`, "outrider_inspection_policies", "outrider_inspection_trials_total", "outrider_inspections_total")
+}
+
 func TestPoliciesAreCounted(t *testing.T) {
 	m, _ := bare()
 	m.Shadow(true, false, "shop/trial")

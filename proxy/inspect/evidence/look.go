@@ -29,12 +29,18 @@ type Body struct {
 	Type string
 	// Fields yields the texts of a message in protobuf; nil for any other body.
 	Fields func(yield func(name, value string))
+	// Stop is asked now and then whether to end: then what was found so far is
+	// returned. Nil means never.
+	Stop func() bool
 }
+
+// pollBytes is how much is scanned before Stop is asked again.
+const pollBytes = 16 << 10
 
 // Look asks the detectors about every value of a request. It returns nothing for one in
 // which nothing was found, and allocates little for it.
 func Look(req *flow.Request, body Body) []Finding {
-	l := looker{}
+	l := looker{stop: body.Stop}
 	l.head(req)
 	l.body(body)
 	return l.found
@@ -47,6 +53,22 @@ type looker struct {
 	values  int
 	// walk is the one over a document, reused.
 	walk walk
+	// stop is the body's, scanned how much was since it was asked, and stopped what it
+	// said.
+	stop    func() bool
+	scanned int
+	stopped bool
+}
+
+// ended tells whether to look no further, before so many more bytes.
+func (l *looker) ended(bytes int) bool {
+	if l.stop == nil || l.stopped {
+		return l.stopped
+	}
+	if l.scanned += bytes; l.scanned >= pollBytes {
+		l.scanned, l.stopped = 0, l.stop()
+	}
+	return l.stopped
 }
 
 // A place is where a value stands: a collection of the rule set and a name in it.
@@ -82,6 +104,9 @@ func plainName(s string) bool {
 // value scans one.
 func (l *looker) value(value string, at place) {
 	l.values++
+	if l.ended(len(value)) {
+		return
+	}
 	for _, c := range l.scanner.Scan(value, at.where) {
 		l.found = append(l.found, Finding{
 			Kind: c.Kind, Location: at.String(), Decoding: l.scanner.Path(c), value: l.values,

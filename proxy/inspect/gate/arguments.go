@@ -34,7 +34,7 @@ func (a *Arguments) add(name, value []byte) bool {
 }
 
 func (a *Arguments) prove(name, value []byte) bool {
-	a.dirty = a.dirty || !a.e.pair(argPost, name, value)
+	a.dirty = a.dirty || a.e.poll.ended(len(name)+len(value)) || !a.e.pair(argPost, name, value)
 	return !a.dirty
 }
 

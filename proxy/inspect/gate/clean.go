@@ -13,6 +13,7 @@ func (g *Gate) Clean(r *Request) bool {
 	}
 	e, _ := g.pool.Get().(*evaluation)
 	defer e.release()
+	e.poll = poll{stop: r.Stop}
 	return e.head(r) && e.body(r)
 }
 
@@ -21,6 +22,7 @@ func (e *evaluation) release() {
 	clear(e.view.fields)
 	clear(e.view.parts)
 	e.view = view{fields: e.view.fields[:0], parts: e.view.parts[:0], only: -1}
+	e.poll = poll{}
 	clear(e.env.set)
 	e.env.set = e.env.set[:0]
 	clear(e.removed)

@@ -26,6 +26,9 @@ type Request struct {
 	Partial bool
 	// Processor reads the body; empty means that the rules decide.
 	Processor string
+	// Stop is asked now and then, while a long body is proved, whether to end; then the
+	// request is not proved. Nil means never.
+	Stop func() bool
 }
 
 // A field is one header field.

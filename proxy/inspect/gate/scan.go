@@ -12,6 +12,7 @@ import (
 type evaluation struct {
 	gate *Gate
 	view view
+	poll poll
 	env  environment
 	// local is the environment of a chain on one field.
 	local environment
