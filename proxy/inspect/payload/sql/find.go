@@ -38,6 +38,10 @@ func possible(t *lexicon.Text, quoted bool) bool {
 	if t.Bytes.All(lexicon.Digit|lexicon.Equals) && t.Bytes.Any(lexicon.Pipe|lexicon.Ampersand) {
 		return true
 	}
+	if t.Words.Any(lexicon.SQLBuiltin) && t.Bytes.Any(lexicon.Paren) && (t.Bytes.All(lexicon.Digit|lexicon.Equals) ||
+		t.Bytes.Any(lexicon.At) && strings.Contains(t.S, "@@") || bare(t.S)) {
+		return true
+	}
 	return quoted && (t.Bytes.Any(lexicon.Hash|lexicon.Minus|lexicon.Pipe|lexicon.Ampersand) ||
 		t.Bytes.All(lexicon.Slash|lexicon.Star))
 }
@@ -58,6 +62,9 @@ type reader struct {
 	from    int
 	reading reading
 }
+
+// bare tells whether a value is a call without arguments: "version()".
+func bare(s string) bool { return len(s) < 32 && strings.HasSuffix(s, "()") }
 
 // read looks at one reading of the value.
 func (r *reader) read(from int, as reading) {
@@ -99,6 +106,9 @@ func (r *reader) word(n int) {
 	}
 	if g.Any(lexicon.SQLFunction) {
 		r.function(n)
+	}
+	if g.Any(lexicon.SQLBuiltin) {
+		r.chooses(n)
 	}
 	if g.Any(lexicon.SQLSchema) && r.at(n-1).kind != none {
 		r.schema(n)
