@@ -28,6 +28,18 @@ func TestWhatComesCloseIsNoAttack(t *testing.T) {
 		"select @media from the list",
 		"right(now)",
 		"repeat(3)",
+		"setting (alert) and prompt(text) to show",
+		"count by(alert)(up)",
+		"the function alert(message) shows it",
+		"severity: [alert]",
+		"use el.innerHTML = text and it works",
+		"<form action=\"/search\"><input name=q></form>",
+		"<a href=\"https://a.example\">a</a>",
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\"><path d=\"M0 0\"/></svg>",
+		"<style>p{color:red}</style>",
+		"<b>bo</b>ld and <i>ita</i>lic",
+		"\nquit smoking",
+		"a note\nmail the form",
 	}
 	var s payload.Scanner
 	for _, text := range texts {
@@ -37,7 +49,7 @@ func TestWhatComesCloseIsNoAttack(t *testing.T) {
 			}
 		}
 	}
-	if len(texts) < 18 {
+	if len(texts) < 30 {
 		t.Errorf("only %d texts", len(texts))
 	}
 }

@@ -112,14 +112,18 @@ func (r *reader) pair(n int) {
 // "1 and char(65)=char(65)".
 func (r *reader) calls(n int) {
 	first := r.skipSigns(n + 1)
-	if !r.isCall(first) || !r.callee(first) || !r.operandBefore(n) || r.at(n-1).kind == word {
+	if !r.isCall(first) || !r.callee(first) {
 		return
 	}
 	then, ok := r.comparison(r.behindCall(first))
 	if !ok {
 		return
 	}
-	if _, ok := r.constant(then); ok || r.isCall(then) {
+	last, ok := r.constant(then)
+	if !ok && r.isCall(then) {
+		last, ok = r.behindCall(then), true
+	}
+	if ok && (r.operandBefore(n) && r.at(n-1).kind != word || r.alone(n, last)) {
 		r.add(clue.SQLTautology, n, then)
 	}
 }

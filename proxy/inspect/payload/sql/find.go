@@ -18,6 +18,9 @@ func Find(t *lexicon.Text, found *clue.List) {
 	}
 	r := reader{text: t, found: found}
 	r.read(0, asIs)
+	if i := strings.IndexByte(t.S, '`'); i > 0 && i <= 8 && numeric(t.S[:i]) {
+		r.read(i+1, inQuote) // the name of a column is ended: "1`=`1"
+	}
 	if !quoted {
 		return
 	}
@@ -62,6 +65,8 @@ type reader struct {
 	from    int
 	reading reading
 }
+
+func numeric(s string) bool { return strings.Trim(s, "-0123456789") == "" }
 
 // bare tells whether a value is a call without arguments: "version()".
 func bare(s string) bool { return len(s) < 32 && strings.HasSuffix(s, "()") }

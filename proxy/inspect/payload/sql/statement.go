@@ -61,7 +61,7 @@ func (r *reader) subquery(n int) {
 	// something that isn't a name.
 	k := r.at(n + 1).kind
 	if k == word && !r.is(n+1, "null") && r.at(n+2).kind != open && r.at(n+2).kind != dot {
-		if r.short() && r.fromTable(n+2) {
+		if r.short() && (r.fromTable(n+2) || r.reading == inQuote && n <= 2 && r.is(n+1, "top")) {
 			r.add(clue.SQLSubquery, n-1, n+1)
 		}
 		return
@@ -128,6 +128,7 @@ func (r *reader) whole() {
 	}
 	if r.is(0, "select") && r.glued() && r.fromTable(1) {
 		r.add(clue.SQLComment, 0, 1)
+		r.add(clue.SQLStatement, 0, 1)
 	}
 }
 
