@@ -155,18 +155,22 @@ func TestTheFirstStepFailsClosed(t *testing.T) {
 	if v := i.Inspect(expired, req, i.Plan(req), nil, true); v.Uninspected != flow.EngineTimeout || !v.Refuse {
 		t.Errorf("a deadline: %+v", v)
 	}
+	broken.proves = true
+	if v := i.Inspect(expired, req, i.Plan(req), nil, true); v.Outcome != flow.Clean || v.Refuse {
+		t.Errorf("a proof that is there, a deadline: %+v", v)
+	}
 }
 
 type brokenProof struct {
 	fakeEngine
-	well bool
+	well, proves bool
 }
 
 func (e *brokenProof) prove(*flow.Request, *input) (finding, bool) {
 	if !e.well {
 		panic("broken")
 	}
-	return finding{}, true
+	return finding{}, e.proves
 }
 
 // Arguments cost the same wherever they stand, so their time is counted in each place.

@@ -41,6 +41,30 @@ func TestTheToolReports(t *testing.T) {
 	}
 }
 
+// What is tagged is compared by tag, and what only the stock rules stop is listed.
+func TestTheToolComparesByTag(t *testing.T) {
+	samples := filepath.Join(t.TempDir(), "a.jsonl")
+	write(t, samples, `{"label":"attack","method":"GET","target":"/?q=a%27%20or%20%271%27=%271","headers":[["Host","a.example"],["Accept","*/*"]],"tags":["class sql"]}
+{"label":"attack","method":"GET","target":"/?q=a","headers":[["Host","1.2.3.4"],["Accept","*/*"],["Range","bytes=9-1"]],"tags":["class range"]}
+{"label":"benign","method":"GET","target":"/?q=tea","headers":[["Host","a.example"],["Accept","*/*"]],"tags":["set drinks"]}
+`)
+	var out, log bytes.Buffer
+	if err := run(t.Context(), []string{samples}, &out, &log); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"class sql 1 of 1 100.00 % 20.65–100.00 1 of 1 100.00 % 20.65–100.00 0 0",
+		"class range 1 of 1 100.00 % 20.65–100.00 0 of 1 0.00 % 0.00–79.35 1 0",
+		"set drinks 0 of 1 0.00 % 0.00–79.35 0 of 1 0.00 % 0.00–79.35 0 0",
+		"rules in attacks that stock alone stops attacks 920190 1",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, &out)
+		}
+	}
+}
+
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

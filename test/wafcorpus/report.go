@@ -37,6 +37,9 @@ func report(w io.Writer, results []result, family []int) error {
 	}
 	byFamily(out, results, family, engines)
 	byClass(out, results, engines)
+	byTag(out, results, corpus.Attack)
+	byTag(out, results, corpus.Benign)
+	onlyStock(out, results)
 	return out.Flush()
 }
 

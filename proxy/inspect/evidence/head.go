@@ -12,6 +12,7 @@ import (
 func (l *looker) head(req *flow.Request) {
 	path, query, _ := strings.Cut(req.Target, "?")
 	l.value(path, place{"REQUEST_FILENAME", "", payload.Target})
+	l.segments(path)
 	l.pairs(query, payload.Argument)
 	if req.Header == nil {
 		return
@@ -20,6 +21,19 @@ func (l *looker) head(req *flow.Request) {
 		l.field(name, value)
 		return true
 	})
+}
+
+// segments looks at each segment of a path that has something to decode: services take
+// their parameters from there, too.
+func (l *looker) segments(path string) {
+	if strings.IndexByte(path, '%') < 0 {
+		return
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if strings.IndexByte(segment, '%') >= 0 {
+			l.argument(Unescape(segment), place{"REQUEST_FILENAME", "", payload.Argument})
+		}
+	}
 }
 
 func (l *looker) field(name, value string) {

@@ -39,8 +39,21 @@ func Judge(hits []Hit, findings []Finding) Verdict {
 // choices.
 func JudgeBy(doubts func(rule int) bool, hits []Hit, findings []Finding) Verdict {
 	v := Verdict{Findings: heaviest(findings)}
-	v.Score = weight(v.Findings) + witness(doubts, hits)
+	v.Score = max(weight(v.Findings)+witness(doubts, hits), outOfPlace(v.Findings))
 	return v
+}
+
+// outOfPlace is what findings weigh by their place: what is only suspicious since people
+// write about it is an attack where nobody writes. The rule set looks at few header
+// fields, so no second opinion is to be had there.
+func outOfPlace(findings []Finding) int {
+	sum := 0
+	for _, f := range findings {
+		if f.bare && f.Kind.Weight() == clue.Suspicious {
+			sum = clue.Strong
+		}
+	}
+	return sum
 }
 
 // heaviest are the findings in the value that weighs most.

@@ -27,6 +27,7 @@ func TestHitsAreWeighed(t *testing.T) {
 		{"a rule about what browsers do", []evidence.Hit{hit(920350, 10), hit(921150, 10), hit(943110, 10)}, 0},
 		{"a rule of a policy, in a long text", []evidence.Hit{hit(1000, 5000)}, 5},
 		{"Shellshock", []evidence.Hit{hit(932170, 30)}, 5},
+		{"a command of Windows behind a separator", []evidence.Hit{hit(932380, 30)}, 5},
 		{"a believed and a doubted one", []evidence.Hit{hit(942160, 30), hit(942100, 30)}, 7},
 	}
 	for _, c := range cases {
@@ -36,7 +37,7 @@ func TestHitsAreWeighed(t *testing.T) {
 			}
 		})
 	}
-	if len(cases) < 12 {
+	if len(cases) < 13 {
 		t.Errorf("only %d cases", len(cases))
 	}
 }
@@ -60,5 +61,30 @@ func TestFindingsOfOneValueCountTogether(t *testing.T) {
 	v := evidence.Judge([]evidence.Hit{{Rule: 930100, Points: 5, Size: 30}}, evidence.Look(&flow.Request{Target: "/?a=" + deep, Header: header{}}, evidence.Body{}))
 	if v.Score != 5 {
 		t.Errorf("with a second opinion %d", v.Score)
+	}
+}
+
+// A script that a text may hold is an attack in a header field and in the path.
+func TestWhatNobodyWritesInAHeadIsAnAttack(t *testing.T) {
+	const code = "x%3Ddocument.cookie"
+	cases := []struct {
+		name, target string
+		fields       header
+		want         int
+	}{
+		{"in a parameter", "/?a=" + code, nil, 3},
+		{"in a cookie", "/", header{{"Cookie", "a=" + code}}, 3},
+		{"in a header field", "/", header{{"X-Note", "x=document.cookie"}}, 5},
+		{"in the path", "/a/" + code, nil, 5},
+		{"a path in a header field", "/", header{{"X-Note", "../../../../../x/y"}}, 3},
+	}
+	for _, c := range cases {
+		v := evidence.Judge(nil, evidence.Look(&flow.Request{Target: c.target, Header: c.fields}, evidence.Body{}))
+		if v.Score != c.want {
+			t.Errorf("%s: score %d, want %d", c.name, v.Score, c.want)
+		}
+	}
+	if len(cases) < 5 {
+		t.Errorf("only %d cases", len(cases))
 	}
 }

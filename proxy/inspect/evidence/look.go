@@ -19,6 +19,9 @@ type Finding struct {
 	// value is the number of the value it was found in: what counts is what is found
 	// in one value together.
 	value int
+	// bare tells that it is of what people write about, SQL or scripts, and stands in a
+	// header field or in the path, where nobody writes and the rule set hardly looks.
+	bare bool
 }
 
 // A Body is what is known of a request's body.
@@ -110,6 +113,7 @@ func (l *looker) value(value string, at place) {
 	for _, c := range l.scanner.Scan(value, at.where) {
 		l.found = append(l.found, Finding{
 			Kind: c.Kind, Location: at.String(), Decoding: l.scanner.Path(c), value: l.values,
+			bare: (at.where == payload.Field || at.where == payload.Target) && (c.Kind.Class() == clue.SQL || c.Kind.Class() == clue.Script),
 		})
 	}
 }

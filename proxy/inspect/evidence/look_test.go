@@ -47,6 +47,8 @@ func TestEveryPartOfARequestIsLookedAt(t *testing.T) {
 		location     string
 	}{
 		{"the path", "/a/" + script, nil, "", "", "REQUEST_FILENAME"},
+		{"a segment of the path", "/a/7%27%3bselect%201/b", nil, "", "", "REQUEST_FILENAME"},
+		{"a segment that begins with a statement", "/a/or%207%3d7/b", nil, "", "", "REQUEST_FILENAME"},
 		{"a parameter", "/?a=1&b=" + strings.ReplaceAll(script, "+", "%2b"), nil, "", "", "ARGS:b"},
 		{"a parameter without a value", "/?" + strings.ReplaceAll(script, "+", "%2b"), nil, "", "", "ARGS_NAMES"},
 		{"a header field", "/", header{{"X-Note", script}}, "", "", "REQUEST_HEADERS:X-Note"},

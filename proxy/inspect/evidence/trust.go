@@ -44,8 +44,9 @@ func doubted(rule int) bool {
 		// which is how services are told of each other.
 		return true
 	case 932:
-		// Names of commands, which are words; but for the mark of Shellshock.
-		return rule != 932170 && rule != 932171
+		// Names of commands, which are words; but for the mark of Shellshock, and for
+		// commands of Windows, which are believed behind a separator of its shell.
+		return rule != 932170 && rule != 932171 && rule != 932380
 	}
 	_, found := slices.BinarySearch(loose[:], rule)
 	return found

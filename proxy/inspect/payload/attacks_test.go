@@ -81,7 +81,7 @@ func TestAttacksAreFound(t *testing.T) {
 			t.Errorf("line %d, %s: %q: stopped is %v, %s", a.line, a.class, a.text, stopped, names(found))
 		}
 	}
-	if len(all) < 570 || len(count) != 11 {
+	if len(all) < 590 || len(count) != 11 {
 		t.Errorf("only %d attacks of %d classes", len(all), len(count))
 	}
 	t.Attr("attacks", fmt.Sprint(len(all)))

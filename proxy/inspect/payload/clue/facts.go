@@ -13,7 +13,7 @@ var facts = [kinds]fact{
 	SQLSchema: {7200107, "sql-schema", SQL, Suspicious, "A table that describes the database"},
 	// Services for reports take whole statements.
 	SQLStatement: {7200108, "sql-statement", SQL, Hint, "A whole statement of SQL"},
-	SQLComment:   {7200109, "sql-comment", SQL, Suspicious, "Comments between the words of a statement of SQL"},
+	SQLComment:   {7200109, "sql-comment", SQL, Suspicious, "Words of a statement of SQL kept apart by comments or signs"},
 	SQLProbe:     {7200110, "sql-probe", SQL, Suspicious, "A value that ends in the middle of a clause of SQL"},
 	SQLBreakout:  {7200111, "sql-breakout", SQL, Strong, "A quote that ends a text of SQL, and a condition behind it"},
 

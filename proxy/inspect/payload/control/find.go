@@ -12,7 +12,7 @@ import (
 // Find looks at a value. Head tells that it stands in the head of the request, where
 // nobody writes texts of several lines.
 func Find(t *lexicon.Text, head bool, found *clue.List) {
-	if head && t.Bytes.Any(lexicon.Line) && t.Bytes.Any(lexicon.Colon|lexicon.Slash) {
+	if t.Bytes.Any(lexicon.Line) && (head || begun(t.S)) {
 		header(t, found)
 	}
 	if t.Bytes.All(lexicon.Plus | lexicon.Minus) {
@@ -23,8 +23,14 @@ func Find(t *lexicon.Text, head bool, found *clue.List) {
 	}
 }
 
-// header looks for a line end and a field of a message behind it. Members of documents
-// are not looked at: mails, recorded answers and YAML are made of such lines.
+// begun tells whether a short value begins with a line end, or nearly: in documents that
+// is the only place in which a field behind one is none of a text.
+func begun(s string) bool {
+	return len(s) < 200 && strings.ContainsAny(lexicon.Window(s, 0, 3), "\r\n")
+}
+
+// header looks for a line end and a field of a message behind it. Of members of documents
+// only what begins so is looked at: mails, recorded answers and YAML are made of such lines.
 func header(t *lexicon.Text, found *clue.List) {
 	lower := t.Lower()
 	for i := range len(lower) {
@@ -32,7 +38,7 @@ func header(t *lexicon.Text, found *clue.List) {
 			continue
 		}
 		rest := strings.TrimLeft(lexicon.Window(lower, i, 64), "\r\n \t")
-		if isField(rest) && !isField(lower) {
+		if (isField(rest) || isCommand(rest)) && !isField(lower) {
 			found.Add(clue.HeaderInjection, i, 2)
 			return
 		}
@@ -50,6 +56,27 @@ func isField(line string) bool {
 	}
 	name, _, ok := strings.Cut(lexicon.Window(line, 0, min(len(line), 64)), ":")
 	return ok && len(name) > 3 && strings.Contains(name, "-") && lexicon.WordEnd(strings.ReplaceAll(name, "-", "_"), 0) == len(name)
+}
+
+// isCommand tells the commands that a server of mail takes line by line (RFC 5321, section
+// 4.1.1; RFC 9051, section 6, each behind a tag).
+func isCommand(line string) bool {
+	line, _, _ = strings.Cut(line, "\r")
+	line, _, _ = strings.Cut(line, "\n")
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb {
+	case "quit", "rset", "starttls":
+		return rest == ""
+	case "rcpt":
+		return strings.HasPrefix(rest, "to:")
+	case "mail":
+		return strings.HasPrefix(rest, "from:")
+	case "ehlo", "helo":
+		return rest != "" && !strings.Contains(rest, " ")
+	}
+	verb, _, _ = strings.Cut(rest, " ")
+	tagged := line != "" && strings.ContainsAny(line[:strings.IndexByte(line+" ", ' ')], "0123456789")
+	return tagged && (verb == "capability" || verb == "logout" || verb == "fetch" || verb == "login" || verb == "noop")
 }
 
 // utf7 looks for < and " in UTF-7: +ADw- and +ACI- (RFC 2152).

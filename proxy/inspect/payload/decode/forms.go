@@ -11,8 +11,6 @@ package decode
 import (
 	"slices"
 	"strings"
-
-	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
 )
 
 // Bounds of what is made of one value.
@@ -34,9 +32,10 @@ const (
 	Base64                  // of a text
 	Escape                  // \x3c \u003c \74
 	Join                    // 'a'+'b'
+	Strip                   // un<>ion, un/**/ion: what a filter takes out
 )
 
-var stepNames = [...]string{"", "percent", "entity", "base64", "escape", "join"}
+var stepNames = [...]string{"", "percent", "entity", "base64", "escape", "join", "strip"}
 
 // String is the name of a step, as events have it.
 func (s Step) String() string { return stepNames[s] }
@@ -77,9 +76,6 @@ type Form struct {
 	Path Path
 }
 
-// Needs are the bytes of which a value must have one for any step but Base64.
-const Needs = lexicon.Percent | lexicon.Ampersand | lexicon.Backslash
-
 // Forms appends all forms of a value, the value itself first.
 func Forms(into []Form, s string) []Form {
 	f := former{forms: append(into[:0], Form{Text: s})}
@@ -93,7 +89,7 @@ type former struct{ forms []Form }
 
 // expand adds what one step makes of a form.
 func (f *former) expand(from Form) {
-	for step := Percent; step <= Join; step++ {
+	for step := Percent; step <= Strip; step++ {
 		path, ok := from.Path.then(step)
 		if !ok {
 			return
@@ -118,6 +114,8 @@ func apply(step Step, s string) (string, bool) {
 		return escapes(s)
 	case Join:
 		return join(s)
+	case Strip:
+		return strip(s)
 	case Base64:
 	}
 	return s, false

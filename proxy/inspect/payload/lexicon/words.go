@@ -67,7 +67,8 @@ func lists() []list {
 			current_user session_user system_user ifnull isnull nvl count cast convert iif elt rand floor count
 			greatest least length len lower upper md5 sha1 true false null row_count last_insert_id schema
 			user_name db_name host_name bin instr locate position lpad rpad reverse coalesce nullif decode if case rownum
-			sqlite_version current_database unicode quotename`},
+			sqlite_version current_database unicode quotename left right repeat mod typeof to_char to_number sqrt
+			abs regexp_substring pg_typeof rpad randomblob dbms_random ctxsys json_depth soundex strcmp isnumeric`},
 		{SQLSchema, `information_schema sysobjects syscolumns sysdatabases pg_catalog pg_shadow pg_user pg_database
 			sqlite_master sqlite_schema all_tables all_tab_columns user_tables user_tab_columns table_name
 			column_name table_schema schemata dual msysobjects mysql master innodb_table_stats

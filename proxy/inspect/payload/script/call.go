@@ -46,6 +46,10 @@ func (m member) proves(at int, arg string, found *clue.List) {
 	probe := arg != "" && (lexicon.IsDigit(arg[0]) || arg[0] == ')' && m.broken() || arg[0] == '/' || arg[0] == '`' ||
 		strings.HasPrefix(lexicon.FoldASCII(arg), "document") || strings.HasPrefix(lexicon.FoldASCII(arg), "xss") ||
 		strings.ContainsAny(arg[:1], "'\"") && len(m.text.S) < 200 || m.globals(arg))
+	if !probe && m.computes(arg) {
+		found.Add(clue.JSCall, m.at, at+1-m.at)
+		return
+	}
 	if !probe || m.text.Document() && !m.broken() {
 		return
 	}
@@ -63,11 +67,16 @@ func (m member) globals(arg string) bool {
 
 // sink is for what runs a text.
 func (m member) sink(at int, arg string, found *clue.List) {
-	if m.is("eval") && !strings.ContainsAny(arg, "'\"`.(") && !m.broken() {
+	arrow := strings.Contains(m.text.S, "=>") && m.snippet()
+	if m.is("eval") && !strings.ContainsAny(arg, "'\"`.(") && !m.broken() && !arrow {
 		return
 	}
 	if m.is("eval") && (strings.HasPrefix(arg, "String.fromCharCode") || strings.HasPrefix(arg, "atob") || strings.HasPrefix(arg, "unescape")) {
 		found.Add(clue.JSCall, m.at, at+1-m.at)
+		return
+	}
+	if m.at == 0 && strings.Contains(arg, "//") && m.snippet() {
+		found.Add(clue.JSCall, m.at, at+1-m.at) // the value is a script that loads another
 		return
 	}
 	m.breaks(at, clue.JSSink, found)
@@ -141,11 +150,22 @@ func (m member) handed(found *clue.List) {
 	}
 }
 
+// grouped tells whether the word is a label that PromQL groups by: "sum by(alert)(up)".
+func (m member) grouped() bool {
+	s := m.text.S
+	end := lexicon.BackSpace(s, strings.LastIndexByte(s[:m.at], '('))
+	switch s[lexicon.WordStart(s, end):end] {
+	case "by", "without", "on", "ignoring":
+		return true
+	}
+	return false
+}
+
 // wrapped is for (alert)(1): a name in parentheses, called.
 func (m member) wrapped(at int, found *clue.List) {
 	s := m.text.S
 	then := lexicon.SkipSpace(s, at+1)
-	if m.before() == '(' && then < len(s) && (s[then] == '(' || s[then] == '`') && (m.proof() || m.is("eval")) {
+	if m.before() == '(' && !m.grouped() && then < len(s) && (s[then] == '(' || s[then] == '`') && (m.proof() || m.is("eval")) {
 		found.Add(clue.JSCall, m.at, then+1-m.at)
 	}
 }

@@ -71,6 +71,11 @@ func (m member) look(found *clue.List) {
 		m.wrapped(at, found)
 	case (c == ';' || c == ',') && m.proof():
 		m.handed(found)
+	case c == '=' && (m.is("innerhtml") || m.is("outerhtml")):
+		m.written(at, found)
+	}
+	if m.dialog() {
+		m.passed(c, at, found)
 	}
 }
 

@@ -33,8 +33,13 @@ func judge(text *lexicon.Text, t tag, found *clue.List) {
 	case "iframe", "object", "embed", "applet", "frame", "frameset", "base", "isindex", "xml", "bgsound", "portal",
 		"animate", "set", "animatetransform", "foreignobject", "noembed", "layer", "ilayer":
 		found.Add(clue.HTMLActive, t.at, size)
+	case "webview", "fencedframe":
+		found.Add(clue.HTMLActive, t.at, size)
 	case "meta", "link":
 		refresh(t, found)
+	}
+	if t.entered(text) {
+		planted(t, found)
 	}
 	attributes(t.rest, func(a attribute) bool {
 		// A handler in braces is JSX, where it stands in source code.
@@ -84,9 +89,12 @@ func runsURL(name string) bool {
 	return false
 }
 
-// styleRuns tells a style that old browsers run.
+// styleRuns tells a style that old browsers run. Comments and escapes hide its words.
 func styleRuns(value string) bool {
-	v := lexicon.FoldASCII(value)
+	if strings.Count(value, `\00`) > 2 {
+		return true
+	}
+	v := plainStyle(lexicon.FoldASCII(value))
 	at, _ := lexicon.IndexAny(v, "expression(", "javascript:", "-moz-binding", "behavior:", "@import")
 	return at >= 0
 }

@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"strings"
+
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
 )
@@ -15,8 +17,12 @@ func (r *reader) tautology(n int) {
 		return
 	}
 	if then, ok := r.comparison(end); ok {
-		if last, ok := r.constant(then); ok && r.operandBefore(n) && !r.sum(n) {
+		last, ok := r.constant(then)
+		switch {
+		case ok && (r.operandBefore(n) && !r.sum(n) || r.alone(n, last)):
 			r.add(clue.SQLTautology, n, last-1)
+		case !ok && r.isCall(then) && r.callee(then) && r.operandBefore(n) && r.short():
+			r.add(clue.SQLTautology, n, then)
 		}
 		return
 	}
@@ -45,6 +51,8 @@ func (r *reader) operandBefore(n int) bool {
 		return true
 	case word:
 		return r.short() && !r.statement()
+	case sign:
+		return r.at(n-2).kind == star || r.reading == inQuote && n <= 3 // the end of a comment: "1*/ or 1=1"
 	default:
 		return r.reading == inQuote && n <= 3
 	}
@@ -83,7 +91,7 @@ func (r *reader) pair(n int) {
 		}
 	}
 	at := r.skipSigns(n + 1)
-	if r.isCall(at) && r.callee(at) || r.is(at, "exists", "select", "case", "if") && r.at(at+1).kind != none {
+	if r.isCall(at) && (r.callee(at) || r.compared(at)) || r.is(at, "exists", "select", "case", "if") && r.at(at+1).kind != none {
 		r.add(clue.SQLBreakout, n, at)
 		return
 	}
@@ -104,14 +112,18 @@ func (r *reader) pair(n int) {
 // "1 and char(65)=char(65)".
 func (r *reader) calls(n int) {
 	first := r.skipSigns(n + 1)
-	if !r.isCall(first) || !r.callee(first) || !r.operandBefore(n) || r.at(n-1).kind == word {
+	if !r.isCall(first) || !r.callee(first) {
 		return
 	}
 	then, ok := r.comparison(r.behindCall(first))
 	if !ok {
 		return
 	}
-	if _, ok := r.constant(then); ok || r.isCall(then) {
+	last, ok := r.constant(then)
+	if !ok && r.isCall(then) {
+		last, ok = r.behindCall(then), true
+	}
+	if ok && (r.operandBefore(n) && r.at(n-1).kind != word || r.alone(n, last)) {
 		r.add(clue.SQLTautology, n, then)
 	}
 }
@@ -167,6 +179,8 @@ func (r *reader) behindQuote(n int) {
 		r.add(clue.SQLBreakout, n, n+1)
 	case first.kind == logic && r.at(n+1).kind == open && r.is(n+2, "select"):
 		r.add(clue.SQLBreakout, n, n+2)
+	case r.joins(n) && r.short():
+		r.sorted(n)
 	}
 }
 
@@ -191,7 +205,12 @@ func (r *reader) commentEnds(t token) bool {
 	if rest[0] == '/' {
 		return true
 	}
-	return len(rest) <= 3 || lexicon.IsSpace(rest[2]) || rest[2] == '+' || rest[2] == '-'
+	return len(rest) <= 3 || lexicon.IsSpace(rest[2]) && !sentence(rest) || rest[2] == '+' || rest[2] == '-' || strings.HasPrefix(rest[2:], "/*")
+}
+
+// sentence tells words of a text behind a dash: "Try 'a' -- it works much better."
+func sentence(rest string) bool {
+	return strings.Count(rest, " ") > 3 && !strings.ContainsAny(rest, "='\"();")
 }
 
 // afterNumber is for a number where a number is expected, and a clause behind it.

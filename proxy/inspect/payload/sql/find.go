@@ -18,6 +18,9 @@ func Find(t *lexicon.Text, found *clue.List) {
 	}
 	r := reader{text: t, found: found}
 	r.read(0, asIs)
+	if i := strings.IndexByte(t.S, '`'); i > 0 && i <= 8 && numeric(t.S[:i]) {
+		r.read(i+1, inQuote) // the name of a column is ended: "1`=`1"
+	}
 	if !quoted {
 		return
 	}
@@ -36,6 +39,10 @@ func possible(t *lexicon.Text, quoted bool) bool {
 			lexicon.Semicolon | lexicon.At | lexicon.Comparison)
 	}
 	if t.Bytes.All(lexicon.Digit|lexicon.Equals) && t.Bytes.Any(lexicon.Pipe|lexicon.Ampersand) {
+		return true
+	}
+	if t.Words.Any(lexicon.SQLBuiltin) && t.Bytes.Any(lexicon.Paren) && (t.Bytes.All(lexicon.Digit|lexicon.Equals) ||
+		t.Bytes.Any(lexicon.At) && strings.Contains(t.S, "@@") || bare(t.S)) {
 		return true
 	}
 	return quoted && (t.Bytes.Any(lexicon.Hash|lexicon.Minus|lexicon.Pipe|lexicon.Ampersand) ||
@@ -58,6 +65,11 @@ type reader struct {
 	from    int
 	reading reading
 }
+
+func numeric(s string) bool { return strings.Trim(s, "-0123456789") == "" }
+
+// bare tells whether a value is a call without arguments: "version()".
+func bare(s string) bool { return len(s) < 32 && strings.HasSuffix(s, "()") }
 
 // read looks at one reading of the value.
 func (r *reader) read(from int, as reading) {
@@ -99,6 +111,9 @@ func (r *reader) word(n int) {
 	}
 	if g.Any(lexicon.SQLFunction) {
 		r.function(n)
+	}
+	if g.Any(lexicon.SQLBuiltin) {
+		r.chooses(n)
 	}
 	if g.Any(lexicon.SQLSchema) && r.at(n-1).kind != none {
 		r.schema(n)

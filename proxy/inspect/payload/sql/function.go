@@ -25,7 +25,8 @@ func (r *reader) function(n int) {
 	case r.is(n, "xp_cmdshell", "xp_dirtree", "xp_regread", "sp_oacreate", "xp_fileexist", "sp_executesql"):
 		strong = r.is(n-1, "exec", "execute") || r.at(n-1).kind == dot || r.at(n+1).kind == text || r.at(n+1).kind == open
 	case r.is(n, "utl_http", "utl_inaddr", "dbms_pipe", "dbms_lock", "dbms_ldap", "ctxsys", "dbms_scheduler", "dbms_xmlgen"):
-		strong = r.at(n+1).kind == dot && r.at(n+2).kind == word && (r.at(n+3).kind == open || r.at(n+3).kind == dot)
+		strong = r.at(n+1).kind == dot && r.at(n+2).kind == word &&
+			(r.at(n+3).kind == open || r.at(n+3).kind == dot || r.reading == inQuote && n <= 2)
 	case r.is(n, "exp", "polygon", "linestring", "multipoint", "json_keys", "geometrycollection", "floor", "group_concat",
 		"copy", "receive_message", "make_set"):
 		strong = r.at(n+1).kind == open && r.nested(n+2)

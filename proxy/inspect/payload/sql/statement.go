@@ -9,18 +9,28 @@ import (
 // none.
 func (r *reader) union(n int) {
 	at := n + 1
-	if r.is(at, "all", "distinct") {
+	if r.is(at, "all", "distinct", "distinctrow") {
 		at++
 	}
-	for r.at(at).kind == open {
+	for r.at(at).kind == open || r.hidden && r.at(at).kind == sign {
 		at++
 	}
 	if !r.is(at, "select", "values") {
 		return
 	}
-	if r.list(at + 1) {
+	if r.list(at+1) || r.unlisted(n, at) {
 		r.add(clue.SQLUnion, n, at+1)
 	}
+}
+
+// unlisted tells whether UNION at n and SELECT at m are SQL although no columns follow: a
+// comment keeps the two apart, or they stand behind a quote and are the end of the value.
+func (r *reader) unlisted(n, m int) bool {
+	if (r.inline || r.hidden) && r.commented(r.at(n).end, r.at(m).at) {
+		return true
+	}
+	next := r.at(m + 1).kind
+	return r.reading == inQuote && n <= 6 && (next == none || next == other)
 }
 
 // list tells whether the columns of a SELECT begin at n.
@@ -29,8 +39,10 @@ func (r *reader) list(n int) bool {
 		n++
 	}
 	switch r.at(n).kind {
-	case number, text, star, variable:
+	case number, star, variable:
 		return true
+	case text:
+		return !r.at(n).unclosed // 'the "union select" club'
 	case word:
 		return r.is(n, "null", "true") || r.at(n+1).kind == comma || r.at(n+1).kind == open || r.is(n+1, "from") ||
 			r.at(n+1).kind == dot || r.at(n+1).kind == logic
@@ -49,7 +61,7 @@ func (r *reader) subquery(n int) {
 	// something that isn't a name.
 	k := r.at(n + 1).kind
 	if k == word && !r.is(n+1, "null") && r.at(n+2).kind != open && r.at(n+2).kind != dot {
-		if r.short() && r.fromTable(n+2) {
+		if r.short() && (r.fromTable(n+2) || r.reading == inQuote && n <= 2 && r.is(n+1, "top")) {
 			r.add(clue.SQLSubquery, n-1, n+1)
 		}
 		return
@@ -114,6 +126,16 @@ func (r *reader) whole() {
 	if r.begins(0) && (!r.is(0, "select") || r.fromTable(1)) {
 		r.add(clue.SQLStatement, 0, 1)
 	}
+	if r.is(0, "select") && r.glued() && r.fromTable(1) {
+		r.add(clue.SQLComment, 0, 1)
+		r.add(clue.SQLStatement, 0, 1)
+	}
+}
+
+// glued tells whether a sign follows SELECT and no space: "select-1e1from`t`".
+func (r *reader) glued() bool {
+	next := r.at(1)
+	return next.at == r.at(0).end && (next.kind == sign || next.kind == variable || next.kind == other)
 }
 
 // schema is for the name of a table that describes a database, where SQL reads it.

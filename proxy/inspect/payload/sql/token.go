@@ -74,6 +74,8 @@ func (l *lexer) next(i int) int {
 		return l.add(word, i, nameEnd(s, i))
 	case c == '\'' || c == '"' || c == '`':
 		return l.text(i)
+	case c == '\\' && i+1 < len(s) && s[i+1] == 'N': // NULL to MySQL, which wants no space behind it
+		return l.add(number, i, i+2)
 	case c == '@':
 		return l.add(variable, i, nameEnd(s, i+1+btoi(strings.HasPrefix(s[i:], "@@"))))
 	}
