@@ -17,6 +17,9 @@ func Find(t *lexicon.Text, found *clue.List) {
 	if t.Bytes.Any(lexicon.Less) {
 		tags(t, found)
 	}
+	if t.Entered && t.Bytes.All(lexicon.Dollar|lexicon.Paren) {
+		variable(t, found)
+	}
 	if !t.Words.Any(lexicon.CodeCall) || !t.Bytes.Any(lexicon.Paren|lexicon.Dollar|lexicon.Backtick|lexicon.Backslash) {
 		return
 	}
@@ -24,6 +27,7 @@ func Find(t *lexicon.Text, found *clue.List) {
 	if !t.Document() {
 		imports(t, found)
 		calls(t, found)
+		alone(t, found)
 	}
 }
 
@@ -40,7 +44,7 @@ func tags(t *lexicon.Text, found *clue.List) {
 // superglobals looks for code that takes its instructions from a request.
 func superglobals(t *lexicon.Text, found *clue.List) {
 	if at, _ := lexicon.IndexAny(t.S, "$_GET[", "$_POST[", "$_REQUEST[", "$_COOKIE[", "$_SERVER[", "$_FILES[", "$GLOBALS[", "${_GET}", "$_GET{",
-		"$HTTP_RAW_POST_DATA", "$_SESSION[", "Request.Item[", "request.getParameter(", "getallheaders()"); at >= 0 &&
+		"$HTTP_RAW_POST_DATA", "$_SESSION[", "params[:", "Request.Item[", "request.getParameter(", "getallheaders()"); at >= 0 &&
 		(strings.ContainsAny(t.S, "(`") && t.Words.Any(lexicon.CodeCall)) && !t.Document() {
 		found.Add(clue.CodeSuperglobal, at, 6)
 	}
@@ -53,7 +57,8 @@ func imports(t *lexicon.Text, found *clue.List) {
 		"process.mainmodule", "process.binding(", "import os;", "import os,", "from os import", "import subprocess", "import pty", "child_process').exec",
 		"global.process.", "require('fs')", "mainmodule.require", "importlib.import_module", "java.lang.runtime.getruntime()",
 		"builtins.__import__", "require 'open3'", "`require('net')`", "invokefunction&function", `\think\`, "think\\app/", "think\\app\\",
-		"process.env", "constructor('return process')", "constructor(\"return process")
+		"process.env", "constructor('return process')", "constructor(\"return process",
+		"main.constructor._load", "constructor._load(")
 	if at >= 0 && injected(t, at) {
 		found.Add(clue.CodeImport, at, 8)
 	}

@@ -22,6 +22,9 @@ type Text struct {
 	// Written tells that the value stands where people write texts of several lines:
 	// in a body. In the head of a request nobody does.
 	Written bool
+	// Entered tells that the value is one by itself, as in a query, a form, a cookie or a
+	// field of the head, not a member of a document.
+	Entered bool
 
 	lower  string
 	folded bool

@@ -43,10 +43,11 @@ func probes(t *lexicon.Text, found *clue.List) {
 		found.Add(clue.PathProbe, at, 5)
 		return
 	}
-	for _, ending := range []string{".php~", ".php.bak", ".php.swp", ".jsp.bak", ".asp.bak", ".sql.gz", ".sql.bak", ".php.old"} {
-		if strings.HasSuffix(lower, ending) {
-			found.Add(clue.PathProbe, len(lower)-len(ending), len(ending))
-			return
-		}
+	if backup(lower) {
+		found.Add(clue.PathProbe, 0, len(lower))
+	}
+	// RFC 8615 gives one hidden directory at the root a meaning.
+	if strings.HasPrefix(lower, "/.") && len(lower) > 4 && lexicon.IsLetter(lower[2]) && !strings.HasPrefix(lower, "/.well-known") {
+		found.Add(clue.PathHidden, 0, len(lower))
 	}
 }

@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"path"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
@@ -18,16 +17,20 @@ func evasions(t *lexicon.Text, found *clue.List) {
 		return
 	}
 	if t.Bytes.Any(lexicon.Dollar) {
-		if at, _ := lexicon.IndexAny(s, "${IFS", "$IFS", "${PATH:", "${HOME:", "${SHELL:", "$'\\x"); at >= 0 {
+		if at, _ := lexicon.IndexAny(s, "${IFS", "$IFS", "${PATH:", "${HOME:", "${SHELL:", "${PWD:", "${PATH#", "${PATH%", "${HOME#", "${HOME%",
+			"$'\\x", "$SHELL -c", "${SHELL} -c"); at >= 0 {
 			found.Add(clue.ShellEvasion, at, 4)
 			return
 		}
 	}
-	if !t.Bytes.Any(lexicon.Quote|lexicon.Backslash|lexicon.Dollar|lexicon.Brace|lexicon.Star) ||
+	if !t.Bytes.Any(lexicon.Quote|lexicon.Backslash|lexicon.Dollar|lexicon.Brace|lexicon.Star|lexicon.Bracket) ||
 		!t.Bytes.Any(separators|lexicon.Slash|lexicon.Brace) {
 		return
 	}
 	words(t, found)
+	if t.Bytes.All(lexicon.Slash) && t.Bytes.Any(lexicon.Star|lexicon.Bracket|lexicon.Dollar) {
+		arguments(t, found)
+	}
 }
 
 // words puts the words behind separators together and asks whether they are commands
@@ -105,33 +108,15 @@ func inside(raw string) bool {
 	return false
 }
 
-// globs tells a program's path that is written with wildcards, as /b?n/c[a]t: one that
-// a shell would find a program by. The query of a URL has question marks, too.
-func globs(raw string) bool {
-	if len(raw) < 5 || len(raw) > 64 || raw[0] != '/' || !strings.ContainsAny(raw, "?*[") {
-		return false
-	}
-	for _, dir := range [...]string{"/bin/", "/usr/bin/"} {
-		for _, program := range globbed {
-			if ok, err := path.Match(raw, dir+program); err == nil && ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// globbed are programs that are called this way.
-var globbed = [...]string{
-	"cat", "ls", "id", "sh", "bash", "nc", "wget", "curl", "more", "less", "head", "tail", "nl", "tac", "od", "xxd", "uname",
-	"whoami", "python", "python3", "perl", "ping", "nc.openbsd", "nc.traditional", "base64", "sleep",
-}
-
-// expanded tells a command in braces: {cat,/etc/passwd}.
+// expanded tells a command in braces: {cat,/etc/passwd}, {,id}.
 func expanded(raw string) bool {
-	if len(raw) < 6 || raw[0] != '{' {
+	if len(raw) < 5 || raw[0] != '{' {
 		return false
 	}
 	name, rest, ok := strings.Cut(raw[1:], ",")
-	return ok && rest != "" && lexicon.Groups(name).Any(commands)
+	if name == "" && ok {
+		name = strings.TrimRight(rest[:strings.IndexAny(rest+",", ",}")], " ")
+		return name != "" && lexicon.Groups(name).Any(commands) && strings.HasSuffix(raw, "}")
+	}
+	return ok && rest != "" && lexicon.Groups(name).Any(commands) && (rest != "}" || len(raw) < 16)
 }
