@@ -27,8 +27,8 @@ func hostOf(rest string) string {
 }
 
 // isMetadata tells the addresses of clouds' metadata services, in the ways they can be
-// written (inet_aton(3) takes them all), and their paths on any host.
-func isMetadata(host, rest string) bool {
+// written (inet_aton(3) takes them all).
+func isMetadata(host string) bool {
 	switch host {
 	case "169.254.169.254", "169.254.170.2", "metadata.google.internal", "metadata", "100.100.100.200", "fd00:ec2::254",
 		"2852039166", "0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "0251.0376.0251.0376", "169.254.43518", "::ffff:169.254.169.254",
@@ -37,9 +37,11 @@ func isMetadata(host, rest string) bool {
 		"metadata.platformequinix.com", "metadata.tencentyun.com", "rancher-metadata", "0:0:0:0:0:ffff:169.254.169.254":
 		return true
 	}
-	if strings.HasPrefix(host, "169.254.169.254.") {
-		return true
-	}
+	return strings.HasPrefix(host, "169.254.169.254.")
+}
+
+// hasMetadataPath tells the paths of metadata services, on whatever host.
+func hasMetadataPath(rest string) bool {
 	return strings.Contains(rest, "/latest/meta-data") || strings.Contains(rest, "/computemetadata/v1") ||
 		strings.Contains(rest, "/latest/user-data") || strings.Contains(rest, "/metadata/instance?api-version") ||
 		strings.Contains(rest, "/openstack/latest/meta_data")

@@ -15,20 +15,32 @@ const longestPath = 260
 // names a file by itself, few of them are what a service was made to serve.
 func parameter(t *lexicon.Text, found *clue.List) {
 	s := strings.Trim(t.S, " \t\r\n\"'")
-	if len(s) < 3 || len(s) > longestPath || strings.ContainsAny(s, "\r\n<>|;") {
+	if len(s) < 3 || len(s) > longestPath || t.Bytes.Any(lexicon.Less|lexicon.Pipe|lexicon.Semicolon) {
 		return
 	}
-	if c := climbAt(s, 0); c.steps > 0 && c.steps < deepClimb && strings.IndexByte(s, ' ') < 0 && !served(s) {
-		found.Add(clue.PathUp, 0, len(t.S))
+	if s[0] == '.' && strings.IndexByte(s, ' ') < 0 && !served(s) {
+		if c := climbAt(s, 0); c.steps > 0 && c.steps < deepClimb {
+			found.Add(clue.PathUp, 0, len(t.S))
+		}
 	}
-	path := strings.ReplaceAll(lexicon.FoldASCII(s), `\`, "/")
+	if isAbsolute(s) {
+		absolute(strings.ReplaceAll(lexicon.FoldASCII(s), `\`, "/"), t, found)
+	}
+	if hidden(s) {
+		found.Add(clue.PathHidden, 0, len(t.S))
+	}
+}
+
+func isAbsolute(s string) bool {
+	return s[0] == '/' || s[0] == '\\' || s[1] == ':' && lexicon.IsLetter(s[0])
+}
+
+func absolute(path string, t *lexicon.Text, found *clue.List) {
 	switch {
 	case administrative(path):
 		found.Add(clue.PathToSecret, 0, len(t.S))
 	case ofSystem(path):
 		found.Add(clue.PathSystem, 0, len(t.S))
-	case hidden(path):
-		found.Add(clue.PathHidden, 0, len(t.S))
 	}
 }
 
@@ -87,27 +99,47 @@ func ofSystem(path string) bool {
 // hidden tells names that lie beside those which are served: of version control, of
 // configuration and of backups.
 func hidden(path string) bool {
-	for _, name := range [...]string{
-		".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", ".ds_store", ".aws", ".ssh", ".npmrc", ".netrc", ".pgpass",
-		".docker", ".kube", ".bash_history", ".dockerenv", ".idea", ".vscode",
-	} {
-		i := strings.Index(path, name)
-		end := i + len(name)
-		if i >= 0 && (i == 0 || path[i-1] == '/') && (end == len(path) || strings.IndexByte("/.~", path[end]) >= 0) {
+	last := -1
+	for i := range len(path) {
+		if path[i] != '.' {
+			continue
+		}
+		if (i == 0 || path[i-1] == '/' || path[i-1] == '\\') && hiddenName(path[i:]) {
 			return true
 		}
+		last = i
 	}
-	return strings.IndexByte(path, ' ') < 0 && backup(path)
+	return last > 0 && backup(path, last)
 }
 
-// backup tells copies of sources and dumps of databases by their endings.
-func backup(path string) bool {
+func hiddenName(s string) bool {
+	end := 1
+	for end < len(s) && strings.IndexByte("/\\.~", s[end]) < 0 {
+		end++
+	}
+	switch lexicon.FoldASCII(s[:end]) {
+	case ".git", ".svn", ".hg", ".env", ".htaccess", ".htpasswd", ".ds_store", ".aws", ".ssh", ".npmrc", ".netrc", ".pgpass",
+		".docker", ".kube", ".bash_history", ".dockerenv", ".idea", ".vscode":
+		return true
+	}
+	return false
+}
+
+// backup tells copies of sources and dumps of databases by their endings, of which the
+// last one begins at i.
+func backup(path string, i int) bool {
+	switch lexicon.FoldASCII(path[i:]) {
+	case ".php~", ".bak", ".swp", ".old", ".save", ".source", ".orig", ".gz", ".zip", ".tar", ".tgz", ".bz2", ".7z":
+	default:
+		return false
+	}
+	lower := lexicon.FoldASCII(path)
 	for _, ending := range [...]string{
 		".php~", ".php.bak", ".php.swp", ".php.old", ".php.save", ".php.source", ".php.orig", ".jsp.bak", ".asp.bak", ".aspx.bak",
 		".sql.gz", ".sql.bak", ".sql.zip", ".sql.tar", ".sql.tgz", ".sql.tar.gz", ".sql.bz2", ".sql.7z", ".config.bak", ".env.bak",
 	} {
-		if strings.HasSuffix(path, ending) {
-			return true
+		if strings.HasSuffix(lower, ending) {
+			return strings.IndexByte(path, ' ') < 0
 		}
 	}
 	return false

@@ -43,7 +43,7 @@ func probes(t *lexicon.Text, found *clue.List) {
 		found.Add(clue.PathProbe, at, 5)
 		return
 	}
-	if backup(lower) {
+	if i := strings.LastIndexByte(lower, '.'); i >= 0 && backup(lower, i) {
 		found.Add(clue.PathProbe, 0, len(lower))
 	}
 	// RFC 8615 gives one hidden directory at the root a meaning.

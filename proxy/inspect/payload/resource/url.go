@@ -14,6 +14,7 @@ func URLs(t *lexicon.Text, target bool, found *clue.List) {
 		return
 	}
 	lower := t.Lower()
+	metadata := hasMetadataPath(lower)
 	for i := 0; ; {
 		next := strings.Index(lower[i:], "://")
 		if next < 0 {
@@ -21,7 +22,7 @@ func URLs(t *lexicon.Text, target bool, found *clue.List) {
 		}
 		i += next
 		start := schemeStart(lower, i)
-		u := address{at: start, scheme: lower[start:i], rest: lexicon.Window(lower, i+3, 256)}
+		u := address{at: start, metadata: metadata, scheme: lower[start:i], rest: lexicon.Window(lower, i+3, 256)}
 		u.whole = start == 0 && !t.Document() || target && start > 0 && lower[start-1] == '/'
 		u.judge(t, found)
 		i += 3
@@ -46,6 +47,8 @@ type address struct {
 	scheme, rest string // in lower case, without what is between them
 	// whole tells that the value begins with it.
 	whole bool
+	// metadata tells that the value has a path of a metadata service somewhere.
+	metadata bool
 }
 
 func (u address) judge(t *lexicon.Text, found *clue.List) {
@@ -58,7 +61,7 @@ func (u address) judge(t *lexicon.Text, found *clue.List) {
 		found.Add(clue.PathToSecret, u.at, size)
 	}
 	web := strings.HasPrefix(u.scheme, "http") || u.scheme == "ftp"
-	if isMetadata(host, u.rest) && (web || host != "" && !lexicon.IsLetter(host[0])) {
+	if (isMetadata(host) || u.metadata && hasMetadataPath(u.rest)) && (web || host != "" && !lexicon.IsLetter(host[0])) {
 		found.Add(clue.MetadataAddress, u.at, size+len(host))
 		return
 	}

@@ -21,7 +21,7 @@ func batch(t *lexicon.Text, found *clue.List) {
 		start++
 	}
 	end := lexicon.WordEnd(t.S, start)
-	if end-start != 2 && end-start != 3 {
+	if first := t.S[start:end]; !lexicon.EqualFold(first, "for") && !lexicon.EqualFold(first, "if") {
 		return
 	}
 	words := strings.Fields(lexicon.FoldASCII(t.S[start:]))

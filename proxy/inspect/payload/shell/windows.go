@@ -27,17 +27,44 @@ func cmdlets(t *lexicon.Text, found *clue.List) {
 	if len(t.S) > longestCommand || t.Document() {
 		return
 	}
-	if at := cmdlet(t.Lower()); at >= 0 {
+	at := -1
+	if t.Bytes.Any(lexicon.Minus) {
+		at = named(t.Lower())
+	}
+	if at < 0 && t.Bytes.Any(lexicon.Semicolon|lexicon.Pipe|lexicon.Ampersand|lexicon.Paren) {
+		at = aliased(t.Lower())
+	}
+	if at >= 0 {
 		found.Add(clue.ShellWindows, at, 8)
 	}
 }
 
-func cmdlet(s string) int {
-	for _, name := range [...]string{"invoke-webrequest", "invoke-restmethod", "start-process", "invoke-wmimethod", "invoke-command", "new-object "} {
-		if i := strings.Index(s, name); i >= 0 && (i == 0 || lexicon.Kind(s[i-1])&lexicon.Letter == 0) && argued(s[i+len(name):]) {
+// named is where a cmdlet with an argument stands; -1 for none.
+func named(s string) int {
+	for _, name := range [...]string{"invoke-", "start-process", "new-object "} {
+		i := strings.Index(s, name)
+		if i < 0 || i > 0 && lexicon.IsLetter(s[i-1]) {
+			continue
+		}
+		rest := s[i+len(name):]
+		if name == "invoke-" {
+			end := lexicon.WordEnd(rest, 0)
+			switch rest[:end] {
+			case "webrequest", "restmethod", "wmimethod", "command", "cimmethod", "expression":
+				rest = rest[end:]
+			default:
+				continue
+			}
+		}
+		if argued(rest) {
 			return i
 		}
 	}
+	return -1
+}
+
+// aliased is where an alias of one stands behind a separator; -1 for none.
+func aliased(s string) int {
 	for i := range len(s) {
 		if strings.IndexByte(";|&(", s[i]) < 0 {
 			continue
