@@ -183,6 +183,9 @@ func choosesClass(key string) bool {
 func (l *looker) key(key, collection string) {
 	before := len(l.found)
 	l.value(key, place{collection: collection, where: payload.Name})
+	if n := len(l.walk.steps); key == "prototype" && n > 1 && l.walk.steps[n-2].key == "constructor" {
+		l.value("constructor.prototype.", place{collection: collection, where: payload.Name})
+	}
 	if len(l.found) > before {
 		l.locate(before, place{collection: collection + "_NAMES", name: l.walk.path()})
 	}

@@ -82,8 +82,8 @@ var facts = [kinds]fact{
 	MetadataAddress: {7200801, "metadata-address", URL, Strong, "A URL of a cloud's metadata service"},
 	URLScheme:       {7200802, "url-scheme", URL, Strong, "A URL of a scheme that reaches what HTTP does not"},
 	URLDisguised:    {7200803, "url-disguised", URL, Strong, "A URL whose host is written so that it is not recognised"},
-	// Test set-ups use such names.
-	URLInternal: {7200804, "url-internal", URL, Suspicious, "A URL of a public name that stands for an internal address"},
+	// Test set-ups do.
+	URLInternal: {7200804, "url-internal", URL, Suspicious, "A parameter that is a URL of the machine itself, or of a name that stands for an internal address"},
 	// Web sites have pages that end so.
 	URLInclusion: {7200805, "url-inclusion", URL, Suspicious, "A parameter that is the URL of a script to include"},
 
@@ -92,7 +92,7 @@ var facts = [kinds]fact{
 	CodeImport:      {7200903, "code-import", Code, Strong, "Code that loads what runs programs"},
 	CodeSuperglobal: {7200904, "code-superglobal", Code, Strong, "Code that reads its instructions from a request"},
 	// A search for the name of a function looks like a call of it.
-	CodeAlone: {7200905, "code-alone", Code, Suspicious, "A value that is one call of a function of PHP"},
+	CodeAlone: {7200905, "code-alone", Code, Suspicious, "A parameter that is one call of a function of PHP or Node.js"},
 
 	LDAPFilter:    {7201001, "ldap-filter", Query, Strong, "A filter of LDAP is ended, and another begun"},
 	XPathQuery:    {7201002, "xpath-query", Query, Strong, "An expression of XPath where a value is expected"},

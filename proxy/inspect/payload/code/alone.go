@@ -31,6 +31,21 @@ func alone(t *lexicon.Text, found *clue.List) {
 	}
 }
 
+// ofNode looks for a parameter that begins with an object which only code for Node.js has,
+// and that its attackers read or prove something with.
+func ofNode(t *lexicon.Text, found *clue.List) {
+	s := strings.TrimLeft(t.S, " ;'\"")
+	if len(s) < 8 || len(s) > longestAlone || strings.IndexByte("pPrRmMcC", s[0]) < 0 {
+		return
+	}
+	for _, prefix := range [...]string{"process.env", "process.mainmodule", "process.binding", "process[", "require[", "require.main.", "module.exports", "console.info(", "console["} {
+		if len(s) >= len(prefix) && lexicon.EqualFold(s[:len(prefix)], prefix) {
+			found.Add(clue.CodeAlone, 0, len(t.S))
+			return
+		}
+	}
+}
+
 // everyday tells functions that other languages call as often, and harmlessly.
 func everyday(name string) bool {
 	switch name {

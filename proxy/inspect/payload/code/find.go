@@ -20,6 +20,12 @@ func Find(t *lexicon.Text, found *clue.List) {
 	if t.Entered && t.Bytes.All(lexicon.Dollar|lexicon.Paren) {
 		variable(t, found)
 	}
+	if t.Entered && t.Bytes.Any(lexicon.Dot|lexicon.Bracket) {
+		ofNode(t, found)
+	}
+	if t.Bytes.All(lexicon.Double|lexicon.Ampersand|lexicon.Paren) && strings.Count(t.S, `"&"`) >= manyPieces {
+		found.Add(clue.CodeCall, strings.Index(t.S, `"&"`), 3)
+	}
 	if !t.Words.Any(lexicon.CodeCall) || !t.Bytes.Any(lexicon.Paren|lexicon.Dollar|lexicon.Backtick|lexicon.Backslash) {
 		return
 	}
@@ -30,6 +36,10 @@ func Find(t *lexicon.Text, found *clue.List) {
 		alone(t, found)
 	}
 }
+
+// manyPieces is how many texts are joined by & where the words of a server page are hidden
+// by taking them apart: "Ex"&"e"&"cute".
+const manyPieces = 4
 
 // tags looks for where a page begins to be code.
 func tags(t *lexicon.Text, found *clue.List) {

@@ -20,6 +20,8 @@ func Find(t *lexicon.Text, head bool, found *clue.List) {
 		case t.Lines() <= 3 && len(t.S) <= shortNote:
 			member(t, found)
 		}
+	}
+	if t.Bytes.Any(lexicon.Line) || t.Entered && t.Bytes.All(lexicon.Colon|lexicon.At) {
 		mail(t, found)
 	}
 	if t.Bytes.All(lexicon.Plus | lexicon.Minus) {
@@ -53,6 +55,10 @@ const shortNote = 160
 // answer sets and people don't write lines about.
 func member(t *lexicon.Text, found *clue.List) {
 	lower := t.Lower()
+	if first := strings.TrimLeft(lower, "\r\n"); t.Lines() == 1 && len(first) < len(lower) && isField(first) {
+		found.Add(clue.HeaderInjection, 0, 2)
+		return
+	}
 	for i := range len(lower) {
 		if lower[i] != '\n' && lower[i] != '\r' {
 			continue

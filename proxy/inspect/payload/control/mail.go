@@ -18,6 +18,10 @@ func mail(t *lexicon.Text, found *clue.List) {
 	if t.Lines() > mailLines || len(s) > 512 {
 		return
 	}
+	if t.Entered && (strings.HasPrefix(s, "RCPT TO:") || strings.HasPrefix(s, "MAIL FROM:")) {
+		found.Add(clue.MailCommand, 0, 8)
+		return
+	}
 	for i := range len(s) {
 		if s[i] != '\n' && s[i] != '\r' {
 			continue

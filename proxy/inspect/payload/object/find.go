@@ -29,7 +29,7 @@ func Find(t *lexicon.Text, found *clue.List) {
 	if t.Words.Any(lexicon.Gadget|lexicon.Reflection) && t.Bytes.Any(lexicon.Dot|lexicon.Exclaim|lexicon.Colon|lexicon.Less) {
 		gadgets(t, found)
 	}
-	if t.Words.Any(lexicon.Gadget) || t.Bytes.All(lexicon.Dollar|lexicon.Colon) {
+	if t.Words.Any(lexicon.Revived) || t.Bytes.All(lexicon.Dollar|lexicon.Colon) {
 		node(t, found)
 	}
 }
@@ -86,7 +86,7 @@ func magic(t *lexicon.Text, found *clue.List) {
 		found.Add(m.kind, i, len(m.text))
 		return
 	}
-	if len(s) >= shortestBlob && !t.Bytes.Any(lexicon.Space) {
+	if len(s) >= shortestBlob && !t.Bytes.Any(lexicon.Space|lexicon.Dot|lexicon.Percent) {
 		blob(s, found)
 	}
 }

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
@@ -57,12 +58,49 @@ func disguisedHost(host string) bool {
 		return true
 	case strings.HasPrefix(host, "0x"):
 		return hexadecimal(host[2:])
-	case strings.HasPrefix(host, "0177."):
-		return true
 	case strings.IndexByte(host, ':') >= 0:
 		return carriesIPv4(host)
 	}
-	return len(host) > 7 && allDigits(host) || mapsToAddress(host)
+	return endsInNumber(host) || mapsToAddress(host)
+}
+
+// endsInNumber tells hosts whose last label is a number, which makes them an address (URL
+// Standard, 3.5), though they are not written as one: parts are missing or octal.
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if last == "" || !allDigits(last) && !(strings.HasPrefix(last, "0x") && hexadecimal(last[2:])) {
+		return false
+	}
+	_, err := netip.ParseAddr(host)
+	return err != nil
+}
+
+// loopback tells addresses of the machine itself.
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && (a.IsLoopback() || a.IsUnspecified())
+}
+
+// firstEphemeral is the lowest port that systems hand out (Linux: 32768), at which native
+// applications wait for the answer of a log-in on a loopback address (RFC 8252, 7.3).
+const firstEphemeral = 32768
+
+// ephemeral tells whether a URL names such a port. rest is what follows ://.
+func ephemeral(rest string) bool {
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	port, err := strconv.ParseUint(rest[strings.LastIndexByte(rest, ':')+1:], 10, 16)
+	return err == nil && port >= firstEphemeral
+}
+
+// confuses tells an authority that readers of URLs split in different places.
+func confuses(rest string) bool {
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		rest = rest[:i]
+	}
+	at, _ := lexicon.IndexAny(rest, `\@`, "#@", "&@", "?@", "@@", " @")
+	return at >= 0
 }
 
 // carriesIPv4 tells addresses of IPv6 that are only another way to write one of IPv4.

@@ -10,7 +10,7 @@ import (
 // Paths looks for paths that lead out of where they begin. Target tells that the value
 // is the path of the request itself.
 func Paths(t *lexicon.Text, target bool, found *clue.List) {
-	if t.Bytes.Any(lexicon.Slash|lexicon.Backslash) || t.Bytes.Any(lexicon.High) && t.Bytes.Any(lexicon.Dot) ||
+	if t.Bytes.Any(lexicon.Slash|lexicon.Backslash) || t.Bytes.Any(lexicon.High) && (t.Bytes.Any(lexicon.Dot) || strings.Contains(t.S, "\xc0\xae")) ||
 		t.Entered && strings.Contains(t.S, "0x2") {
 		traversal(t, found)
 		if t.Words.Any(lexicon.File) {

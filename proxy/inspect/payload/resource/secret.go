@@ -39,7 +39,7 @@ func probes(t *lexicon.Text, found *clue.List) {
 	if at, _ := lexicon.IndexAny(lower, "/.git/", "/.svn/", "/.hg/", "/.env", "/.aws/", "/.ssh/", "/.htaccess", "/.htpasswd",
 		"/.ds_store", "/.idea/", "/.vscode/", "/.npmrc", "/.dockerenv", "/.docker/", "/.bash_history", "/wp-config.php",
 		"/web.config", "/.kube/", "/id_rsa", "/phpinfo.php", "/.mysql_history", "/etc/passwd", "/web-inf/", "/.pgpass",
-		"/phpmyadmin/", "/.netrc", "/proc/self/", "/cmd.exe", "/boot.ini", "/win.ini"); at >= 0 {
+		"/phpmyadmin/", "/.netrc", "/proc/self/", "/cmd.exe", "/boot.ini", "/win.ini", "/wp-content/debug.log", "/wp-content/error"); at >= 0 {
 		found.Add(clue.PathProbe, at, 5)
 		return
 	}

@@ -69,9 +69,9 @@ func (u address) judge(t *lexicon.Text, found *clue.List) {
 		return
 	}
 	switch {
-	case disguisedHost(host):
+	case disguisedHost(host), confuses(u.rest):
 		found.Add(clue.URLDisguised, u.at, size+len(host))
-	case t.Entered && standsForAddress(host):
+	case t.Entered && (standsForAddress(host) || loopback(host) && !ephemeral(u.rest)):
 		found.Add(clue.URLInternal, u.at, size+len(host))
 	case t.Entered && includes(t.S, host):
 		found.Add(clue.URLInclusion, u.at, size+len(host))

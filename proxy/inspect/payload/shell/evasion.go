@@ -46,7 +46,7 @@ func words(t *lexicon.Text, found *clue.List) {
 		for at < end && s[at] == '`' { // blocks of Markdown
 			at++
 		}
-		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, at > 0) {
+		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n') {
 			found.Add(clue.ShellEvasion, at, end-at)
 			return
 		}

@@ -161,7 +161,9 @@ func (t *chain) substitution(i int) {
 	if t.script || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
 		return
 	}
-	if c, ok := read(s, lexicon.SkipSpace(s, i+2)); ok && (c.argued() || c.ended) {
+	start := lexicon.SkipSpace(s, i+2)
+	// $(MAKE) is a variable of a makefile: programs have names in lower case.
+	if c, ok := read(s, start); ok && (c.argued() || c.ended) && lexicon.FoldASCII(s[start:c.end]) == s[start:c.end] {
 		t.found.Add(clue.ShellSubstitution, i, c.end-i)
 	}
 }

@@ -44,6 +44,9 @@ func patterned(raw string) bool {
 // whatever command they stand behind.
 func arguments(t *lexicon.Text, found *clue.List) {
 	s := t.S
+	if t.Bytes.Any(lexicon.Plus) && !t.Bytes.Any(lexicon.Space) {
+		s = strings.ReplaceAll(s, "+", " ") // as in a query
+	}
 	for at := 0; at < len(s); {
 		at = lexicon.SkipSpace(s, at)
 		end := wordEnd(s, at)
