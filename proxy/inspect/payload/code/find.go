@@ -51,11 +51,18 @@ func tags(t *lexicon.Text, found *clue.List) {
 	}
 }
 
-// superglobals looks for code that takes its instructions from a request.
+// superglobals looks for code that takes its instructions from a request. In a text of
+// several lines that is a function which runs them at once, and is not marked as code.
 func superglobals(t *lexicon.Text, found *clue.List) {
+	if t.Document() {
+		if at, _ := lexicon.IndexAny(t.Lower(), "eval($_", "system($_", "assert($_", "shell_exec($_", "passthru($_", "exec($_", "popen($_"); at >= 0 && !lexicon.InCode(t.S, at) {
+			found.Add(clue.CodeSuperglobal, at, 6)
+		}
+		return
+	}
 	if at, _ := lexicon.IndexAny(t.S, "$_GET[", "$_POST[", "$_REQUEST[", "$_COOKIE[", "$_SERVER[", "$_FILES[", "$GLOBALS[", "${_GET}", "$_GET{",
 		"$HTTP_RAW_POST_DATA", "$_SESSION[", "params[:", "Request.Item[", "request.getParameter(", "getallheaders()"); at >= 0 &&
-		(strings.ContainsAny(t.S, "(`") && t.Words.Any(lexicon.CodeCall)) && !t.Document() {
+		(strings.ContainsAny(t.S, "(`") && t.Words.Any(lexicon.CodeCall)) {
 		found.Add(clue.CodeSuperglobal, at, 6)
 	}
 }

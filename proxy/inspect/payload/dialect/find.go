@@ -11,7 +11,7 @@ import (
 )
 
 // longest bounds the values that are looked at: attributes and names are short.
-const longest = 512
+const longest = 4096
 
 // Find looks for query languages in a value.
 func Find(t *lexicon.Text, found *clue.List) {

@@ -8,7 +8,13 @@ import (
 )
 
 // longestEvasion bounds a value that is looked at for disguised commands.
-const longestEvasion = 1024
+const longestEvasion = 16 << 10
+
+// longestEntered is the longest value in which a quoted word behind a separator is taken
+// for one. Longer ones are URLs and records, which have all of these signs; in them it
+// takes a quote inside of a word, where nobody needs one, behind a separator that URLs
+// don't have.
+const longestEntered = 1024
 
 // evasions looks for commands whose words are taken apart.
 func evasions(t *lexicon.Text, found *clue.List) {
@@ -36,9 +42,9 @@ func evasions(t *lexicon.Text, found *clue.List) {
 // words puts the words behind separators together and asks whether they are commands
 // that they did not seem to be.
 func words(t *lexicon.Text, found *clue.List) {
-	s := t.S
+	s, long := t.S, len(t.S) > longestEntered
 	for i := 0; i < len(s); i++ {
-		if i > 0 && strings.IndexByte(";|&`(\n{", s[i-1]) < 0 {
+		if i > 0 && strings.IndexByte(";|&`(\n{", s[i-1]) < 0 || long && i > 0 && s[i-1] == '&' {
 			continue
 		}
 		at := lexicon.SkipSpace(s, i)
@@ -46,7 +52,7 @@ func words(t *lexicon.Text, found *clue.List) {
 		for at < end && s[at] == '`' { // blocks of Markdown
 			at++
 		}
-		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n') {
+		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n' && !long) {
 			found.Add(clue.ShellEvasion, at, end-at)
 			return
 		}

@@ -14,7 +14,9 @@ const commands = lexicon.Command | lexicon.Interpreter
 
 // Find looks for commands in a value.
 func Find(t *lexicon.Text, found *clue.List) {
-	if t.Words.Any(commands) {
+	if t.Words.Any(commands) && t.Document() {
+		document(t, found)
+	} else if t.Words.Any(commands) {
 		if t.Bytes.Any(separators) {
 			chains(t, found)
 		}

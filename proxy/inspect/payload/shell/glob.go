@@ -33,6 +33,10 @@ var globbed = [...]string{
 // longestPattern bounds a path that is taken for one with wildcards.
 const longestPattern = 64
 
+// mostPatterns bounds how many words with wildcards of a value are compared with the
+// names of files, which takes a microsecond each.
+const mostPatterns = 64
+
 // patterned tells a path with wildcards, of a directory that programs or secrets are in.
 func patterned(raw string) bool {
 	return len(raw) >= 5 && len(raw) <= longestPattern && raw[0] == '/' && strings.IndexByte("beu?*[", raw[1]) >= 0 &&
@@ -43,16 +47,19 @@ func patterned(raw string) bool {
 // with wildcards or with variables that are empty, or of a program: a shell finds them,
 // whatever command they stand behind.
 func arguments(t *lexicon.Text, found *clue.List) {
-	s := t.S
+	s, patterns := t.S, 0
 	if t.Bytes.Any(lexicon.Plus) && !t.Bytes.Any(lexicon.Space) {
 		s = strings.ReplaceAll(s, "+", " ") // as in a query
 	}
-	for at := 0; at < len(s); {
+	for at := 0; at < len(s) && patterns < mostPatterns; {
 		at = lexicon.SkipSpace(s, at)
 		end := wordEnd(s, at)
 		if raw := s[at:end]; raw != "" && (secretPattern(raw) || globs(withoutSlashes(raw)) && letters(raw) >= 2 || emptied(raw)) {
 			found.Add(clue.ShellEvasion, at, end-at)
 			return
+		}
+		if patterned(s[at:end]) {
+			patterns++
 		}
 		at = end + 1
 	}
