@@ -10,8 +10,12 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
 )
 
-// longest bounds the values that are looked at: attributes and names are short.
-const longest = 4096
+// longest bounds the values that are looked at, and longestText those that are looked at
+// for what has no byte of its own: attributes and names are short.
+const (
+	longest     = 4096
+	longestText = 512
+)
 
 // Find looks for query languages in a value.
 func Find(t *lexicon.Text, found *clue.List) {
@@ -22,11 +26,14 @@ func Find(t *lexicon.Text, found *clue.List) {
 		t.Bytes.All(lexicon.Colon|lexicon.Equals|lexicon.Dot) {
 		ldap(t, found)
 	}
-	if t.Bytes.Any(lexicon.Slash|lexicon.Paren|lexicon.Pipe) && t.Bytes.Any(lexicon.Quote|lexicon.Bracket|lexicon.Colon|lexicon.Star|lexicon.Pipe) {
-		xpath(t, found)
-	}
 	if t.Bytes.Any(lexicon.Dollar) {
 		document(t, found)
+	}
+	if len(t.S) > longestText {
+		return
+	}
+	if t.Bytes.Any(lexicon.Slash|lexicon.Paren|lexicon.Pipe) && t.Bytes.Any(lexicon.Quote|lexicon.Bracket|lexicon.Colon|lexicon.Star|lexicon.Pipe) {
+		xpath(t, found)
 	}
 	if t.Bytes.Any(lexicon.Single|lexicon.Double|lexicon.Paren) && t.Bytes.Any(lexicon.Pipe|lexicon.Semicolon|lexicon.Ampersand|lexicon.Dot) {
 		scripts(t, found)

@@ -43,6 +43,9 @@ func isMetadata(host string) bool {
 
 // hasMetadataPath tells the paths of metadata services, on whatever host.
 func hasMetadataPath(rest string) bool {
+	if !strings.Contains(rest, "data") { // which all of them have
+		return false
+	}
 	return strings.Contains(rest, "/latest/meta-data") || strings.Contains(rest, "/computemetadata/v1") ||
 		strings.Contains(rest, "/latest/user-data") || strings.Contains(rest, "/metadata/instance?api-version") ||
 		strings.Contains(rest, "/openstack/latest/meta_data")
