@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload"
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/dialect"
 )
 
 // deepest bounds how deep a document is followed; what lies deeper is looked at as one
@@ -114,12 +115,34 @@ func (l *looker) object(collection string) bool {
 		}
 		w.steps[len(w.steps)-1] = step{key: key}
 		l.key(key, collection)
+		start := w.i
 		if !l.node(collection) {
 			return false
 		}
+		l.operand(key, w.s[start:w.i], collection)
 	}
 	w.steps = w.steps[:len(w.steps)-1]
 	return true
+}
+
+// longestOperand bounds what is looked at together with an operator: one that lets
+// everything through is short.
+const longestOperand = 64
+
+// operand scans a member whose name is an operator of a document database as a whole:
+// what it is worth depends on its value, which need not be a text.
+func (l *looker) operand(key, value, collection string) {
+	if key == "" || key[0] != '$' || len(value) > longestOperand || !dialect.Operator(key) {
+		return
+	}
+	before, where := len(l.found), payload.Member
+	if l.walk.nested > 0 && l.walk.steps[0].key != "json" {
+		where = payload.Argument // a parameter that is a document
+	}
+	l.value(`{"`+key+`":`+value+`}`, place{collection: collection, where: where})
+	if len(l.found) > before {
+		l.locate(before, place{collection: collection, name: l.walk.path()})
+	}
 }
 
 func (l *looker) array(collection string) bool {
@@ -169,6 +192,9 @@ func choosesClass(key string) bool {
 func (l *looker) key(key, collection string) {
 	before := len(l.found)
 	l.value(key, place{collection: collection, where: payload.Name})
+	if n := len(l.walk.steps); key == "prototype" && n > 1 && l.walk.steps[n-2].key == "constructor" {
+		l.value("constructor.prototype.", place{collection: collection, where: payload.Name})
+	}
 	if len(l.found) > before {
 		l.locate(before, place{collection: collection + "_NAMES", name: l.walk.path()})
 	}

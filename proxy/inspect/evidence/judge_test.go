@@ -49,13 +49,13 @@ func TestFindingsOfOneValueCountTogether(t *testing.T) {
 	}
 	const command, deep = "curl+http://a.example/b", "../../../../../x/y"
 	one, other := score("/?a="+command), score("/?a="+deep)
-	if one != 2 || other != 3 {
+	if one != 3 || other != 3 {
 		t.Fatalf("scores %d and %d; the test shows nothing", one, other)
 	}
 	if got := score("/?a=" + command + "&b=" + deep); got != 3 {
 		t.Errorf("in two values %d", got)
 	}
-	if got := score("/?a=" + command + "+" + deep); got != 5 {
+	if got := score("/?a=" + command + "+" + deep); got != 6 {
 		t.Errorf("in one value %d", got)
 	}
 	v := evidence.Judge([]evidence.Hit{{Rule: 930100, Points: 5, Size: 30}}, evidence.Look(&flow.Request{Target: "/?a=" + deep, Header: header{}}, evidence.Body{}))

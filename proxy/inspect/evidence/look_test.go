@@ -49,6 +49,9 @@ func TestEveryPartOfARequestIsLookedAt(t *testing.T) {
 		{"the path", "/a/" + script, nil, "", "", "REQUEST_FILENAME"},
 		{"a segment of the path", "/a/7%27%3bselect%201/b", nil, "", "", "REQUEST_FILENAME"},
 		{"a segment that begins with a statement", "/a/or%207%3d7/b", nil, "", "", "REQUEST_FILENAME"},
+		{"a parameter in the path", "/a/%3Bcat%20%2Fetc%2Fhosts", nil, "", "", "REQUEST_FILENAME"},
+		{"names that lead to the prototype", "/", nil, `{"constructor":{"prototype":{"a":true}}}`, json, "ARGS_NAMES:json.constructor.prototype"},
+		{"an operator in a parameter", `/?q={"$gt":""}`, nil, "", "", "ARGS"},
 		{"a parameter", "/?a=1&b=" + strings.ReplaceAll(script, "+", "%2b"), nil, "", "", "ARGS:b"},
 		{"a parameter without a value", "/?" + strings.ReplaceAll(script, "+", "%2b"), nil, "", "", "ARGS_NAMES"},
 		{"a header field", "/", header{{"X-Note", script}}, "", "", "REQUEST_HEADERS:X-Note"},
@@ -91,7 +94,7 @@ func TestEveryPartOfARequestIsLookedAt(t *testing.T) {
 			}
 		})
 	}
-	if len(cases) < 30 {
+	if len(cases) < 33 {
 		t.Errorf("only %d cases", len(cases))
 	}
 }
@@ -111,5 +114,38 @@ func TestLocationsHoldNoPayload(t *testing.T) {
 		if strings.ContainsAny(f.Location, "(/+") {
 			t.Errorf("location %q", f.Location)
 		}
+	}
+}
+
+// What an operator of a document database is worth depends on its operand.
+func TestOperandsCount(t *testing.T) {
+	cases := []struct {
+		member string
+		want   int
+	}{
+		{`"$gt":2010`, 2},
+		{`"$in":["a","b"]`, 2},
+		{`"$regex":"^order-2026"`, 2},
+		{`"$exists":true`, 2},
+		{`"$set":1`, 0},
+		{`"$ref":"#/definitions/a"`, 0},
+		{`"$filter":"a eq 1"`, 0},
+		{`"$ne":null`, 3},
+		{`"$ne":""`, 3},
+		{`"$gt":""`, 3},
+		{`"$gt" : ""`, 3},
+		{`"$regex":".*"`, 3},
+		{`"$regex":"^a"`, 3},
+		{`"$nin":[]`, 3},
+		{`"$or":[{},{"a":1}]`, 3},
+	}
+	for _, c := range cases {
+		body := evidence.Body{Text: []byte(`{"a":{` + c.member + `}}`), Type: "application/json"}
+		if got := evidence.Judge(nil, evidence.Look(&flow.Request{Target: "/", Header: header{}}, body)).Score; got != c.want {
+			t.Errorf("%s: %d, want %d", c.member, got, c.want)
+		}
+	}
+	if len(cases) < 15 {
+		t.Errorf("only %d cases", len(cases))
 	}
 }

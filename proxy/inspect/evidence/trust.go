@@ -41,8 +41,9 @@ func doubted(rule int) bool {
 	switch class(rule) {
 	case 930, 931:
 		// Names of files and steps up in paths; URLs with an address or another host,
-		// which is how services are told of each other.
-		return true
+		// which is how services are told of each other. But for the parameters of some
+		// applications by name, which take the URL of a script to include.
+		return rule != 931110
 	case 932:
 		// Names of commands, which are words; but for the mark of Shellshock, and for
 		// commands of Windows, which are believed behind a separator of its shell.

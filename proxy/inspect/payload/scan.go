@@ -56,6 +56,7 @@ func (s *Scanner) Scan(value string, where Where) []clue.Clue {
 	}
 	s.value = lexicon.Read(value)
 	s.value.Written = where == Member || where == Entry
+	s.value.Entered = where == Argument || where == Entry || where == Field
 	s.work += len(value)
 	if inert(&s.value) {
 		return nil
@@ -85,7 +86,7 @@ func (s *Scanner) decoded(where Where) {
 	s.forms = decode.Forms(s.forms, s.value.S)
 	for n := 1; n < len(s.forms); n++ {
 		s.form = lexicon.Read(s.forms[n].Text)
-		s.form.Written = s.value.Written
+		s.form.Written, s.form.Entered = s.value.Written, s.value.Entered
 		s.work += len(s.form.S)
 		s.found.Form = n
 		s.look(&s.form, where)
@@ -106,9 +107,7 @@ func (s *Scanner) look(t *lexicon.Text, where Where) {
 	control.Find(t, where != Member && where != Name, &s.found)
 	resource.Paths(t, where == Target, &s.found)
 	resource.XML(t, &s.found)
-	if where != Target {
-		resource.URLs(t, &s.found)
-	}
+	resource.URLs(t, where == Target, &s.found)
 	if where == Name {
 		dialect.Name(t, &s.found)
 	}

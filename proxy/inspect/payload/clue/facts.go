@@ -41,6 +41,10 @@ var facts = [kinds]fact{
 	ShellWindows:      {7200305, "shell-windows", Shell, Strong, "A command of Windows"},
 	// Jobs and containers are configured by commands.
 	ShellCommand: {7200306, "shell-command", Shell, Hint, "A whole command"},
+	// Searches for commands are few, and short of a second opinion.
+	ShellDirect: {7200307, "shell-direct", Shell, Suspicious, "A parameter that is a whole command"},
+	// Tickets and prompts quote them.
+	ShellQuoted: {7200308, "shell-quoted", Shell, Hint, "A shell for another machine, in a text of several lines"},
 
 	TemplateArithmetic:   {7200401, "template-arithmetic", Expression, Strong, "A template that computes: the usual first probe"},
 	ExpressionReflection: {7200402, "expression-reflection", Expression, Strong, "An expression that reaches for the runtime"},
@@ -64,6 +68,12 @@ var facts = [kinds]fact{
 	PathEncoded: {7200603, "path-encoded", Path, Strong, "A path whose steps up are disguised"},
 	PathProbe:   {7200604, "path-probe", Path, Strong, "A request for a file that is never served on purpose"},
 	PathNull:    {7200605, "path-null", Path, Strong, "A file name that ends early"},
+	// Links and imports do, but are rarely a parameter of a call.
+	PathUp: {7200606, "path-up", Path, Suspicious, "A parameter that is a path which goes up"},
+	// Agents are told of logs and mounts.
+	PathSystem: {7200607, "path-system", Path, Suspicious, "A parameter that is the path of a file of the system"},
+	// Services that keep sources are asked for any file.
+	PathHidden: {7200608, "path-hidden", Path, Suspicious, "A hidden file or a backup, by its name"},
 
 	XMLEntity:   {7200701, "xml-entity", XML, Strong, "A declaration of an entity of XML"},
 	XMLExternal: {7200702, "xml-external", XML, Strong, "A document type of XML that lies elsewhere"},
@@ -72,20 +82,29 @@ var facts = [kinds]fact{
 	MetadataAddress: {7200801, "metadata-address", URL, Strong, "A URL of a cloud's metadata service"},
 	URLScheme:       {7200802, "url-scheme", URL, Strong, "A URL of a scheme that reaches what HTTP does not"},
 	URLDisguised:    {7200803, "url-disguised", URL, Strong, "A URL whose host is written so that it is not recognised"},
+	// Test set-ups do.
+	URLInternal: {7200804, "url-internal", URL, Suspicious, "A parameter that is a URL of the machine itself, or of a name that stands for an internal address"},
+	// Web sites have pages that end so.
+	URLInclusion: {7200805, "url-inclusion", URL, Suspicious, "A parameter that is the URL of a script to include"},
 
 	CodeTag:         {7200901, "code-tag", Code, Strong, "Source code of PHP or of a server page"},
 	CodeCall:        {7200902, "code-call", Code, Strong, "A call that runs code or a program on a server"},
 	CodeImport:      {7200903, "code-import", Code, Strong, "Code that loads what runs programs"},
 	CodeSuperglobal: {7200904, "code-superglobal", Code, Strong, "Code that reads its instructions from a request"},
+	// A search for the name of a function looks like a call of it.
+	CodeAlone: {7200905, "code-alone", Code, Suspicious, "A parameter that is one call of a function of PHP or Node.js"},
 
 	LDAPFilter:    {7201001, "ldap-filter", Query, Strong, "A filter of LDAP is ended, and another begun"},
 	XPathQuery:    {7201002, "xpath-query", Query, Strong, "An expression of XPath where a value is expected"},
 	QueryOperator: {7201003, "query-operator", Query, Strong, "An operator of a document database in the name of a parameter"},
 	QueryScript:   {7201004, "query-script", Query, Strong, "A script for a document database"},
-	// Services in front of such a database take filters in its language.
-	QueryMember: {7201005, "query-member", Query, Suspicious, "An operator of a document database as a member"},
+	// Services in front of such a database take filters in its language, and so do indexes
+	// of vectors.
+	QueryMember:  {7201005, "query-member", Query, Hint, "An operator of a document database as a member"},
+	QueryTrivial: {7201006, "query-trivial", Query, Suspicious, "An operator of a document database with an operand that lets everything through"},
 
 	HeaderInjection: {7201101, "header-injection", Protocol, Strong, "A line end, and a header field behind it"},
 	UTF7:            {7201102, "utf7", Protocol, Strong, "Markup in UTF-7"},
 	NULByte:         {7201103, "nul-byte", Protocol, Suspicious, "A NUL in a text"},
+	MailCommand:     {7201104, "mail-command", Protocol, Strong, "A line end, and a command of a mail server"},
 }

@@ -39,6 +39,8 @@ const (
 	ShellRemote
 	ShellWindows
 	ShellCommand
+	ShellDirect
+	ShellQuoted
 
 	TemplateArithmetic
 	ExpressionReflection
@@ -60,6 +62,9 @@ const (
 	PathEncoded
 	PathProbe
 	PathNull
+	PathUp
+	PathSystem
+	PathHidden
 
 	XMLEntity
 	XMLExternal
@@ -68,21 +73,26 @@ const (
 	MetadataAddress
 	URLScheme
 	URLDisguised
+	URLInternal
+	URLInclusion
 
 	CodeTag
 	CodeCall
 	CodeImport
 	CodeSuperglobal
+	CodeAlone
 
 	LDAPFilter
 	XPathQuery
 	QueryOperator
 	QueryScript
 	QueryMember
+	QueryTrivial
 
 	HeaderInjection
 	UTF7
 	NULByte
+	MailCommand
 
 	kinds
 )

@@ -53,7 +53,7 @@ func (c call) runs() bool {
 		return quoted || c.nested() || strings.HasPrefix(arg, "[")
 	case "system", "exec", "popen", "eval", "assert", "file_get_contents", "readfile", "scandir", "getenv":
 		return c.free() && (c.runsCommand(arg, quoted) || c.nested())
-	case "print_r", "var_dump", "var_export", "print", "die", "md5", "echo":
+	case "print_r", "var_dump", "var_export", "print", "die", "exit", "md5", "echo":
 		return c.free() && c.nested()
 	case "chr":
 		return strings.Count(lexicon.FoldASCII(lexicon.Window(c.text.S, c.at, 128)), "chr(") >= 3 && c.text.Bytes.Any(lexicon.Dot)

@@ -12,8 +12,17 @@ import (
 // Find looks at a value. Head tells that it stands in the head of the request, where
 // nobody writes texts of several lines.
 func Find(t *lexicon.Text, head bool, found *clue.List) {
-	if t.Bytes.Any(lexicon.Line) && (head || begun(t.S)) {
-		header(t, found)
+	if t.Bytes.Any(lexicon.Line) {
+		switch {
+		case !t.Bytes.Any(lexicon.Colon | lexicon.Slash):
+		case head:
+			header(t, found)
+		case t.Lines() <= 3 && len(t.S) <= shortNote:
+			member(t, found)
+		}
+	}
+	if t.Bytes.Any(lexicon.Line) || t.Entered && t.Bytes.All(lexicon.Colon|lexicon.At) {
+		mail(t, found)
 	}
 	if t.Bytes.All(lexicon.Plus | lexicon.Minus) {
 		utf7(t, found)
@@ -23,14 +32,8 @@ func Find(t *lexicon.Text, head bool, found *clue.List) {
 	}
 }
 
-// begun tells whether a short value begins with a line end, or nearly: in documents that
-// is the only place in which a field behind one is none of a text.
-func begun(s string) bool {
-	return len(s) < 200 && strings.ContainsAny(lexicon.Window(s, 0, 3), "\r\n")
-}
-
-// header looks for a line end and a field of a message behind it. Of members of documents
-// only what begins so is looked at: mails, recorded answers and YAML are made of such lines.
+// header looks for a line end and a field of a message behind it. Members of documents
+// are not looked at: mails, recorded answers and YAML are made of such lines.
 func header(t *lexicon.Text, found *clue.List) {
 	lower := t.Lower()
 	for i := range len(lower) {
@@ -38,9 +41,34 @@ func header(t *lexicon.Text, found *clue.List) {
 			continue
 		}
 		rest := strings.TrimLeft(lexicon.Window(lower, i, 64), "\r\n \t")
-		if (isField(rest) || isCommand(rest)) && !isField(lower) {
+		if isField(rest) && !isField(lower) {
 			found.Add(clue.HeaderInjection, i, 2)
 			return
+		}
+	}
+}
+
+// shortNote is the longest member of a document that is looked at for fields of a message.
+const shortNote = 160
+
+// member looks at a short text of a document, for those fields only that a sender of an
+// answer sets and people don't write lines about.
+func member(t *lexicon.Text, found *clue.List) {
+	lower := t.Lower()
+	if first := strings.TrimLeft(lower, "\r\n"); t.Lines() == 1 && len(first) < len(lower) && isField(first) {
+		found.Add(clue.HeaderInjection, 0, 2)
+		return
+	}
+	for i := range len(lower) {
+		if lower[i] != '\n' && lower[i] != '\r' {
+			continue
+		}
+		rest := strings.TrimLeft(lexicon.Window(lower, i, 64), "\r\n \t")
+		for _, name := range [...]string{"set-cookie:", "access-control-allow-", "content-length:", "transfer-encoding:", "http/1.1 ", "location:http", "location: http", "location:/", "location: /"} {
+			if strings.HasPrefix(rest, name) && !isField(lower) {
+				found.Add(clue.HeaderInjection, i, 2)
+				return
+			}
 		}
 	}
 }
@@ -56,27 +84,6 @@ func isField(line string) bool {
 	}
 	name, _, ok := strings.Cut(lexicon.Window(line, 0, min(len(line), 64)), ":")
 	return ok && len(name) > 3 && strings.Contains(name, "-") && lexicon.WordEnd(strings.ReplaceAll(name, "-", "_"), 0) == len(name)
-}
-
-// isCommand tells the commands that a server of mail takes line by line (RFC 5321, section
-// 4.1.1; RFC 9051, section 6, each behind a tag).
-func isCommand(line string) bool {
-	line, _, _ = strings.Cut(line, "\r")
-	line, _, _ = strings.Cut(line, "\n")
-	verb, rest, _ := strings.Cut(line, " ")
-	switch verb {
-	case "quit", "rset", "starttls":
-		return rest == ""
-	case "rcpt":
-		return strings.HasPrefix(rest, "to:")
-	case "mail":
-		return strings.HasPrefix(rest, "from:")
-	case "ehlo", "helo":
-		return rest != "" && !strings.Contains(rest, " ")
-	}
-	verb, _, _ = strings.Cut(rest, " ")
-	tagged := line != "" && strings.ContainsAny(line[:strings.IndexByte(line+" ", ' ')], "0123456789")
-	return tagged && (verb == "capability" || verb == "logout" || verb == "fetch" || verb == "login" || verb == "noop")
 }
 
 // utf7 looks for < and " in UTF-7: +ADw- and +ACI- (RFC 2152).

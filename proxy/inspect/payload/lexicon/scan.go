@@ -69,3 +69,12 @@ func foldFrom(s string, i int) string {
 	}
 	return string(out)
 }
+
+// InCode tells whether a place in a text of several lines is marked as code, as Markdown
+// has it: between fences, between backticks of one line, or in a line that is indented.
+func InCode(s string, at int) bool {
+	begin := strings.LastIndexByte(s[:at], '\n') + 1
+	line := s[begin:at]
+	return strings.Count(s[:begin], "```")%2 == 1 || strings.Count(line, "`")%2 == 1 ||
+		strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "\t")
+}

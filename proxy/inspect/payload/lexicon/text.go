@@ -22,6 +22,9 @@ type Text struct {
 	// Written tells that the value stands where people write texts of several lines:
 	// in a body. In the head of a request nobody does.
 	Written bool
+	// Entered tells that the value is one by itself, as in a query, a form, a cookie or a
+	// field of the head, not a member of a document.
+	Entered bool
 
 	lower  string
 	folded bool
@@ -84,6 +87,14 @@ func (t *Text) Backticks() int { return t.ticks }
 
 // Document tells that the value is a text of several lines that somebody wrote: longer
 // than what is usually entered into a field, or with a block of code as Markdown has it.
+// White space around it makes no text longer.
 func (t *Text) Document() bool {
-	return t.Written && t.lines >= 2 && (len(t.S) >= longProse || t.ticks >= 6 && strings.Contains(t.S, "```"))
+	if !t.Written || t.lines < 2 {
+		return false
+	}
+	s := strings.TrimSpace(t.S)
+	if len(s) < len(t.S) && strings.Count(s, "\n") < 2 {
+		return false
+	}
+	return len(s) >= longProse || t.ticks >= 6 && strings.Contains(s, "```")
 }

@@ -41,6 +41,8 @@ const (
 	Lookup
 	// Gadget is part of a class name that deserialization is attacked with.
 	Gadget
+	// Revived marks a function that a library of JavaScript restores from a text.
+	Revived
 )
 
 // Any tells whether the sets have a group in common.
@@ -102,7 +104,14 @@ func lists() []list {
 			mkfifo telnet ssh scp sftp ftp tftp socat crontab export set uptime w who last df du mount dd sort rev
 			strings file tee xargs ln mknod nohup sudo su passwd useradd groups lsb_release getent host tracert
 			traceroute arp route reboot shutdown halt printf expr vol ver tree copy del findstr reg wmic
-			rundll32 regsvr32 mshta cscript wscript sc schtasks iptables tar gzip zip unzip gcc make apt yum`},
+			rundll32 regsvr32 mshta cscript wscript sc schtasks iptables tar gzip zip unzip gcc make apt yum
+			iwr irm iex iwmi icm saps time cd trap alias timeout usleep strace ltrace setsid stdbuf nice doas unshare visudo flock cpulimit column comm
+			base32 basenc bridge fold gunzip zcat bzcat xzcat zstdcat unxz bunzip2 bsdtar gdb irb c89 c99 cc rmt perf java
+			jshell xterm ansible aptitude dpkg rpm pip gem npm ksshell hexdump sqlite3 mysqldump pg_dump ldd lsof mount
+			umount tcpdump openssl rsync whois finger expect ed vi vim nano csplit split paste join cut tr uniq watch
+			systemctl journalctl service chroot pkexec screen tmux regedit bcdboot bcdedit esentutl msiexec installutil
+			forfiles diskshadow makecab pcalua odbcconf ieexec msbuild cmstp winrm findstr icacls takeown attrib xcopy
+			robocopy vssadmin fsutil quser nltest dsquery cmdkey whoami`},
 		{Interpreter, `bash sh zsh ksh csh dash ash fish busybox python python2 python3 perl ruby php node lua
 			powershell pwsh cmd exec eval tclsh gawk`},
 		{CodeCall, `system exec passthru shell_exec popen proc_open pcntl_exec eval assert phpinfo base64_decode
@@ -112,7 +121,12 @@ func lists() []list {
 			allow_url_include auto_prepend_file child_process execsync spawnsync spawn mainmodule __import__
 			subprocess os check_output getattr compile invokefunction chr strrev php _get _post _request _cookie
 			_server _files _env globals scandir glob unlink fwrite fputs echo readfilesync execfile open
-			instance_eval class_eval backticks kernel io curl_exec error_log putenv dl mail getenv virtual`},
+			instance_eval class_eval backticks kernel io curl_exec error_log putenv dl mail getenv virtual exit
+			bzdecompress gzdecode gzuncompress zlib_decode fsockopen pfsockopen posix_getpwuid posix_getegid posix_getuid
+			posix_kill posix_mkfifo get_defined_functions get_defined_vars get_defined_constants curl_init file_exists
+			is_readable parse_ini_file php_uname get_current_user func_get_args register_shutdown_function
+			set_error_handler array_walk array_reduce uasort uksort ob_start convert_uudecode hex2bin
+			assert_options override_function set_include_path mb_ereg_replace`},
 		{Reflection, `runtime getruntime processbuilder getclass forname classloader getclassloader
 			__class__ __mro__ __base__ __bases__ __subclasses__ __globals__ __builtins__ __init__ __getattribute__
 			_memberaccess memberaccess allowstaticmethodaccess scriptenginemanager getenginebyname newinstance
@@ -138,6 +152,7 @@ func lists() []list {
 		{Gadget, `sun com java javax org type class objectdataprovider processstartinfo diagnostics windows
 			hexasciiserializedmap templatesimpl jdbcrowsetimpl badattributevalueexpexception commonscollections
 			invokertransformer chainedtransformer priorityqueue ysoserial autotype basicdatasource
-			unicastref annotationinvocationhandler objectinstance python perl ruby system rome fastjson`},
+			unicastref annotationinvocationhandler objectinstance python perl ruby system rome fastjson php js yaml py reduce`},
+		{Revived, `nd_func __js_function _cryo_function_ _cryo_ref_`},
 	}
 }

@@ -19,7 +19,7 @@ func Find(t *lexicon.Text, found *clue.List) {
 	if len(s) < 8 {
 		return
 	}
-	magic(s, found)
+	magic(t, found)
 	if t.Bytes.All(lexicon.Colon) && t.Bytes.Any(lexicon.Double|lexicon.Brace) {
 		php(s, found)
 	}
@@ -29,8 +29,21 @@ func Find(t *lexicon.Text, found *clue.List) {
 	if t.Words.Any(lexicon.Gadget|lexicon.Reflection) && t.Bytes.Any(lexicon.Dot|lexicon.Exclaim|lexicon.Colon|lexicon.Less) {
 		gadgets(t, found)
 	}
-	if strings.Contains(s, "_$$ND_FUNC$$_") {
-		found.Add(clue.NodeObject, strings.Index(s, "_$$ND_FUNC$$_"), 13)
+	if t.Words.Any(lexicon.Revived) || t.Bytes.All(lexicon.Dollar|lexicon.Colon) {
+		node(t, found)
+	}
+}
+
+// node looks for functions that libraries of Node.js restore from a text (node-serialize,
+// funcster, cryo), and for the references by which React's server functions were made to
+// reach the constructor of functions (CVE-2025-55182).
+func node(t *lexicon.Text, found *clue.List) {
+	at, _ := lexicon.IndexAny(t.S, "_$$ND_FUNC$$_", "__js_function", "_CRYO_FUNCTION_", "_CRYO_REF_")
+	if at < 0 && t.Bytes.All(lexicon.Dollar|lexicon.Colon) {
+		at, _ = lexicon.IndexAny(t.S, ":constructor:constructor", ":__proto__:then", ":__proto__:constructor", ":Module:prototype")
+	}
+	if at >= 0 {
+		found.Add(clue.NodeObject, at, 13)
 	}
 }
 
@@ -57,8 +70,12 @@ var marks = [...]mark{
 
 // magic looks at the value's beginning and behind what may stand in front: quotes, an
 // equals sign, the scheme of a data URL.
-func magic(s string, found *clue.List) {
+func magic(t *lexicon.Text, found *clue.List) {
+	s, bytes := t.S, t.Bytes.Any(lexicon.High|lexicon.Control|lexicon.NUL)
 	for _, m := range marks {
+		if !bytes && (m.text[0] >= 0x80 || m.text[0] < ' ') {
+			continue
+		}
 		i := strings.Index(s, m.text)
 		if i < 0 || i > 0 && strings.IndexByte("\"'=:, >(\n", s[i-1]) < 0 && m.text[0] < 0x80 && m.text[0] >= ' ' {
 			continue
@@ -68,6 +85,27 @@ func magic(s string, found *clue.List) {
 		}
 		found.Add(m.kind, i, len(m.text))
 		return
+	}
+	if len(s) >= shortestBlob && !t.Bytes.Any(lexicon.Space|lexicon.Dot|lexicon.Percent) {
+		blob(s, found)
+	}
+}
+
+// shortestBlob is from how many bytes on a text without spaces may be an object in Base64.
+const shortestBlob = 24
+
+// blob looks at Base64 for what is too short to be looked for anywhere: a pickle of
+// protocol 2 or 3 that begins with a class by its name, and the magic of Java at the two
+// other places in a group of four, where it stands in the middle of other bytes.
+func blob(s string, found *clue.List) {
+	if strings.HasPrefix(s, "gAJj") || strings.HasPrefix(s, "gANj") || strings.HasPrefix(s, "\x80\x02c") || strings.HasPrefix(s, "\x80\x03c") {
+		found.Add(clue.PythonObject, 0, 4)
+		return
+	}
+	for _, m := range [...]struct{ text, before string }{{"ztAAU", "Kaq6"}, {"s7QAF", "CGKOSWaeimquy26+"}} {
+		if i := strings.Index(s, m.text); i > 0 && strings.IndexByte(m.before, s[i-1]) >= 0 {
+			found.Add(clue.JavaObject, i, len(m.text))
+		}
 	}
 }
 

@@ -18,6 +18,9 @@ func pickle(t *lexicon.Text, found *clue.List) {
 	if at, which := lexicon.IndexAny(s, "!ruby/object", "!ruby/hash", "!ruby/struct", "!ruby/regexp", "--- !ruby"); which >= 0 {
 		found.Add(clue.RubyObject, at, 8)
 	}
+	if at, which := lexicon.IndexAny(s, "!!js/function", "2002:js/function", "!php/object"); which >= 0 {
+		found.Add(clue.NodeObject, at, 8)
+	}
 }
 
 // gadgets looks for classes whose objects run something when they are made, by name.
@@ -40,7 +43,7 @@ func gadgets(t *lexicon.Text, found *clue.List) {
 		"com.ibatis.sqlmap.engine.datasource.jndi", "ch.qos.logback.core.db", "org.apache.ibatis.datasource.jndi",
 		"org.apache.commons.configuration.jndi", "com.alibaba.druid.pool", "oracle.jdbc.rowset", "br.com.anteros",
 		"com.zaxxer.hikari.hikariconfig", "net.sf.ehcache.transaction.manager", "<object-stream", "<dynamic-proxy>",
-		"org.jboss.interceptor", "java.lang.runtime\"", "<void class=\"java", "<object class=\"java"); which >= 0 {
+		"org.jboss.interceptor", "java.lang.runtime\"", "<void class=\"java", "<object class=\"java", "yaml.org,2002:python", "yaml.org,2002:js", "\"py/reduce\""); which >= 0 {
 		found.Add(clue.GadgetClass, at, 8)
 		return
 	}

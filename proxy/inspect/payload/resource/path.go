@@ -10,7 +10,8 @@ import (
 // Paths looks for paths that lead out of where they begin. Target tells that the value
 // is the path of the request itself.
 func Paths(t *lexicon.Text, target bool, found *clue.List) {
-	if t.Bytes.Any(lexicon.Slash|lexicon.Backslash) || t.Bytes.Any(lexicon.High) && t.Bytes.Any(lexicon.Dot) {
+	if t.Bytes.Any(lexicon.Slash|lexicon.Backslash) || t.Bytes.Any(lexicon.High) && (t.Bytes.Any(lexicon.Dot) || strings.Contains(t.S, "\xc0\xae")) ||
+		t.Entered && strings.Contains(t.S, "0x2") {
 		traversal(t, found)
 		if t.Words.Any(lexicon.File) {
 			secrets(t, target, found)
@@ -18,6 +19,9 @@ func Paths(t *lexicon.Text, target bool, found *clue.List) {
 	}
 	if target && t.Bytes.Any(lexicon.Dot) {
 		probes(t, found)
+	}
+	if t.Entered && t.Bytes.Any(lexicon.Slash|lexicon.Backslash|lexicon.Dot) {
+		parameter(t, found)
 	}
 	if t.Bytes.Any(lexicon.NUL) && t.Bytes.Any(lexicon.Slash|lexicon.Dot) && len(t.S) < 512 && endsName(t.S) {
 		found.Add(clue.PathNull, strings.IndexByte(t.S, 0), 1)
@@ -43,7 +47,7 @@ type climb struct {
 func traversal(t *lexicon.Text, found *clue.List) {
 	s := t.S
 	for i := 0; i+2 < len(s); i++ {
-		if s[i] != '.' && s[i] != 0xc0 && s[i] != 0xe0 {
+		if s[i] != '.' && s[i] != 0xc0 && s[i] != 0xe0 && s[i] != '0' {
 			continue
 		}
 		c := climbAt(s, i)
@@ -72,7 +76,7 @@ func climbAt(s string, i int) climb {
 // step is how long the step up is that s begins with; 0 if there is none.
 func step(s string) (n int, disguised bool) {
 	for range 2 {
-		switch size := overlong(s[n:], 0xae); {
+		switch size := max(overlong(s[n:], 0xae), hexadecimalOf(s[n:], "2e")); {
 		case n < len(s) && s[n] == '.':
 			n++
 		case size > 0:
@@ -95,10 +99,19 @@ func step(s string) (n int, disguised bool) {
 		}
 		return n, disguised
 	}
-	if size := max(overlong(s[n:], 0xaf), overlong(s[n:], 0x9c)); size > 0 {
+	if size := max(overlong(s[n:], 0xaf), overlong(s[n:], 0x9c), overlong(s[n:], '/'), hexadecimalOf(s[n:], "2f"), hexadecimalOf(s[n:], "5c")); size > 0 {
 		return n + size, true
 	}
 	return 0, false
+}
+
+// hexadecimalOf is the size of a byte written as 0x2e that s begins with: some
+// applications decode that, too.
+func hexadecimalOf(s, digits string) int {
+	if len(s) >= 4 && s[0] == '0' && s[1] == 'x' && lexicon.EqualFold(s[2:4], digits) {
+		return 4
+	}
+	return 0
 }
 
 // overlong is the size of an overlong form of UTF-8 that s begins with and that ends in
@@ -125,7 +138,7 @@ func judgeClimb(t *lexicon.Text, c climb, found *clue.List) {
 	}
 	size := c.end - c.at
 	switch {
-	case c.disguised && c.steps >= 1 && (strings.ContainsAny(rest, "/.") || c.steps >= 2):
+	case c.disguised && c.steps >= 1 && (strings.ContainsAny(rest, "/.") || c.steps >= 2 || t.Entered && c.at == 0):
 		found.Add(clue.PathEncoded, c.at, size)
 	case c.steps >= 1 && isRoot(first):
 		found.Add(clue.PathToSecret, c.at, size)

@@ -39,14 +39,15 @@ func probes(t *lexicon.Text, found *clue.List) {
 	if at, _ := lexicon.IndexAny(lower, "/.git/", "/.svn/", "/.hg/", "/.env", "/.aws/", "/.ssh/", "/.htaccess", "/.htpasswd",
 		"/.ds_store", "/.idea/", "/.vscode/", "/.npmrc", "/.dockerenv", "/.docker/", "/.bash_history", "/wp-config.php",
 		"/web.config", "/.kube/", "/id_rsa", "/phpinfo.php", "/.mysql_history", "/etc/passwd", "/web-inf/", "/.pgpass",
-		"/phpmyadmin/", "/.netrc", "/proc/self/", "/cmd.exe", "/boot.ini", "/win.ini"); at >= 0 {
+		"/phpmyadmin/", "/.netrc", "/proc/self/", "/cmd.exe", "/boot.ini", "/win.ini", "/wp-content/debug.log", "/wp-content/error"); at >= 0 {
 		found.Add(clue.PathProbe, at, 5)
 		return
 	}
-	for _, ending := range []string{".php~", ".php.bak", ".php.swp", ".jsp.bak", ".asp.bak", ".sql.gz", ".sql.bak", ".php.old"} {
-		if strings.HasSuffix(lower, ending) {
-			found.Add(clue.PathProbe, len(lower)-len(ending), len(ending))
-			return
-		}
+	if i := strings.LastIndexByte(lower, '.'); i >= 0 && backup(lower, i) {
+		found.Add(clue.PathProbe, 0, len(lower))
+	}
+	// RFC 8615 gives one hidden directory at the root a meaning.
+	if strings.HasPrefix(lower, "/.") && len(lower) > 4 && lexicon.IsLetter(lower[2]) && !strings.HasPrefix(lower, "/.well-known") {
+		found.Add(clue.PathHidden, 0, len(lower))
 	}
 }

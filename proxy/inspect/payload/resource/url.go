@@ -7,12 +7,14 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
 )
 
-// URLs looks at the URLs of a value.
-func URLs(t *lexicon.Text, found *clue.List) {
+// URLs looks at the URLs of a value. Target tells that the value is the path of the request
+// itself, of which some proxies take a URL.
+func URLs(t *lexicon.Text, target bool, found *clue.List) {
 	if !t.Bytes.Any(lexicon.Colon) || !t.Bytes.Any(lexicon.Slash|lexicon.Semicolon) {
 		return
 	}
 	lower := t.Lower()
+	metadata := hasMetadataPath(lower)
 	for i := 0; ; {
 		next := strings.Index(lower[i:], "://")
 		if next < 0 {
@@ -20,7 +22,9 @@ func URLs(t *lexicon.Text, found *clue.List) {
 		}
 		i += next
 		start := schemeStart(lower, i)
-		judgeURL(t, start, lower[start:i], lexicon.Window(lower, i+3, 256), found)
+		u := address{at: start, metadata: metadata, scheme: lower[start:i], rest: lexicon.Window(lower, i+3, 256)}
+		u.whole = start == 0 && !t.Document() || target && start > 0 && lower[start-1] == '/'
+		u.judge(t, found)
 		i += 3
 	}
 	for _, form := range []string{"expect:", "php:filter", "data:text/plain;base64,pd9", "data:;base64,pd9", "data:text/plain,<?"} {
@@ -37,24 +41,40 @@ func schemeStart(s string, i int) int {
 	return i
 }
 
-func judgeURL(t *lexicon.Text, at int, scheme, rest string, found *clue.List) {
-	size := len(scheme) + 3
-	whole := at == 0 && !t.Document()
-	host := hostOf(rest)
+// An address is a URL in a value.
+type address struct {
+	at           int
+	scheme, rest string // in lower case, without what is between them
+	// whole tells that the value begins with it.
+	whole bool
+	// metadata tells that the value has a path of a metadata service somewhere.
+	metadata bool
+}
+
+func (u address) judge(t *lexicon.Text, found *clue.List) {
+	size := len(u.scheme) + 3
+	host := hostOf(u.rest)
 	switch {
-	case dangerous(scheme), whole && reaching(scheme) && rest != "":
-		found.Add(clue.URLScheme, at, size)
-	case whole && scheme == "file" && (strings.HasPrefix(rest, "/etc/") || strings.HasPrefix(rest, "/proc/") || fileRoot(rest)):
-		found.Add(clue.PathToSecret, at, size)
+	case dangerous(u.scheme), u.whole && reaching(u.scheme) && u.rest != "":
+		found.Add(clue.URLScheme, u.at, size)
+	case u.whole && u.scheme == "file" && (strings.HasPrefix(u.rest, "/etc/") || strings.HasPrefix(u.rest, "/proc/") || fileRoot(u.rest)):
+		found.Add(clue.PathToSecret, u.at, size)
 	}
-	if !strings.HasPrefix(scheme, "http") && scheme != "ftp" {
+	web := strings.HasPrefix(u.scheme, "http") || u.scheme == "ftp"
+	if (isMetadata(host) || u.metadata && hasMetadataPath(u.rest)) && (web || host != "" && !lexicon.IsLetter(host[0])) {
+		found.Add(clue.MetadataAddress, u.at, size+len(host))
+		return
+	}
+	if !u.whole || !web {
 		return
 	}
 	switch {
-	case isMetadata(host, rest):
-		found.Add(clue.MetadataAddress, at, size+len(host))
-	case whole && disguisedHost(host):
-		found.Add(clue.URLDisguised, at, size+len(host))
+	case disguisedHost(host), confuses(u.rest):
+		found.Add(clue.URLDisguised, u.at, size+len(host))
+	case t.Entered && (standsForAddress(host) || loopback(host) && !ephemeral(u.rest)):
+		found.Add(clue.URLInternal, u.at, size+len(host))
+	case t.Entered && includes(t.S, host):
+		found.Add(clue.URLInclusion, u.at, size+len(host))
 	}
 }
 
@@ -81,66 +101,4 @@ func fileRoot(rest string) bool {
 	return strings.HasPrefix(rest, "/c:") || strings.HasPrefix(rest, "c:") || strings.HasPrefix(rest, "/root/") ||
 		strings.HasPrefix(rest, "/var/www") || strings.HasPrefix(rest, "localhost/etc") || strings.HasPrefix(rest, "/windows/") ||
 		strings.HasPrefix(rest, "/home/")
-}
-
-// hostOf is the host of what follows ://, without user and port.
-func hostOf(rest string) string {
-	if i := strings.IndexAny(rest, "/?# \"'<>\\"); i >= 0 {
-		rest = rest[:i]
-	}
-	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
-		rest = rest[i+1:]
-	}
-	if strings.HasPrefix(rest, "[") {
-		host, _, _ := strings.Cut(rest[1:], "]")
-		return host
-	}
-	host, _, _ := strings.Cut(rest, ":")
-	return strings.TrimSuffix(host, ".")
-}
-
-// isMetadata tells the addresses of clouds' metadata services, in the ways they can be
-// written (inet_aton(3) takes them all), and their paths on any host.
-func isMetadata(host, rest string) bool {
-	switch host {
-	case "169.254.169.254", "169.254.170.2", "metadata.google.internal", "metadata", "100.100.100.200", "fd00:ec2::254",
-		"2852039166", "0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "0251.0376.0251.0376", "169.254.43518", "::ffff:169.254.169.254",
-		"::ffff:a9fe:a9fe", "instance-data", "169.254.169.254.nip.io", "0251.254.169.254", "169.254.169.254.xip.io", "192.0.0.192",
-		"metadata.azure.internal", "0:0:0:0:0:ffff:a9fe:a9fe", "1ynrnhl.xip.io":
-		return true
-	}
-	return strings.Contains(rest, "/latest/meta-data") || strings.Contains(rest, "/computemetadata/v1") ||
-		strings.Contains(rest, "/latest/user-data") || strings.Contains(rest, "/metadata/instance?api-version")
-}
-
-// disguisedHost tells hosts that are an address, written so that it is not recognised, in
-// ways that inet_aton(3) takes: a number, hexadecimal or octal parts, parts left out.
-func disguisedHost(host string) bool {
-	switch {
-	case host == "0" || host == "127.1" || host == "127.0.1" || strings.HasPrefix(host, "::ffff:"):
-		return true
-	case strings.HasPrefix(host, "0x"):
-		return hexadecimal(host[2:])
-	case strings.HasPrefix(host, "0177."):
-		return true
-	}
-	return len(host) > 7 && allDigits(host)
-}
-
-func hexadecimal(s string) bool {
-	for i := range len(s) {
-		if !lexicon.IsHex(s[i]) && s[i] != '.' && s[i] != 'x' {
-			return false
-		}
-	}
-	return len(s) > 1
-}
-
-func allDigits(s string) bool {
-	for i := range len(s) {
-		if !lexicon.IsDigit(s[i]) {
-			return false
-		}
-	}
-	return true
 }

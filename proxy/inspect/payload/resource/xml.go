@@ -10,7 +10,7 @@ import (
 // XML looks for declarations in documents of XML that make the reader fetch others, or
 // grow without bound.
 func XML(t *lexicon.Text, found *clue.List) {
-	if !t.Bytes.Any(lexicon.Less) || !t.Bytes.Any(lexicon.Exclaim|lexicon.Colon) {
+	if !t.Bytes.Any(lexicon.Less) || !t.Bytes.Any(lexicon.Exclaim|lexicon.Colon|lexicon.Star) {
 		return
 	}
 	lower := t.Lower()
@@ -33,6 +33,9 @@ func XML(t *lexicon.Text, found *clue.List) {
 		found.Add(clue.XMLInclude, i, len("<xi:include"))
 	} else if i := strings.Index(lower, "http://www.w3.org/2001/xinclude"); i >= 0 {
 		found.Add(clue.XMLInclude, i, 8)
+	}
+	if i := strings.Index(lower, "<?xml"); i >= 0 && hidesText(lexicon.Window(lower, i, 128)) {
+		found.Add(clue.UTF7, i, 5)
 	}
 	if at, _ := lexicon.IndexAny(lower, "<?xml-stylesheet", "schemalocation=\"file:"); at >= 0 {
 		found.Add(clue.XMLExternal, at, 8)
@@ -59,4 +62,12 @@ func external(rest string) bool {
 		return strings.Contains(rest, "public") && !strings.Contains(rest, "-//") && strings.Contains(rest, "://")
 	}
 	return strings.ContainsAny(rest[i:], "\"'") && !strings.Contains(rest, "about:legacy-compat")
+}
+
+// hidesText tells a declaration of an encoding in which other bytes stand for < and >, in a
+// text that can be read without it.
+func hidesText(declaration string) bool {
+	declaration, _, _ = strings.Cut(declaration, "?>")
+	at, _ := lexicon.IndexAny(declaration, "utf-7", "utf7", "ibm037", "cp037", "ebcdic", "ibm500", "ibm1047")
+	return at >= 0
 }

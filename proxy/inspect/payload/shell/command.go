@@ -31,7 +31,10 @@ func read(s string, i int) (c command, ok bool) {
 	c.name, c.rooted = baseName(s[start:i])
 	c.end = i
 	if c.groups = lexicon.Groups(c.name); !c.groups.Any(commands) {
-		return c, false
+		c.name = withoutVersion(c.name)
+		if c.groups = lexicon.Groups(c.name); !c.groups.Any(commands) {
+			return c, false
+		}
 	}
 	c.arguments(s)
 	return c, true
@@ -45,6 +48,18 @@ func baseName(path string) (name string, rooted bool) {
 	}
 	name = lexicon.FoldASCII(name)
 	return strings.TrimSuffix(name, ".exe"), rooted
+}
+
+// withoutVersion is python for python3.10, and gcc for gcc-12.
+func withoutVersion(name string) string {
+	end := len(name)
+	for end > 0 && (lexicon.IsDigit(name[end-1]) || name[end-1] == '.' || name[end-1] == '-') {
+		end--
+	}
+	if end < 3 || end == len(name) { // c99 and its like are names
+		return name
+	}
+	return name[:end]
 }
 
 func (c *command) arguments(s string) {
@@ -115,24 +130,35 @@ func (c *command) argued() bool {
 	}
 	a := c.argument
 	switch c.name {
-	case "sleep", "kill", "exit":
+	case "sleep", "kill", "exit", "timeout", "usleep":
 		return a != "" && lexicon.IsDigit(a[0])
+	case "ps":
+		return c.option || a == "aux" || a == "ax" || a == "auxf" || a == "auxw"
+	case "ip":
+		return c.option || a == "addr" || a == "a" || a == "route" || a == "link" || a == "neigh"
+	case "getent":
+		return a == "hosts" || a == "passwd" || a == "group" || a == "shadow" || a == "ahosts"
+	case "cd":
+		return a == ".." || a == "~"
 	case "ping", "nslookup", "dig", "wget", "curl", "telnet", "nc", "ncat", "ssh", "host", "traceroute", "tracert":
 		return strings.IndexByte(a, '.') > 0 || a == "localhost"
 	case "net", "sc", "reg", "netsh":
-		return a == "user" || a == "localgroup" || a == "share" || a == "query" || a == "view" || a == "start"
+		a = lexicon.FoldASCII(a)
+		return a == "user" || a == "localgroup" || a == "share" || a == "query" || a == "view" || a == "start" || a == "add" || a == "export"
 	case "cat", "type", "more", "less", "head", "tail", "nl", "tac", "rm", "del", "copy", "touch", "strings":
 		return strings.IndexByte(a, '.') > 0 && strings.IndexByte(a, '.') < len(a)-1 || a == "*"
 	case "python", "python2", "python3", "perl", "php", "ruby", "node", "bash", "sh":
 		return strings.IndexByte(a, '.') > 0 && strings.IndexByte(a, '.') < len(a)-1
 	case "echo", "printf":
 		return a != "" && (strings.IndexByte(`'"$`, a[0]) >= 0 || lexicon.IsDigit(a[0]) || strings.ContainsAny(a, "_-|="))
-	case "uname", "ls", "ps", "ifconfig", "id", "dir", "set":
+	case "uname", "ls", "ifconfig", "id", "dir", "set":
 		return c.option
 	case "chmod", "chown":
 		return a != "" && (lexicon.IsDigit(a[0]) || a[0] == '+' || strings.Contains(a, ":"))
-	case "busybox", "sudo", "nohup", "xargs", "exec", "env", "time":
+	case "busybox", "sudo", "nohup", "xargs", "exec", "env", "time", "strace", "ltrace", "setsid", "stdbuf", "nice", "doas", "unshare":
 		return lexicon.Groups(a).Any(commands) && a != ""
+	case "trap", "eval":
+		return a != "" && strings.IndexByte(`'"`, a[0]) >= 0
 	}
 	return false
 }
@@ -143,7 +169,7 @@ func (c *command) proves() bool {
 	switch c.name {
 	case "id", "whoami", "ls", "uname", "ifconfig", "ipconfig", "netstat", "ps", "pwd", "printenv", "hostname", "systeminfo",
 		"tasklist", "dir", "ver", "env", "reboot", "lsb_release", "groups", "bash", "sh", "arp", "df", "crontab",
-		"phpinfo", "ping", "uptime", "export":
+		"phpinfo", "ping", "uptime", "export", "set", "visudo":
 		return true
 	}
 	return c.rooted

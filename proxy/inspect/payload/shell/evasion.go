@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"path"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
@@ -9,7 +8,13 @@ import (
 )
 
 // longestEvasion bounds a value that is looked at for disguised commands.
-const longestEvasion = 1024
+const longestEvasion = 16 << 10
+
+// longestEntered is the longest value in which a quoted word behind a separator is taken
+// for one. Longer ones are URLs and records, which have all of these signs; in them it
+// takes a quote inside of a word, where nobody needs one, behind a separator that URLs
+// don't have.
+const longestEntered = 1024
 
 // evasions looks for commands whose words are taken apart.
 func evasions(t *lexicon.Text, found *clue.List) {
@@ -18,32 +23,47 @@ func evasions(t *lexicon.Text, found *clue.List) {
 		return
 	}
 	if t.Bytes.Any(lexicon.Dollar) {
-		if at, _ := lexicon.IndexAny(s, "${IFS", "$IFS", "${PATH:", "${HOME:", "${SHELL:", "$'\\x"); at >= 0 {
+		if at, _ := lexicon.IndexAny(s, "${IFS", "$IFS", "${PATH:", "${HOME:", "${SHELL:", "${PWD:", "${PATH#", "${PATH%", "${HOME#", "${HOME%",
+			"$'\\x", "$SHELL -c", "${SHELL} -c"); at >= 0 {
 			found.Add(clue.ShellEvasion, at, 4)
 			return
 		}
 	}
-	if !t.Bytes.Any(lexicon.Quote|lexicon.Backslash|lexicon.Dollar|lexicon.Brace|lexicon.Star) ||
+	if !t.Bytes.Any(lexicon.Quote|lexicon.Backslash|lexicon.Dollar|lexicon.Brace|lexicon.Star|lexicon.Bracket) ||
 		!t.Bytes.Any(separators|lexicon.Slash|lexicon.Brace) {
 		return
 	}
 	words(t, found)
+	if t.Bytes.All(lexicon.Slash) && t.Bytes.Any(lexicon.Star|lexicon.Bracket|lexicon.Dollar) {
+		arguments(t, found)
+	}
 }
+
+// beginning are the bytes behind which a shell begins another command.
+const beginning = lexicon.Semicolon | lexicon.Pipe | lexicon.Ampersand | lexicon.Backtick | lexicon.Paren | lexicon.Line | lexicon.Brace
+
+// mostWords bounds how many of them are looked at in a value, which takes a quarter of a
+// microsecond each at most.
+const mostWords = 4096
+
+// longestWord bounds how far a word is read, since another one may begin within it.
+const longestWord = 64
 
 // words puts the words behind separators together and asks whether they are commands
 // that they did not seem to be.
 func words(t *lexicon.Text, found *clue.List) {
-	s := t.S
-	for i := 0; i < len(s); i++ {
-		if i > 0 && strings.IndexByte(";|&`(\n{", s[i-1]) < 0 {
+	s, long, looked := t.S, len(t.S) > longestEntered, 0
+	for i := 0; i < len(s) && looked < mostWords; i++ {
+		if i > 0 && (lexicon.Kind(s[i-1])&beginning == 0 || long && s[i-1] == '&' || s[i] == s[i-1]) {
 			continue
 		}
+		looked++
 		at := lexicon.SkipSpace(s, i)
-		end := wordEnd(s, at)
+		end := at + wordEnd(lexicon.Window(s, at, longestWord), 0)
 		for at < end && s[at] == '`' { // blocks of Markdown
 			at++
 		}
-		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, at > 0) {
+		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n' && !long) {
 			found.Add(clue.ShellEvasion, at, end-at)
 			return
 		}
@@ -65,13 +85,15 @@ func disguised(raw string, separated bool) bool {
 
 // wordEnd is where a word of a shell ends.
 func wordEnd(s string, i int) int {
-	for i < len(s) && !lexicon.IsSpace(s[i]) && strings.IndexByte(";|&<>)", s[i]) < 0 {
-		if s[i] == '\\' {
+	for ; i < len(s); i++ {
+		switch s[i] {
+		case ' ', '\t', '\n', '\r', '\v', '\f', ';', '|', '&', '<', '>', ')':
+			return i
+		case '\\':
 			i++
 		}
-		i++
 	}
-	return min(i, len(s))
+	return len(s)
 }
 
 // unquote takes out what a shell drops: quotes, backslashes, empty variables and empty
@@ -105,33 +127,15 @@ func inside(raw string) bool {
 	return false
 }
 
-// globs tells a program's path that is written with wildcards, as /b?n/c[a]t: one that
-// a shell would find a program by. The query of a URL has question marks, too.
-func globs(raw string) bool {
-	if len(raw) < 5 || len(raw) > 64 || raw[0] != '/' || !strings.ContainsAny(raw, "?*[") {
-		return false
-	}
-	for _, dir := range [...]string{"/bin/", "/usr/bin/"} {
-		for _, program := range globbed {
-			if ok, err := path.Match(raw, dir+program); err == nil && ok {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// globbed are programs that are called this way.
-var globbed = [...]string{
-	"cat", "ls", "id", "sh", "bash", "nc", "wget", "curl", "more", "less", "head", "tail", "nl", "tac", "od", "xxd", "uname",
-	"whoami", "python", "python3", "perl", "ping", "nc.openbsd", "nc.traditional", "base64", "sleep",
-}
-
-// expanded tells a command in braces: {cat,/etc/passwd}.
+// expanded tells a command in braces: {cat,/etc/passwd}, {,id}.
 func expanded(raw string) bool {
-	if len(raw) < 6 || raw[0] != '{' {
+	if len(raw) < 5 || raw[0] != '{' {
 		return false
 	}
 	name, rest, ok := strings.Cut(raw[1:], ",")
-	return ok && rest != "" && lexicon.Groups(name).Any(commands)
+	if name == "" && ok {
+		name = strings.TrimRight(rest[:strings.IndexAny(rest+",", ",}")], " ")
+		return name != "" && lexicon.Groups(name).Any(commands) && strings.HasSuffix(raw, "}")
+	}
+	return ok && rest != "" && lexicon.Groups(name).Any(commands) && (rest != "}" || len(raw) < 16)
 }

@@ -14,7 +14,9 @@ const commands = lexicon.Command | lexicon.Interpreter
 
 // Find looks for commands in a value.
 func Find(t *lexicon.Text, found *clue.List) {
-	if t.Words.Any(commands) {
+	if t.Words.Any(commands) && t.Document() {
+		document(t, found)
+	} else if t.Words.Any(commands) {
 		if t.Bytes.Any(separators) {
 			chains(t, found)
 		}
@@ -22,6 +24,10 @@ func Find(t *lexicon.Text, found *clue.List) {
 		windows(t, found)
 		whole(t, found)
 	}
+	if t.Words.Any(commands|lexicon.Reflection) && t.Bytes.Any(lexicon.Minus|lexicon.Semicolon|lexicon.Pipe|lexicon.Ampersand|lexicon.Paren) {
+		cmdlets(t, found)
+	}
+	batch(t, found)
 	evasions(t, found)
 }
 
@@ -59,6 +65,9 @@ func isScript(t *lexicon.Text) bool {
 		return true
 	}
 	s := t.Lower()
+	if start := lexicon.SkipSpace(s, 0); t.Lines() == 0 && start < len(s) && strings.IndexByte(";|&", s[start]) >= 0 {
+		return false // which none begins with
+	}
 	at, _ := lexicon.IndexAny(s, "; do", "; then", "done", "; fi", "set -e", "exec ", "while ", "for i in", "trap ", "if [")
 	return at >= 0 || strings.HasPrefix(s, "#!")
 }
@@ -82,6 +91,10 @@ func (t *chain) separated(at, end int) clue.Kind {
 		return clue.None
 	}
 	proof := c.ended && c.proves()
+	leads := lexicon.SkipSpace(t.S, 0) == at
+	if proof && leads && len(t.S) <= longestProof {
+		return clue.ShellChain // a text doesn't begin with a separator
+	}
 	switch sep := t.S[at]; {
 	case sep == '\n' || sep == '\r':
 		// Lists and queries have a word on each line, sentences have spaces, and an empty
@@ -89,7 +102,7 @@ func (t *chain) separated(at, end int) clue.Kind {
 		if t.Lines() > 2 || t.Written && end-at > 1 || strings.IndexByte(t.S[:at], ' ') >= 0 || !c.argued() && !(proof && last(t.S, c.end)) {
 			return clue.None
 		}
-	case sep == '&' && end-at == 1 && !c.points(): // a=1&id=2, "salt & head"
+	case sep == '&' && end-at == 1 && !c.points() && !(leads && c.argued()): // a=1&id=2, "salt & head"
 		return clue.None
 	case !c.argued() && !proof:
 		return clue.None
@@ -104,6 +117,10 @@ func (t *chain) separated(at, end int) clue.Kind {
 	}
 	return clue.ShellCommand
 }
+
+// longestProof is the longest value that is taken for a separator and a command that only
+// proves that one runs.
+const longestProof = 32
 
 // begins tells whether what stands in front of a separator, on the same line, is a
 // command itself: then all of it is one by purpose.
@@ -130,7 +147,8 @@ func (t *chain) backtick(i int) {
 	}
 	before, behind := s[:i], s[i+n+2:]
 	alone := before == "" && behind == ""
-	if alone && (c.argued() || c.proves()) || !alone && strings.IndexByte(before, ' ') < 0 && strings.IndexByte(behind, ' ') < 0 {
+	assigned := before != "" && before[len(before)-1] == '=' && len(s) <= longestSubstituted
+	if alone && (c.argued() || c.proves()) || !alone && strings.IndexByte(before, ' ') < 0 && (assigned || strings.IndexByte(behind, ' ') < 0) {
 		t.found.Add(clue.ShellSubstitution, i, n+2)
 	}
 }
@@ -145,7 +163,9 @@ func (t *chain) substitution(i int) {
 	if t.script || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
 		return
 	}
-	if c, ok := read(s, lexicon.SkipSpace(s, i+2)); ok && (c.argued() || c.ended) {
+	start := lexicon.SkipSpace(s, i+2)
+	// $(MAKE) is a variable of a makefile: programs have names in lower case.
+	if c, ok := read(s, start); ok && (c.argued() || c.ended) && lexicon.FoldASCII(s[start:c.end]) == s[start:c.end] {
 		t.found.Add(clue.ShellSubstitution, i, c.end-i)
 	}
 }

@@ -17,7 +17,7 @@ func remote(t *lexicon.Text, found *clue.List) {
 	if at, which := lexicon.IndexAny(s, "/dev/tcp/", "/dev/udp/", "nc -e", "nc.exe -e", "ncat -e", "nc -c ", "-e /bin/",
 		"bash -i", "sh -i ", "mkfifo /", "socket.socket(", "pty.spawn", "fsockopen(", "powershell -e", "powershell -nop",
 		"-encodedcommand", "downloadstring", "downloadfile(", "bitsadmin /", "certutil -urlcache", "certutil.exe -urlcache",
-		"invoke-expression", "iex(", "regsvr32 /"); which >= 0 {
+		"invoke-expression", "iex(", "regsvr32 /", "/inet/tcp/", "/inet/udp/", "iex (", "net.webclient", "xterm -display"); which >= 0 {
 		found.Add(clue.ShellRemote, at, 8)
 		return
 	}
@@ -47,7 +47,7 @@ func shellshock(s string) int {
 
 // piped is where something that was loaded, or decoded, goes into an interpreter.
 func piped(s string) int {
-	if at, _ := lexicon.IndexAny(s, "curl", "wget", "base64", "echo", "fetch", "xxd"); at < 0 {
+	if at, _ := lexicon.IndexAny(s, "curl", "wget", "base64", "echo", "fetch", "xxd", "cat<<<", "nohup ", "printf"); at < 0 {
 		return -1
 	}
 	for i := 0; i < len(s); i++ {
@@ -59,36 +59,4 @@ func piped(s string) int {
 		}
 	}
 	return -1
-}
-
-// windows looks for commands of Windows, whose separators stand in URLs as well.
-func windows(t *lexicon.Text, found *clue.List) {
-	if !t.Bytes.Any(lexicon.Backslash|lexicon.Slash|lexicon.Dot|lexicon.Percent) || t.Document() {
-		return
-	}
-	s := t.Lower()
-	at, _ := lexicon.IndexAny(s, "cmd.exe /c", "cmd.exe+/c", "cmd /c", "cmd+/c", "cmd.exe /k", "cmd.exe?/c", "powershell.exe -",
-		"powershell -c", "%comspec%", "system32\\cmd", "system32/cmd", "&dir c:", "| dir", "|dir", "& dir", "; dir c:",
-		"wmic process", "net user ", "net localgroup", "rundll32 ", "mshta http", "type c:\\", "type c:/", "type %systemroot%")
-	if at >= 0 {
-		found.Add(clue.ShellWindows, at, 8)
-	}
-}
-
-// whole is for a value that is one command.
-func whole(t *lexicon.Text, found *clue.List) {
-	if len(t.S) > 256 || t.Document() {
-		return
-	}
-	c, ok := read(t.S, lexicon.SkipSpace(t.S, 0))
-	if !ok || c.argument == "" {
-		return
-	}
-	secret := t.Words.Any(lexicon.File) && strings.Contains(t.Lower(), "/etc/")
-	switch {
-	case c.points() && (secret || c.groups.Any(lexicon.Interpreter) && c.option && strings.ContainsAny(t.S, "'\"")):
-		found.Add(clue.ShellCommand, 0, c.end)
-	case c.points() && c.argued() && c.name != "find" && c.name != "set":
-		found.Add(clue.ShellCommand, 0, c.end)
-	}
 }

@@ -19,12 +19,13 @@ func reaches(inside string) bool {
 		"joiner.", "os.popen", "popen(", "system(", "system '", "system \"", "exec(", "shell_exec", "passthru", "`id`", "file.open", "file.read",
 		"io.popen", "kernel.", "dir.entries", "global.process", "process.mainmodule", "child_process", "config.items",
 		"config.from", "settings.secret", "get_flashed_messages.", "url_for.", "|attr(", "attr('__", "nashorn", "elprocessor",
-		"facescontext", "runtime.exec", "setproperty(", "invoke(", "multipart/form-data", "servletactioncontext"); at >= 0 {
+		"facescontext", "runtime.exec", "system qq{", "system q{", "qx{", "qx(", "setproperty(", "invoke(", "multipart/form-data", "servletactioncontext"); at >= 0 {
 		return true
 	}
 	switch strings.TrimSpace(lower) {
 	case "config", "self", "settings", "dump(app)", "app.request.server.all", "request.environ", "self.__dict__",
-		"config.secret_key", "_self", "request", "dump()", "#root", "#this", "debug":
+		"config.secret_key", "_self", "request", "dump()", "#root", "#this", "debug", "sessionscope", "requestscope", "applicationscope",
+		"pagecontext", "initparam", "headervalues", "paramvalues", "facescontext":
 		return strings.TrimSpace(lower) != "request" && strings.TrimSpace(lower) != "debug"
 	}
 	return false
@@ -45,7 +46,7 @@ func reflection(t *lexicon.Text, found *clue.List) {
 		"allowstaticmethodaccess", "class.module.classloader", "class.classloader", "org.apache.struts2", "ognl.ognlcontext",
 		"getscriptengine", "scriptenginemanager", "__import__('os')", "java.lang.runtime.getruntime", "java.lang.runtime\")",
 		"freemarker.template.utility", "@ognl.", "new groovyshell", "com.opensymphony.xwork2", "getclass().getclassloader",
-		".getclass().getprotectiondomain", "java.lang.runtime')", "__mro__[", "|attr(")
+		".getclass().getprotectiondomain", "java.lang.runtime')", "__mro__[", "|attr(", "this.constructor.constructor")
 	if which >= 0 {
 		found.Add(clue.ExpressionReflection, at, 8)
 	}
@@ -61,7 +62,7 @@ func directives(t *lexicon.Text, found *clue.List) {
 		"<#include", "<#if", "${class.inspect", "$class.inspect", "{php}", "{% import", "{%import", "{% extends", "{% include", "{% debug",
 		"{%debug", "{% load", "<!--#exec", "<!--#include", "<!--#echo", "<!--#printenv", "<jsp:", "<cfexecute", "<cfset", "<c:out",
 		"<esi:include", "<esi:", "<%@", "<xsl:value-of", "system-property(", "xalan/java", "php:function(", "<msxsl:script",
-		"@{system.", "#{7*7}", "<%= "); at >= 0 {
+		"@{system.", "#{7*7}", "<%= ", "{{#with \"s\" as", "{{#with 's' as", "split as |", ".sub.apply 0 "); at >= 0 {
 		found.Add(clue.TemplateDirective, at, 6)
 	}
 }
