@@ -78,7 +78,7 @@ func (t *chain) separated(at, end int) clue.Kind {
 		return clue.None // the end of a row or a statement
 	}
 	c, ok := read(t.S, start)
-	if !ok || t.script {
+	if !ok || t.script || alternative(t.S, at, end, c.end) {
 		return clue.None
 	}
 	proof := c.ended && c.proves()
@@ -108,6 +108,9 @@ func (t *chain) separated(at, end int) clue.Kind {
 // begins tells whether what stands in front of a separator, on the same line, is a
 // command itself: then all of it is one by purpose.
 func begins(s string) bool {
+	if builds(s) {
+		return true
+	}
 	s = s[strings.LastIndexAny(s, "\n\"'`:;|&")+1:]
 	c, ok := read(s, lexicon.SkipSpace(s, 0))
 	return ok && c.argued()

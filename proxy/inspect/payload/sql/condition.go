@@ -8,6 +8,9 @@ import (
 // tautology looks at what follows a joint: a comparison of two constants, or a
 // constant by itself at the end of the text.
 func (r *reader) tautology(n int) {
+	if r.far(n) || r.quotedSign(n) {
+		return
+	}
 	end, ok := r.constant(n + 1)
 	if !ok {
 		r.pair(n)
@@ -28,7 +31,11 @@ func (r *reader) tautology(n int) {
 // sum tells whether what is in front of a joint is a comparison of constants as well,
 // too: "5 > 3 and 2 < 4" is arithmetic.
 func (r *reader) sum(n int) bool {
-	return r.at(n-3).kind == number && r.at(n-2).kind == compare && r.at(n-1).kind == number
+	if r.at(n-2).kind != compare || r.at(n-1).kind != number {
+		return false
+	}
+	// ">=16 || 14 >=14.17" is a range of versions.
+	return r.at(n-3).kind == number || n == 2 && r.reading == asIs
 }
 
 // operandBefore tells whether something stands in front of a joint that a condition
@@ -149,13 +156,14 @@ func (r *reader) beginning() {
 		return
 	}
 	r.afterNumber()
-	r.whole()
+	r.states()
 }
 
 // behindQuote is for a quote that ends a text: a comment, or a clause, follows.
 func (r *reader) behindQuote(n int) {
 	first := r.at(n)
 	switch {
+	case r.quotation():
 	case first.kind == tail && r.from <= 64 && r.commentEnds(first):
 		r.add(clue.SQLTail, n, n)
 	case r.from <= 64 && r.cutOff(n):

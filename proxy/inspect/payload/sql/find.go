@@ -18,8 +18,8 @@ func Find(t *lexicon.Text, found *clue.List) {
 	}
 	r := reader{text: t, found: found}
 	r.read(0, asIs)
-	if !quoted {
-		return
+	if !quoted || r.own {
+		return // the quotes of a statement are its own
 	}
 	for _, q := range []byte{'\'', '"'} {
 		if i := strings.IndexByte(t.S, q); i >= 0 {
@@ -57,6 +57,8 @@ type reader struct {
 	lexer
 	from    int
 	reading reading
+	// own tells that the value is a statement, and nothing else.
+	own bool
 }
 
 // read looks at one reading of the value.
@@ -64,6 +66,7 @@ func (r *reader) read(from int, as reading) {
 	r.lexer = tokenize(r.text.S, from, r.tokens)
 	r.tokens = r.lexer.tokens
 	r.from, r.reading = from, as
+	r.own = as == asIs && r.sound()
 	r.beginning()
 	for n := range r.lexer.tokens {
 		r.token(n)
@@ -77,9 +80,11 @@ func (r *reader) token(n int) {
 	case semicolon:
 		r.stacked(n)
 	case logic:
-		r.tautology(n)
+		if !r.own {
+			r.tautology(n)
+		}
 	case word:
-		if r.joins(n) {
+		if r.joins(n) && !r.own {
 			r.tautology(n)
 		}
 		r.word(n)
@@ -93,7 +98,9 @@ func (r *reader) word(n int) {
 	g := r.groups(n)
 	switch {
 	case r.is(n, "union", "intersect", "except"):
-		r.union(n)
+		if !r.own {
+			r.union(n)
+		}
 	case r.is(n, "select"):
 		r.subquery(n)
 	}
@@ -115,7 +122,4 @@ func (r *reader) short() bool { return len(r.text.S) < 200 && !r.text.Document()
 
 // statement tells whether the value itself is a statement, or several: that is what
 // services for reports take, and no value within one.
-func (r *reader) statement() bool {
-	return r.reading == asIs && r.is(0, "select", "insert", "update", "delete", "create", "alter", "drop", "with",
-		"explain", "set", "begin", "declare", "show", "describe", "truncate", "grant", "merge", "replace")
-}
+func (r *reader) statement() bool { return r.reading == asIs && r.opens(r.start()) }
