@@ -142,10 +142,14 @@ func (t *chain) backtick(i int) {
 // about shells quote them.
 const longestSubstituted = 400
 
+// fewestLines is from how many line feeds on a text that is shorter than a document is
+// taken for one, as far as substitutions are concerned.
+const fewestLines = 6
+
 // substitution is for $(id).
 func (t *chain) substitution(i int) {
 	s := t.S
-	if t.script || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
+	if t.script || t.Written && t.Lines() >= fewestLines || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
 		return
 	}
 	if c, ok := read(s, lexicon.SkipSpace(s, i+2)); ok && (c.argued() || c.ended) {

@@ -192,7 +192,7 @@ func (r *reader) cutOff(n int) bool {
 // commentEnds tells whether a comment is one to SQL: # or -- with nothing, or a space
 // or a plus, behind it.
 func (r *reader) commentEnds(t token) bool {
-	rest := r.s[t.at:t.end]
+	rest := r.s[t.at:min(len(r.s), max(t.end, t.at+3))] // of one that a line ends, the token is the mark
 	if rest[0] == '#' {
 		return len(rest) <= 2 || lexicon.IsSpace(rest[1])
 	}
