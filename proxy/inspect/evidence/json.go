@@ -57,7 +57,7 @@ func (l *looker) documents(s string) bool {
 			return true
 		}
 		if !l.node("ARGS") {
-			return false
+			return l.cut()
 		}
 	}
 }

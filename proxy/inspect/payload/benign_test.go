@@ -62,6 +62,21 @@ func TestWhatATextIsMakesTheDifference(t *testing.T) {
 			"/var/run/secrets/kubernetes.io/serviceaccount/token",
 		},
 		{
+			"the key of a managed field", `k:{"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}`,
+			`k:{"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount/token"}`,
+		},
+		{"a word in quotes that ends a sentence", "If it was encoded, set it to \n\"base64\". Otherwise leave it\n", "x\n\"base64\" /etc/passwd"},
+		{
+			"two versions and a heading",
+			strings.Repeat("It reads files that it should not.\n", 8) + "\nIt is fixed in 5.3 and 6.1.\n\n## Workarounds\n",
+			"5.3 and 6.1 #",
+		},
+		{
+			"the comment of a script",
+			"set -e\nname=\"${1:-shop}\"\n  # All that follows needs it\n" + strings.Repeat("date >> log\n", 20),
+			strings.Repeat("a line\n", 2) + "x\" # " + strings.Repeat("a line\n", 40),
+		},
+		{
 			"a sample of PHP",
 			"<?php\n\n$curl = curl_init();\n\ncurl_setopt_array($curl, array(\n  CURLOPT_URL => \"https://api.example.com/v1/templates\",\n" +
 				"  CURLOPT_RETURNTRANSFER => true,\n  CURLOPT_TIMEOUT => 30,\n  CURLOPT_HTTPHEADER => array(\"Accept: application/json\"),\n));\n\n" +
@@ -86,7 +101,7 @@ func TestWhatATextIsMakesTheDifference(t *testing.T) {
 			}
 		})
 	}
-	if len(cases) < 24 {
+	if len(cases) < 28 {
 		t.Errorf("only %d cases", len(cases))
 	}
 }

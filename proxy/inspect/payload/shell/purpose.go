@@ -43,7 +43,7 @@ func listed(s string, from, at int) bool {
 		return false
 	}
 	behind := strings.TrimLeft(s[at+n+2:], " \t")
-	if strings.HasPrefix(behind, ":") || strings.HasPrefix(behind, "=>") {
+	if strings.HasPrefix(behind, ":") || strings.HasPrefix(behind, "=>") || strings.HasPrefix(behind, ". ") {
 		return true
 	}
 	return from > 0 && strings.IndexByte(s[from-1:at], '\n') >= 0 && (behind == "" || strings.IndexByte(",)]\r\n", behind[0]) >= 0 || isType(behind))

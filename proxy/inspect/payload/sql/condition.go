@@ -1,6 +1,8 @@
 package sql
 
 import (
+	"strings"
+
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
 )
@@ -61,7 +63,7 @@ func (r *reader) operandBefore(n int) bool {
 // "1 or 1", "' or 1#". In plain English numbers follow "or", too, so there must be a
 // number in front, or a quote, or a comment behind.
 func (r *reader) closes(n, end int) bool {
-	if !r.ended(end) {
+	if !r.ended(end) || r.reading == asIs && r.text.Document() { // "5.3 and 6.1.", and a heading
 		return false
 	}
 	behindQuote := r.reading == inQuote && n <= 2
@@ -163,7 +165,7 @@ func (r *reader) beginning() {
 func (r *reader) behindQuote(n int) {
 	first := r.at(n)
 	switch {
-	case r.quotation():
+	case r.quotation() || r.text.Document() && strings.IndexByte(r.s[r.from:first.at], '\n') >= 0:
 	case first.kind == tail && r.from <= 64 && r.commentEnds(first):
 		r.add(clue.SQLTail, n, n)
 	case r.from <= 64 && r.cutOff(n):
