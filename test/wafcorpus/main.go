@@ -33,6 +33,7 @@ func main() {
 type options struct {
 	cache, misses string
 	noisy         bool
+	groups, quick bool
 	services      int
 	inspect       int
 	paths         []string
@@ -45,6 +46,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.cache, "cache", "", "`file` that keeps what the rule set found in each sample, so that only our own part runs again")
 	flags.StringVar(&o.misses, "misses", "", "`file` to list the samples in that were judged wrongly, by name")
 	flags.BoolVar(&o.noisy, "noisy", false, "print the rules that took 3 of 16,557 benign requests, or as large a share, for attacks")
+	flags.BoolVar(&o.groups, "groups", false, "print how many benign requests of each group were stopped, and by what; a sample's group is its name up to the last slash")
+	flags.BoolVar(&o.quick, "quick", false, "don't ask the rule set: what stands there of it is nothing, and of the profile what the detectors say")
 	flags.IntVar(&o.services, "services", 0, "how many benign `calls` between services are made up and added")
 	flags.IntVar(&o.inspect, "inspect-bytes", 16<<10, "how many `bytes` of a body are inspected")
 	if err := flags.Parse(args); err != nil {
@@ -81,6 +84,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
+	if opts.groups {
+		if err := byGroup(stdout, results); err != nil {
+			return err
+		}
+	}
 	return report(stdout, results, families(samples))
 }
 
@@ -90,8 +98,10 @@ func evaluateAll(ctx context.Context, samples []corpus.Sample, opts options, pro
 	if err != nil {
 		return nil, err
 	}
-	if err := known.fill(ctx, samples, opts.inspect, progress); err != nil {
-		return nil, err
+	if !opts.quick {
+		if err := known.fill(ctx, samples, opts.inspect, progress); err != nil {
+			return nil, err
+		}
 	}
 	results := make([]result, len(samples))
 	for i := range samples {

@@ -64,7 +64,7 @@ func (l *looker) documents(s string, numbered bool) bool {
 			return true
 		}
 		if !l.node("ARGS") {
-			return false
+			return l.cut()
 		}
 	}
 }

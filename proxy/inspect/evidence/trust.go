@@ -57,8 +57,9 @@ func doubted(rule int) bool {
 var loose = [...]int{
 	// Placeholders, which are variables to PHP; names of its functions.
 	933135, 933150, 933151, 933160, 933161, 933180, 933210,
-	// Names of functions of JavaScript on servers; URLs with an address.
-	934100, 934101, 934110,
+	// Names of functions of JavaScript on servers; URLs with an address; names of hosts
+	// that are near, wherever they stand.
+	934100, 934101, 934110, 934190,
 	// Anything that a lenient reader can take for HTML.
 	941100, 941101,
 	// Words of scripts, URLs of scripts and data, the same with encodings in between.
@@ -68,7 +69,10 @@ var loose = [...]int{
 	// Anything that a lenient reader can take for SQL.
 	942100, 942101,
 	// Names of databases and of functions of SQL, words of SQL in a row.
-	942140, 942151, 942152, 942190, 942230, 942270,
+	942140, 942151, 942152, 942190,
+	// Numbers at the ends of what types can hold, which are the limits in schemas.
+	942220,
+	942230, 942270,
 	// Operators of MongoDB; an alias of SQL; JSON with an operator of SQL behind it.
 	942290, 942360, 942550,
 }

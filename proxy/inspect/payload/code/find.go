@@ -46,7 +46,7 @@ func tags(t *lexicon.Text, found *clue.List) {
 	lower := t.Lower()
 	at, which := lexicon.IndexAny(lower, "<?php", "<?=", "<script language=\"php\"", "<script language=php", "<%eval", "<%execute", "<%=eval",
 		"<%@ page", "<%@page", "<jsp:scriptlet", "runat=\"server\"", "runat=server", "<?\n", "<? ", "<%response.", "<%runtime", "<%!")
-	if which >= 0 && !strings.HasPrefix(lower[at:], "<?xml") {
+	if which >= 0 && !strings.HasPrefix(lower[at:], "<?xml") && !(which == 0 && sample(t, lower)) {
 		found.Add(clue.CodeTag, at, 5)
 	}
 }

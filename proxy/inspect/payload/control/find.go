@@ -41,7 +41,7 @@ func header(t *lexicon.Text, found *clue.List) {
 			continue
 		}
 		rest := strings.TrimLeft(lexicon.Window(lower, i, 64), "\r\n \t")
-		if isField(rest) && !isField(lower) {
+		if isField(rest) && !isField(lower) && !folded(t, i) {
 			found.Add(clue.HeaderInjection, i, 2)
 			return
 		}
@@ -71,6 +71,13 @@ func member(t *lexicon.Text, found *clue.List) {
 			}
 		}
 	}
+}
+
+// folded tells a line of a text in a form that begins with a space, as in templates and
+// configurations: to HTTP it goes on with the line before (RFC 9112, section 5.2), and
+// begins no field.
+func folded(t *lexicon.Text, at int) bool {
+	return t.Written && strings.IndexByte(t.S, '\r') < 0 && at+1 < len(t.S) && (t.S[at+1] == ' ' || t.S[at+1] == '\t')
 }
 
 // isField tells the fields that injections set, and any whose name has two words.

@@ -23,10 +23,18 @@ func secrets(t *lexicon.Text, target bool, found *clue.List) {
 		"web-inf\\web.xml", "/var/log/apache", "/var/log/httpd", "/var/log/nginx", "/var/log/auth.log", ".ssh/id_", ".ssh/authorized_keys",
 		".aws/credentials", "/.bash_history", "/var/run/secrets/kubernetes.io", "/etc/kubernetes/admin.conf", "/root/.ssh",
 		"/.docker/config.json", "inetpub\\wwwroot\\web.config", "inetpub/wwwroot/web.config", "/var/lib/mlocate", "/usr/local/tomcat/conf"); at >= 0 {
-		if target || fewWords(t.S) {
+		if target || fewWords(t.S) && !mounted(plain[at:]) {
 			found.Add(clue.PathToSecret, 0, len(t.S))
 		}
 	}
+}
+
+// mounted tells the directory into which every pod's token is mounted, as its manifest and
+// the keys of its managed fields say, and no file in it.
+func mounted(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/var/run/secrets/kubernetes.io/serviceaccount")
+	rest = strings.TrimPrefix(rest, "/")
+	return ok && (rest == "" || strings.IndexByte("\"'}", rest[0]) >= 0) && strings.IndexByte(rest, '/') < 0
 }
 
 // fewWords tells a value that is a path, or an attack around one, and no sentence.

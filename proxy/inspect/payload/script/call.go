@@ -26,7 +26,9 @@ func (m member) called(at int, found *clue.List) {
 			m.sink(at, arg, found)
 		}
 	case m.is("fetch") || m.is("import") || m.is("write") || m.is("writeln"):
-		if m.text.Words.Any(lexicon.Property) && strings.ContainsAny(arg, "'\"`<") {
+		// In source code of several lines they are what programs are made of; Go's
+		// import has its texts on other lines.
+		if m.text.Words.Any(lexicon.Property) && strings.ContainsAny(arg, "'\"`<") && !m.text.Document() {
 			m.breaks(at, clue.JSSink, found)
 		}
 	}

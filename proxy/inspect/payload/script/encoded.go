@@ -40,7 +40,7 @@ func encoded(t *lexicon.Text, found *clue.List) {
 // members, and constructor.prototype.
 func prototype(t *lexicon.Text, found *clue.List) {
 	lower := t.Lower()
-	if i := strings.Index(lower, "__proto__"); i >= 0 && isMember(lower, i, i+len("__proto__")) {
+	if i := strings.Index(lower, "__proto__"); i >= 0 && isMember(lower, i, i+len("__proto__")) && !compared(t, i) {
 		found.Add(clue.JSPrototype, i, len("__proto__"))
 		return
 	}
@@ -50,6 +50,16 @@ func prototype(t *lexicon.Text, found *clue.List) {
 			return
 		}
 	}
+}
+
+// compared tells the name where source code guards against it: it is compared with, or in a
+// list. As a target it stands behind a bracket or a dot, or is a key.
+func compared(t *lexicon.Text, at int) bool {
+	if !t.Document() {
+		return false
+	}
+	before := strings.TrimRight(t.S[:at-1], " \t\n")
+	return strings.HasSuffix(before, "==") || strings.HasSuffix(before, ",") || strings.HasSuffix(before, "case") || strings.HasSuffix(before, "(")
 }
 
 // isMember tells whether a name is written as a member or is all there is.

@@ -121,12 +121,18 @@ func scriptURL(value string) bool {
 	return false
 }
 
+// labels tells "JavaScript: https://example.com/docs", a name of the language in front of a
+// link, which as a script would be a comment.
+func labels(rest string) bool {
+	return (strings.HasPrefix(rest, "https://") || strings.HasPrefix(rest, "http://")) && !strings.ContainsAny(rest, "%&\\\n\r\u2028\u2029")
+}
+
 func runsScheme(scheme, rest string) bool {
 	switch scheme {
 	case "javascript", "vbscript", "livescript", "mocha":
 		// "javascript:void(0)" and ";" are what links that do nothing have.
 		rest = strings.TrimSpace(rest)
-		return rest != "" && rest != ";" && !strings.HasPrefix(rest, "void") && rest != "//"
+		return rest != "" && rest != ";" && !strings.HasPrefix(rest, "void") && rest != "//" && !labels(rest)
 	case "data":
 		head := lexicon.FoldASCII(lexicon.Window(rest, 0, 32))
 		return strings.HasPrefix(head, "text/html") || strings.HasPrefix(head, "image/svg") ||

@@ -63,7 +63,7 @@ func words(t *lexicon.Text, found *clue.List) {
 		for at < end && s[at] == '`' { // blocks of Markdown
 			at++
 		}
-		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n' && !long) {
+		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n' && !long) && !listed(s, i, at) {
 			found.Add(clue.ShellEvasion, at, end-at)
 			return
 		}
@@ -72,7 +72,7 @@ func words(t *lexicon.Text, found *clue.List) {
 
 // disguised tells a command whose name has in it what a shell drops.
 func disguised(raw string, separated bool) bool {
-	if !strings.ContainsAny(raw, "'\"\\$`") {
+	if !strings.ContainsAny(raw, "'\"\\$`") || contracted(raw) {
 		return false
 	}
 	plain := unquote(raw)

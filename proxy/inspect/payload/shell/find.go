@@ -87,7 +87,7 @@ func (t *chain) separated(at, end int) clue.Kind {
 		return clue.None // the end of a row or a statement
 	}
 	c, ok := read(t.S, start)
-	if !ok || t.script {
+	if !ok || t.script || alternative(t.S, at, end, c.end) {
 		return clue.None
 	}
 	proof := c.ended && c.proves()
@@ -125,6 +125,9 @@ const longestProof = 32
 // begins tells whether what stands in front of a separator, on the same line, is a
 // command itself: then all of it is one by purpose.
 func begins(s string) bool {
+	if builds(s) {
+		return true
+	}
 	s = s[strings.LastIndexAny(s, "\n\"'`:;|&")+1:]
 	c, ok := read(s, lexicon.SkipSpace(s, 0))
 	return ok && c.argued()
@@ -157,10 +160,14 @@ func (t *chain) backtick(i int) {
 // about shells quote them.
 const longestSubstituted = 400
 
+// fewestLines is from how many line feeds on a text that is shorter than a document is
+// taken for one, as far as substitutions are concerned.
+const fewestLines = 6
+
 // substitution is for $(id).
 func (t *chain) substitution(i int) {
 	s := t.S
-	if t.script || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
+	if t.script || t.Written && t.Lines() >= fewestLines || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
 		return
 	}
 	start := lexicon.SkipSpace(s, i+2)

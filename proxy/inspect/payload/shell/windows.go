@@ -14,11 +14,25 @@ func windows(t *lexicon.Text, found *clue.List) {
 	}
 	s := t.Lower()
 	at, _ := lexicon.IndexAny(s, "cmd.exe /c", "cmd.exe+/c", "cmd /c", "cmd+/c", "cmd.exe /k", "cmd.exe?/c", "powershell.exe -",
-		"powershell -c", "%comspec%", "system32\\cmd", "system32/cmd", "&dir c:", "| dir", "|dir", "& dir", "; dir c:",
+		"powershell -c", "%comspec%", "system32\\cmd", "system32/cmd", "&dir c:", "; dir c:",
 		"wmic process", "net user ", "net localgroup", "rundll32 ", "mshta http", "type c:\\", "type c:/", "type %systemroot%")
+	if at < 0 {
+		at = lists(s)
+	}
 	if at >= 0 {
 		found.Add(clue.ShellWindows, at, 8)
 	}
+}
+
+// lists is where a separator and "dir" stand, which is no part of "directory"; -1 for
+// nowhere.
+func lists(s string) int {
+	for _, command := range [...]string{"|dir", "| dir", "& dir"} {
+		if at := strings.Index(s, command); at >= 0 && lexicon.WordEnd(s, at+len(command)) == at+len(command) {
+			return at
+		}
+	}
+	return -1
 }
 
 // cmdlets looks for PowerShell that is told to fetch or to start something: by the name of

@@ -10,6 +10,9 @@ import (
 // tautology looks at what follows a joint: a comparison of two constants, or a
 // constant by itself at the end of the text.
 func (r *reader) tautology(n int) {
+	if r.far(n) || r.quotedSign(n) {
+		return
+	}
 	end, ok := r.constant(n + 1)
 	if !ok {
 		r.pair(n)
@@ -34,7 +37,11 @@ func (r *reader) tautology(n int) {
 // sum tells whether what is in front of a joint is a comparison of constants as well,
 // too: "5 > 3 and 2 < 4" is arithmetic.
 func (r *reader) sum(n int) bool {
-	return r.at(n-3).kind == number && r.at(n-2).kind == compare && r.at(n-1).kind == number
+	if r.at(n-2).kind != compare || r.at(n-1).kind != number {
+		return false
+	}
+	// ">=16 || 14 >=14.17" is a range of versions.
+	return r.at(n-3).kind == number || n == 2 && r.reading == asIs
 }
 
 // operandBefore tells whether something stands in front of a joint that a condition
@@ -62,7 +69,7 @@ func (r *reader) operandBefore(n int) bool {
 // "1 or 1", "' or 1#". In plain English numbers follow "or", too, so there must be a
 // number in front, or a quote, or a comment behind.
 func (r *reader) closes(n, end int) bool {
-	if !r.ended(end) {
+	if !r.ended(end) || r.reading == asIs && r.text.Document() { // "5.3 and 6.1.", and a heading
 		return false
 	}
 	behindQuote := r.reading == inQuote && n <= 2
@@ -161,13 +168,14 @@ func (r *reader) beginning() {
 		return
 	}
 	r.afterNumber()
-	r.whole()
+	r.states()
 }
 
 // behindQuote is for a quote that ends a text: a comment, or a clause, follows.
 func (r *reader) behindQuote(n int) {
 	first := r.at(n)
 	switch {
+	case r.quotation() || r.text.Document() && strings.IndexByte(r.s[r.from:first.at], '\n') >= 0:
 	case first.kind == tail && r.from <= 64 && r.commentEnds(first):
 		r.add(clue.SQLTail, n, n)
 	case r.from <= 64 && r.cutOff(n):
@@ -198,7 +206,7 @@ func (r *reader) cutOff(n int) bool {
 // commentEnds tells whether a comment is one to SQL: # or -- with nothing, or a space
 // or a plus, behind it.
 func (r *reader) commentEnds(t token) bool {
-	rest := r.s[t.at:t.end]
+	rest := r.s[t.at:min(len(r.s), max(t.end, t.at+3))] // of one that a line ends, the token is the mark
 	if rest[0] == '#' {
 		return len(rest) <= 2 || lexicon.IsSpace(rest[1])
 	}

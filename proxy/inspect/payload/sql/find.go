@@ -18,6 +18,9 @@ func Find(t *lexicon.Text, found *clue.List) {
 	}
 	r := reader{text: t, found: found}
 	r.read(0, asIs)
+	if r.own {
+		return // the quotes of a statement are its own
+	}
 	if i := strings.IndexByte(t.S, '`'); i > 0 && i <= 8 && numeric(t.S[:i]) {
 		r.read(i+1, inQuote) // the name of a column is ended: "1`=`1"
 	}
@@ -64,6 +67,8 @@ type reader struct {
 	lexer
 	from    int
 	reading reading
+	// own tells that the value is a statement, and nothing else.
+	own bool
 }
 
 func numeric(s string) bool { return strings.Trim(s, "-0123456789") == "" }
@@ -76,6 +81,7 @@ func (r *reader) read(from int, as reading) {
 	r.lexer = tokenize(r.text.S, from, r.tokens)
 	r.tokens = r.lexer.tokens
 	r.from, r.reading = from, as
+	r.own = as == asIs && r.sound()
 	r.beginning()
 	for n := range r.lexer.tokens {
 		r.token(n)
@@ -89,9 +95,11 @@ func (r *reader) token(n int) {
 	case semicolon:
 		r.stacked(n)
 	case logic:
-		r.tautology(n)
+		if !r.own {
+			r.tautology(n)
+		}
 	case word:
-		if r.joins(n) {
+		if r.joins(n) && !r.own {
 			r.tautology(n)
 		}
 		r.word(n)
@@ -105,7 +113,9 @@ func (r *reader) word(n int) {
 	g := r.groups(n)
 	switch {
 	case r.is(n, "union", "intersect", "except"):
-		r.union(n)
+		if !r.own {
+			r.union(n)
+		}
 	case r.is(n, "select"):
 		r.subquery(n)
 	}
@@ -130,7 +140,4 @@ func (r *reader) short() bool { return len(r.text.S) < 200 && !r.text.Document()
 
 // statement tells whether the value itself is a statement, or several: that is what
 // services for reports take, and no value within one.
-func (r *reader) statement() bool {
-	return r.reading == asIs && r.is(0, "select", "insert", "update", "delete", "create", "alter", "drop", "with",
-		"explain", "set", "begin", "declare", "show", "describe", "truncate", "grant", "merge", "replace")
-}
+func (r *reader) statement() bool { return r.reading == asIs && r.opens(r.start()) }

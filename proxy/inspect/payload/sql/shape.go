@@ -60,7 +60,7 @@ func (l *lexer) skipSigns(n int) int {
 func (l *lexer) constant(n int) (end int, ok bool) {
 	n = l.skipSigns(n)
 	t := l.at(n)
-	if t.kind != number && t.kind != text && !l.is(n, "true", "false", "null") {
+	if t.kind != number && (t.kind != text || l.s[t.at] == '`' || l.separates(t)) && !l.is(n, "true", "false", "null") {
 		return n, false
 	}
 	n++

@@ -54,7 +54,7 @@ func (r *reader) list(n int) bool {
 // subquery looks for a SELECT that is part of an expression.
 func (r *reader) subquery(n int) {
 	before := r.at(n - 1)
-	if before.kind != open || r.statement() || !r.list(n+1) {
+	if before.kind != open || r.statement() || !r.list(n+1) || r.text.Document() && !r.fromTable(n+1) {
 		return
 	}
 	// "(select one from the list)" is English; whoever writes SQL names a table, and
@@ -121,8 +121,8 @@ func (r *reader) begins(n int) bool {
 	return false
 }
 
-// whole is for a value that is a statement.
-func (r *reader) whole() {
+// states is for a value that is a statement.
+func (r *reader) states() {
 	if r.begins(0) && (!r.is(0, "select") || r.fromTable(1)) {
 		r.add(clue.SQLStatement, 0, 1)
 	}
@@ -151,7 +151,7 @@ func (r *reader) schema(n int) {
 
 // comments is for those between words that SQL begins or joins with.
 func (r *reader) comments() {
-	if !r.inline && !r.hidden || r.text.Document() || !r.text.Words.Any(lexicon.SQLVerb|lexicon.SQLLogic) {
+	if r.own || !r.inline && !r.hidden || r.text.Document() || !r.text.Words.Any(lexicon.SQLVerb|lexicon.SQLLogic) {
 		return
 	}
 	before := 0

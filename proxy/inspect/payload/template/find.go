@@ -105,7 +105,11 @@ func arithmetic(inside string, plain bool) bool {
 	if at >= len(s) || strings.IndexByte("*+-/", s[at]) < 0 || plain && s[at] != '*' {
 		return false
 	}
+	first := at
 	for at++; at < len(s) && strings.IndexByte(" *'\"", s[at]) >= 0; at++ {
+	}
+	if strings.Count(s[first:at], "*") > 2 {
+		return false // a number of which only some digits are shown
 	}
 	end := digits(s, at)
 	if end == at {

@@ -25,7 +25,8 @@ func lookups(t *lexicon.Text, found *clue.List) {
 	switch {
 	case strings.Contains(folded, "${jndi") || strings.Contains(folded, "jndi:ldap") || strings.Contains(folded, "jndi:rmi"):
 		found.Add(clue.LogLookup, i, 2)
-	case folds >= 3 && strings.Contains(folded, "${"):
+	case folds >= 3 && strings.Contains(folded, "${") && (!t.Document() || strings.Contains(lower, "}${")):
+		// In scripts of a shell variables have defaults, and those are of variables.
 		found.Add(clue.NestedLookup, i, 2)
 	case folds >= 1 && leaks(lower):
 		found.Add(clue.NestedLookup, i, 2)
