@@ -13,7 +13,7 @@ import (
 )
 
 // pace is how often a clean request is sent, whatever became of the one before.
-const pace = 4 * time.Millisecond
+const pace = 25 * time.Millisecond
 
 // BenchmarkHostileBodies tells what one client with eight connections, which sends
 // bodies that only the rules can judge, costs another one whose requests are clean,
@@ -29,14 +29,14 @@ func BenchmarkHostileBodies(b *testing.B) {
 	dial := func() *wire { return dialMesh(b, s.Address(b, "in"), ca.Source(b, checkout), h1) }
 	clean, open := dial(), dial()
 	for b.Loop() {
-		quiet = append(quiet, askPaced(b, clean, "/v1/charges/42?limit=10", 500)...)
+		quiet = append(quiet, askPaced(b, clean, "/v1/charges/42?limit=10", 120)...)
 		stop, crowd := make(chan struct{}), sync.WaitGroup{}
 		for range 8 {
 			w := dial()
 			crowd.Go(func() { repeat(w, hostile, stop) })
 		}
-		pressed = append(pressed, askPaced(b, clean, "/v1/charges/42?limit=10", 500)...)
-		passed = append(passed, askPaced(b, open, "/static", 500)...)
+		pressed = append(pressed, askPaced(b, clean, "/v1/charges/42?limit=10", 120)...)
+		passed = append(passed, askPaced(b, open, "/static", 120)...)
 		close(stop)
 		crowd.Wait()
 	}
