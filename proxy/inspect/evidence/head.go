@@ -12,9 +12,6 @@ import (
 func (l *looker) head(req *flow.Request) {
 	path, query, _ := strings.Cut(req.Target, "?")
 	l.value(path, place{"REQUEST_FILENAME", "", payload.Target})
-	if segment := path[strings.LastIndexByte(path, '/')+1:]; !isPlain(segment) {
-		l.value(Unescape(segment), place{"REQUEST_FILENAME", "", payload.Argument})
-	}
 	l.pairs(query, payload.Argument)
 	if req.Header == nil {
 		return
@@ -23,18 +20,6 @@ func (l *looker) head(req *flow.Request) {
 		l.field(name, value)
 		return true
 	})
-}
-
-// isPlain tells a segment of a path that is a name: one that holds anything else may be a
-// parameter, which is looked at by itself as well.
-func isPlain(segment string) bool {
-	for i := range len(segment) {
-		c := segment[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-~:@+,", c) >= 0) {
-			return false
-		}
-	}
-	return true
 }
 
 func (l *looker) field(name, value string) {
