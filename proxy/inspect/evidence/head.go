@@ -23,26 +23,17 @@ func (l *looker) head(req *flow.Request) {
 	})
 }
 
-// segments looks at each segment of a path that is no plain name: services take their
-// parameters from there, too.
+// segments looks at each segment of a path that has something to decode: services take
+// their parameters from there, too.
 func (l *looker) segments(path string) {
+	if strings.IndexByte(path, '%') < 0 {
+		return
+	}
 	for segment := range strings.SplitSeq(path, "/") {
-		if !isPlain(segment) {
+		if strings.IndexByte(segment, '%') >= 0 {
 			l.argument(bodies.Unescape(segment), place{"REQUEST_FILENAME", "", payload.Argument})
 		}
 	}
-}
-
-// isPlain tells a segment of a path that is a name: one that holds anything else may be a
-// parameter.
-func isPlain(segment string) bool {
-	for i := range len(segment) {
-		c := segment[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_.-~:@+,", c) >= 0) {
-			return false
-		}
-	}
-	return true
 }
 
 func (l *looker) field(name, value string) {

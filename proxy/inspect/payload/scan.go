@@ -105,6 +105,7 @@ func (s *Scanner) look(t *lexicon.Text, where Where) {
 		return
 	}
 	control.Find(t, where != Member && where != Name, &s.found)
+	control.Lines(t, &s.found)
 	resource.Paths(t, where == Target, &s.found)
 	resource.XML(t, &s.found)
 	resource.URLs(t, where == Target, &s.found)

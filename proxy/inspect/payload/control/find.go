@@ -12,17 +12,8 @@ import (
 // Find looks at a value. Head tells that it stands in the head of the request, where
 // nobody writes texts of several lines.
 func Find(t *lexicon.Text, head bool, found *clue.List) {
-	if t.Bytes.Any(lexicon.Line) {
-		switch {
-		case !t.Bytes.Any(lexicon.Colon | lexicon.Slash):
-		case head:
-			header(t, found)
-		case t.Lines() <= 3 && len(t.S) <= shortNote:
-			member(t, found)
-		}
-	}
-	if t.Bytes.Any(lexicon.Line) || t.Entered && t.Bytes.All(lexicon.Colon|lexicon.At) {
-		mail(t, found)
+	if head && t.Bytes.Any(lexicon.Line) && t.Bytes.Any(lexicon.Colon|lexicon.Slash) {
+		header(t, found)
 	}
 	if t.Bytes.All(lexicon.Plus | lexicon.Minus) {
 		utf7(t, found)
@@ -44,31 +35,6 @@ func header(t *lexicon.Text, found *clue.List) {
 		if isField(rest) && !isField(lower) && !folded(t, i) {
 			found.Add(clue.HeaderInjection, i, 2)
 			return
-		}
-	}
-}
-
-// shortNote is the longest member of a document that is looked at for fields of a message.
-const shortNote = 160
-
-// member looks at a short text of a document, for those fields only that a sender of an
-// answer sets and people don't write lines about.
-func member(t *lexicon.Text, found *clue.List) {
-	lower := t.Lower()
-	if first := strings.TrimLeft(lower, "\r\n"); t.Lines() == 1 && len(first) < len(lower) && isField(first) {
-		found.Add(clue.HeaderInjection, 0, 2)
-		return
-	}
-	for i := range len(lower) {
-		if lower[i] != '\n' && lower[i] != '\r' {
-			continue
-		}
-		rest := strings.TrimLeft(lexicon.Window(lower, i, 64), "\r\n \t")
-		for _, name := range [...]string{"set-cookie:", "access-control-allow-", "content-length:", "transfer-encoding:", "http/1.1 ", "location:http", "location: http", "location:/", "location: /"} {
-			if strings.HasPrefix(rest, name) && !isField(lower) {
-				found.Add(clue.HeaderInjection, i, 2)
-				return
-			}
 		}
 	}
 }

@@ -39,11 +39,10 @@ func ldap(t *lexicon.Text, found *clue.List) {
 // (RFC 4517, 4.2.17: 2.5.13.18), or in a condition that is put together with one of
 // constants. Directories are asked for people by name.
 func asksForSecrets(lower string) bool {
-	i := strings.Index(lower, "userpassword")
-	if i < 0 {
+	_, rest, ok := strings.Cut(lower, "userpassword")
+	if !ok {
 		return false
 	}
-	rest := lower[i+len("userpassword"):]
 	return strings.HasPrefix(rest, ":2.5.13.") || strings.HasPrefix(rest, "=") && (strings.Contains(lower, "(1=0)") || strings.Contains(lower, "(1=1)") || strings.Contains(lower, "(!("))
 }
 
