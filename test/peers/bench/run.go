@@ -67,6 +67,9 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 			return fmt.Errorf("--only names %q, which is no program we know", name)
 		}
 	}
+	if b.options.runs(enginesPart) {
+		b.prepareEngines()
+	}
 	if b.options.runs(hopPart) || b.options.runs(ratePart) {
 		if b.plain, err = b.locate(ctx, forwards, b.report.Absent); err != nil {
 			return err
@@ -83,7 +86,7 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 		}
 	}
 	if b.options.markdown != "" {
-		return report.Page().Check(b.options.markdown)
+		return b.report.Page().Check(b.options.markdown)
 	}
 	return nil
 }
@@ -92,6 +95,11 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 func (b *benchmark) measure(ctx context.Context) error {
 	defer b.progress.end()
 	b.expect()
+	if b.options.runs(enginesPart) {
+		if err := b.measureEngines(ctx); err != nil {
+			return err
+		}
+	}
 	if len(b.plain) > 0 {
 		if err := b.withSession(ctx, b.plain, b.measureHop); err != nil {
 			return err
@@ -121,7 +129,10 @@ func (b *benchmark) expect() {
 	}
 	if b.options.runs(inspectionPart) {
 		for i, kind := range inspectables() {
-			b.progress.expect(b.closedInspection(i, kind, b.everybody()), b.openInspection(i, kind, names(b.inspecting), 1))
+			b.progress.expect(b.closedInspection(i, kind, b.everybody(kind)))
+			if b.options.open.rounds > 0 && !kind.refused {
+				b.progress.expect(b.openInspection(i, kind, names(b.inspecting), 1))
+			}
 		}
 	}
 }
@@ -170,7 +181,7 @@ func (b *benchmark) measureOpen(ctx context.Context, s *session, t trial) (*repo
 func (b *benchmark) write(out io.Writer) error {
 	wrong := failed(b.report.All())
 	if wrong == nil && b.options.markdown != "" {
-		wrong = report.Page().Write(b.options.markdown, b.report.Markdown())
+		wrong = b.report.Page().Write(b.options.markdown, b.report.Markdown())
 	}
 	return errors.Join(b.report.WriteTable(out), writeJSON(b.options.json, b.report), wrong)
 }

@@ -30,6 +30,9 @@ type Report struct {
 	Inspection *Inspection `json:"inspection,omitempty"`
 	// Calls is the fourth part; nil where it was not asked for.
 	Calls *Calls `json:"grpc,omitempty"`
+	// Engines is inspection in the benchmark's own process; nil where it was not
+	// asked for.
+	Engines *Engines `json:"engines,omitempty"`
 }
 
 // Setup is what held for all blocks.
