@@ -160,9 +160,9 @@ bench-hop: build ## Compare the two-sidecar hop with nginx, HAProxy, Envoy and s
 	@go run ./test/peers --json $(DIST)/bench-hop.json $(ARGS)
 
 .PHONY: bench-peers
-bench-peers: build ## Compare hop, latency at a rate and inspection with other programs, in 12 minutes (ARGS="--markdown docs/benchmarks.md")
+bench-peers: build ## Compare hop, latency at a rate and gRPC with other programs, in 8 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
-	@go run ./test/peers --parts hop,rate,inspection,grpc --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
+	@go run ./test/peers --parts hop,rate,grpc --rounds 3 --json $(DIST)/bench-peers.json $(ARGS)
 
 .PHONY: bench-loss
 bench-loss: build ## Compare the hop over TCP and QUIC where packets are lost, as root, in 8 minutes (ARGS="--markdown docs/benchmarks.md")
@@ -176,10 +176,9 @@ bench-push: ## Measure how long policies take to reach 5,000 sidecars, and what 
 	@$(BIN)/pushbench --json $(DIST)/bench-push.json $(ARGS)
 
 .PHONY: bench-waf
-bench-waf: build ## Compare inspection: the engine alone, with the gate, and nginx with ModSecurity, in 5 minutes
+bench-waf: build ## Compare inspection: stock Coraza, ours, and nginx with ModSecurity, in 6 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
-	@go test -tags $(TAGS) -run '^$$' -bench '^BenchmarkGate$$' -benchmem -benchtime 500ms ./proxy/inspect | tee $(DIST)/bench-waf.txt
-	@go run ./test/peers --parts inspection --rounds 3 --json $(DIST)/bench-waf.json $(ARGS)
+	@go run -tags $(TAGS) ./test/peers --parts engines,inspection --rounds 3 --block 1s --open-rounds 0 --json $(DIST)/bench-waf.json $(ARGS)
 
 .PHONY: bench-memory
 bench-memory: build ## Measure what a sidecar holds while it inspects 200 bodies at a time, in a minute (ARGS="--markdown docs/benchmarks.md")

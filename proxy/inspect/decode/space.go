@@ -36,6 +36,13 @@ func removeNulls(dst, src []byte) []byte {
 // becomes a replacement character: that is how Go maps strings.
 func removeWhitespace(dst, src []byte) []byte {
 	for i := 0; i < len(src); {
+		if c := src[i]; c < utf8.RuneSelf {
+			if !isSpace(c) {
+				dst = append(dst, c)
+			}
+			i++
+			continue
+		}
 		r, size := utf8.DecodeRune(src[i:])
 		switch {
 		case unicode.IsSpace(r):
@@ -133,8 +140,19 @@ func removeCommentsChar(dst, src []byte) []byte {
 	return dst
 }
 
+// commentMark is how long the mark is that a text begins with; most bytes begin none.
 func commentMark(s []byte) int {
-	for _, mark := range [...]string{"/*", "*/", "<!--", "-->", "--", "#"} {
+	switch s[0] {
+	case '#':
+		return 1
+	case '/', '*', '<', '-':
+		return longMark(s)
+	}
+	return 0
+}
+
+func longMark(s []byte) int {
+	for _, mark := range [...]string{"/*", "*/", "<!--", "-->", "--"} {
 		if len(s) >= len(mark) && string(s[:len(mark)]) == mark {
 			return len(mark)
 		}

@@ -22,8 +22,10 @@ type expression struct {
 	// the character of that number. legible tells that nothing else differs.
 	binary  bool
 	legible bool
-	compile func() *regexp.Regexp
-	matcher func() *pattern.Matcher
+	// caseless tells that it does not tell letters of ASCII from their other case.
+	caseless bool
+	compile  func() *regexp.Regexp
+	matcher  func() *pattern.Matcher
 }
 
 func newExpression(source string, budget *pattern.Budget) (*expression, error) {
@@ -35,7 +37,7 @@ func newExpression(source string, budget *pattern.Budget) (*expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("expression: %w", err)
 	}
-	e.tree, e.groups = tree, tree.MaxCap()
+	e.tree, e.groups, e.caseless = tree, tree.MaxCap(), pattern.Caseless(tree)
 	e.legible = !strings.Contains(source, "(?i") && isASCII([]byte(source))
 	e.compile = sync.OnceValue(func() *regexp.Regexp {
 		re, err := regexp.Compile(source)
@@ -132,4 +134,9 @@ func hexByte(digits string) byte {
 		n = n<<4 | (c - '0')
 	}
 	return n
+}
+
+// caseless tells that the case of ASCII's letters makes no difference to an operator.
+func (o *operator) caseless() bool {
+	return o.words != nil || o.expression != nil && o.expression.caseless
 }

@@ -26,13 +26,23 @@ type variant struct {
 	chain decode.Chain
 	// erase takes the quotes out at the end.
 	erase bool
-	// shortest is the least length that any of the probes can match; shrinks tells
-	// that the chain makes nothing longer.
-	shortest int
-	shrinks  bool
+	// shortest is the least length that any of the probes can match. What the chain
+	// begins with is of no use if it is shorter than least, neither to this variant nor
+	// to those that go on from it.
+	shortest, least int
+	// text is the length of the shortest text that is looked for, where each probe has
+	// some; nought elsewhere.
+	text int
+	// foreign tells that the result may have bytes beyond ASCII.
+	foreign bool
 	// texts are probes that need a text; plain are those that need none.
 	texts, plain       pattern.Bits
 	hasTexts, hasPlain bool
+	// whole are probes whose operator can be asked about what the chain makes, before
+	// the quotes are taken out: see wholeChains.
+	whole pattern.Bits
+	// kept tells that other variants go on from the result.
+	kept bool
 }
 
 // planSlots bounds the plans that are kept: values of services have a few hundred
@@ -77,6 +87,7 @@ func (g *Gate) newPlan(k kind, m pattern.Mask) *plan {
 	p := &plan{mask: m, kind: k}
 	for n := range g.kinds[k].Each {
 		var seen []string
+		whole := g.probes[n].wholeChains()
 		for _, chain := range g.probes[n].chains {
 			names, out := g.classes.reduce(chain, m)
 			key := strings.Join(names, " ")
@@ -88,13 +99,16 @@ func (g *Gate) newPlan(k kind, m pattern.Mask) *plan {
 				continue
 			}
 			seen = append(seen, key)
-			p.variant(g, names).add(fit, &g.probes[fit])
+			v := p.variant(g, names)
+			v.foreign = v.foreign || out&g.classes.Foreign != 0
+			v.add(fit, &g.probes[fit], whole)
 		}
 	}
 	slices.SortStableFunc(p.variants, func(a, b variant) int { return len(a.names) - len(b.names) })
 	for i := range p.variants {
 		p.variants[i].link(p.variants[:i])
 	}
+	p.setLeast()
 	return p
 }
 
@@ -107,16 +121,22 @@ func (p *plan) variant(g *Gate, names []string) *variant {
 	}
 	p.variants = append(p.variants, variant{
 		names: names, shortest: -1,
-		texts: pattern.NewBits(len(g.probes)), plain: pattern.NewBits(len(g.probes)),
+		texts: pattern.NewBits(len(g.probes)), plain: pattern.NewBits(len(g.probes)), whole: pattern.NewBits(len(g.probes)),
 	})
 	return &p.variants[len(p.variants)-1]
 }
 
-func (v *variant) add(n int, pr *probe) {
+func (v *variant) add(n int, pr *probe, whole bool) {
+	if whole {
+		v.whole.Set(n)
+	}
 	if v.shortest < 0 || pr.shortest < v.shortest {
 		v.shortest = pr.shortest
 	}
 	if pr.texts {
+		if v.text == 0 || pr.text < v.text {
+			v.text = pr.text
+		}
 		v.texts.Set(n)
 		v.hasTexts = true
 		return
@@ -136,21 +156,23 @@ func (v *variant) link(before []variant) {
 	}
 	rest := v.names
 	if v.from >= 0 {
+		before[v.from].kept = true
 		rest = rest[len(before[v.from].names):]
 	}
 	if n := len(rest); n > 0 && rest[n-1] == eraseName {
 		v.erase, rest = true, rest[:n-1]
 	}
 	v.chain, _ = decode.New(rest)
-	v.shrinks = !slices.ContainsFunc(rest, lengthens)
 }
 
-// lengthens tells the transformations that may make a value longer.
-func lengthens(name string) bool {
-	switch name {
-	case "base64decode", "urldecodeuni", "jsdecode", "escapeseqdecode", "removenulls", "compresswhitespace",
-		"cmdline", "replacecomments", "removecommentschar":
+// wholeChains tells whether the operator says of what is left of the chains after
+// [classes.reduce] what it says of the results of all of them. The two may differ in
+// the case of letters, which not every chain touches and not every operator sees. After
+// entities the engine may go on from another value, see [link.testStages].
+func (pr *probe) wholeChains() bool {
+	names := pr.link.chain.Names()
+	if pr.link.stages != nil && slices.Contains(names, "htmlentitydecode") {
 		return false
 	}
-	return true
+	return pr.link.operator.caseless() || !slices.ContainsFunc(names, lowers)
 }

@@ -14,8 +14,9 @@ type probe struct {
 	need pattern.Need
 	// shortest is how long a value must be.
 	shortest int
-	// texts tells that the automaton knows the probe.
+	// texts tells that the automaton knows the probe, text how long the shortest is.
 	texts bool
+	text  int
 	// harmless tells of some values at a glance that they don't match; nil for none.
 	harmless func(v []byte) bool
 	// chains are its transformations, or all beginnings of them.
@@ -42,7 +43,7 @@ func quotes() pattern.Set { return pattern.SetOf("\"'()[]\\^") }
 // is left are the commands, which can be looked for. Narrowest first.
 func calm() []string {
 	const inert = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
-	return []string{inert, inert + " ,:+", inert + " ,:/@+", inert + " ,:/@+=?%#!~\n\r\t"}
+	return []string{inert, inert + " ,:+", inert + " ,:/@+", inert + " ,:/@+=?%#!~\n\r\t", inert + " ,:/@+=?%#!~\n\r\t;"}
 }
 
 // addProbe works out what a rule's first link needs.
@@ -70,7 +71,10 @@ func (g *Gate) addProbe(r *rule, texts *[]pattern.Text) {
 
 func (g *Gate) addTexts(n int, found []string, texts *[]pattern.Text) {
 	for _, t := range found {
-		g.probes[n].texts = true
+		pr := &g.probes[n]
+		if !pr.texts || len(t) < pr.text {
+			pr.texts, pr.text = true, len(t)
+		}
 		*texts = append(*texts, pattern.Text{Text: t, Owner: n})
 	}
 }

@@ -57,28 +57,30 @@ func (e *evaluation) variant(one *variant, i int, p part, key, v []byte) bool {
 	if one.from >= 0 {
 		w = e.results[one.from]
 	}
-	if one.shrinks && len(w) < one.shortest {
-		e.results[i] = e.results[i][:0]
+	if len(w) < one.least {
+		e.results[i] = e.results[i][:0] // who goes on from it needs no less
 		return true
 	}
 	w = one.chain.Apply(w, &e.buf)
-	e.results[i] = append(e.results[i][:0], w...)
+	whole := w
+	if one.kept || one.erase {
+		e.results[i] = append(e.results[i][:0], w...)
+	}
 	if one.erase {
 		w = e.gate.erase(e.results[i])
-		e.results[i] = w
 	}
 	if len(w) < one.shortest {
 		return true
 	}
 	clear(e.hits)
 	if one.hasTexts {
-		e.search(w)
+		e.search(w, one.foreign)
 		e.hits.And(one.texts)
 	}
 	if one.hasPlain {
 		e.hits.Or(one.plain)
 	}
-	return e.hits.Empty() || e.noneMatches(p, key, v, w)
+	return e.hits.Empty() || e.noneMatches(one, p, key, v, w, whole)
 }
 
 // erase takes the quotes out of a value, in its place.
@@ -93,18 +95,18 @@ func (g *Gate) erase(v []byte) []byte {
 }
 
 // search looks for all texts, unless the same value was searched just before.
-func (e *evaluation) search(w []byte) {
+func (e *evaluation) search(w []byte, foreign bool) {
 	if len(e.searched) == 0 || !bytes.Equal(w, e.searched) {
 		clear(e.found)
-		e.find(w)
+		e.find(w, foreign)
 		e.searched = append(e.searched[:0], w...)
 	}
 	copy(e.hits, e.found)
 }
 
 // find looks for all texts.
-func (e *evaluation) find(w []byte) {
-	if pattern.Folds(w) {
+func (e *evaluation) find(w []byte, foreign bool) {
+	if foreign && pattern.Folds(w) {
 		for n := range e.gate.probes {
 			e.found.Set(n)
 		}
@@ -113,12 +115,16 @@ func (e *evaluation) find(w []byte) {
 	e.gate.automaton.Find(w, e.found)
 }
 
-// noneMatches asks the probes that are left in earnest.
-func (e *evaluation) noneMatches(p part, key, v, w []byte) bool {
+// noneMatches asks the probes that are left in earnest, about the whole result of the
+// variant's chain where that is enough, or else about the value.
+func (e *evaluation) noneMatches(one *variant, p part, key, v, w, whole []byte) bool {
 	m := e.gate.classes.Of(w)
 	for n := range e.hits.Each {
 		pr := &e.gate.probes[n]
 		if len(w) < pr.shortest || !pr.need.Met(m) || pr.harmless != nil && pr.harmless(w) {
+			continue
+		}
+		if one.whole.Has(n) && pr.link.operator.match(whole, nil) == no {
 			continue
 		}
 		if e.matches(pr, p, key, v) {

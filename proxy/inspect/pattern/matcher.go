@@ -3,7 +3,6 @@ package pattern
 import (
 	"encoding/binary"
 	"regexp/syntax"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
@@ -16,6 +15,8 @@ type Matcher struct {
 	prog    *syntax.Prog
 	classes *runeClasses
 	budget  *Budget
+	// quiet are the bytes that begin no match: see idle.
+	quiet Set
 
 	cache atomic.Pointer[stateCache]
 	// mu guards the making of states, and the map of them.
@@ -43,9 +44,11 @@ type state struct {
 	next []atomic.Pointer[state]
 }
 
-// A stateCache holds states; accept is where a match leads.
+// A stateCache holds states; accept is where a match leads. The idle ones, by kind, are
+// those in which nothing has begun, where most of most values is read.
 type stateCache struct {
 	start, accept *state
+	idle          [afterOther + 1]*state
 	states        map[string]*state
 }
 
@@ -59,7 +62,7 @@ func NewMatcher(re *syntax.Regexp, budget *Budget) *Matcher {
 	if !ok {
 		return nil
 	}
-	m := &Matcher{prog: prog, classes: classes, budget: budget}
+	m := &Matcher{prog: prog, classes: classes, budget: budget, quiet: quietBytes(prog)}
 	m.reset()
 	budget.add(m)
 	return m
@@ -69,11 +72,13 @@ func NewMatcher(re *syntax.Regexp, budget *Budget) *Matcher {
 func (m *Matcher) reset() { m.cache.Store(m.newCache()) }
 
 func (m *Matcher) newCache() *stateCache {
-	return &stateCache{
-		start:  m.newState(nil, atBegin),
-		accept: &state{},
-		states: map[string]*state{},
+	c := &stateCache{accept: &state{}, states: map[string]*state{}}
+	for kind := range c.idle {
+		s := m.newState(nil, uint8(kind)) //nolint:gosec // G115: below 4
+		c.idle[kind], c.states[stateKey(nil, s.kind)] = s, s
 	}
+	c.start = c.idle[atBegin]
+	return c
 }
 
 func (m *Matcher) newState(cores []uint32, kind uint8) *state {
@@ -86,6 +91,11 @@ func (m *Matcher) Match(value []byte) (matches, ok bool) {
 	cache := m.cache.Load()
 	at, made := cache.start, 0
 	for i := 0; i < len(value); {
+		if len(at.cores) == 0 && m.quiet[value[i]] {
+			i = m.skip(value, i)
+			at = cache.idle[kindOf(rune(value[i-1]))]
+			continue
+		}
 		r, size := rune(value[i]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRune(value[i:])
@@ -138,7 +148,7 @@ func (m *Matcher) compute(cache *stateCache, from *state, class int) *state {
 	if !end {
 		r = m.classes.sample[class]
 	}
-	w := walk{m: m, flags: syntax.EmptyOpContext(before(from.kind), r), seen: make(map[uint32]bool, 2*len(from.cores))}
+	w := walk{prog: m.prog, flags: syntax.EmptyOpContext(before(from.kind), r), seen: make(map[uint32]bool, 2*len(from.cores))}
 	w.visit(uint32(m.prog.Start)) //nolint:gosec // G115: an index of the program
 	for _, pc := range from.cores {
 		w.visit(pc)
@@ -177,12 +187,8 @@ func kindOf(r rune) uint8 {
 
 // intern returns the state of these instructions; nil when there is no room.
 func (m *Matcher) intern(cache *stateCache, cores []uint32, kind uint8) *state {
-	key := make([]byte, 0, 4*len(cores)+1)
-	for _, pc := range cores {
-		key = binary.LittleEndian.AppendUint32(key, pc)
-	}
-	key = append(key, kind)
-	if s, ok := cache.states[string(key)]; ok {
+	key := stateKey(cores, kind)
+	if s, ok := cache.states[key]; ok {
 		return s
 	}
 	cost := int64(len(key)+4*len(cores)+8*len(m.classes.sample)) + 160
@@ -190,52 +196,14 @@ func (m *Matcher) intern(cache *stateCache, cores []uint32, kind uint8) *state {
 		return nil
 	}
 	s := m.newState(cores, kind)
-	cache.states[string(key)] = s
+	cache.states[key] = s
 	return s
 }
 
-// A walk follows the instructions that take no character.
-type walk struct {
-	m       *Matcher
-	flags   syntax.EmptyOp
-	seen    map[uint32]bool
-	runes   []uint32
-	matched bool
-}
-
-func (w *walk) visit(pc uint32) {
-	for !w.matched && !w.seen[pc] {
-		w.seen[pc] = true
-		switch in := &w.m.prog.Inst[pc]; in.Op {
-		case syntax.InstAlt, syntax.InstAltMatch:
-			w.visit(in.Out)
-			pc = in.Arg
-		case syntax.InstEmptyWidth:
-			if syntax.EmptyOp(in.Arg)&^w.flags != 0 { //nolint:gosec // G115: the flags of package syntax fit in a byte
-				return
-			}
-			pc = in.Out
-		case syntax.InstCapture, syntax.InstNop:
-			pc = in.Out
-		case syntax.InstMatch:
-			w.matched = true
-		case syntax.InstFail:
-			return
-		default:
-			w.runes = append(w.runes, pc)
-			return
-		}
+func stateKey(cores []uint32, kind uint8) string {
+	key := make([]byte, 0, 4*len(cores)+1)
+	for _, pc := range cores {
+		key = binary.LittleEndian.AppendUint32(key, pc)
 	}
-}
-
-// take returns where a character leads.
-func (w *walk) take(r rune) []uint32 {
-	var next []uint32
-	for _, pc := range w.runes {
-		if in := &w.m.prog.Inst[pc]; in.MatchRune(r) {
-			next = append(next, in.Out)
-		}
-	}
-	slices.Sort(next)
-	return slices.Compact(next)
+	return string(append(key, kind))
 }

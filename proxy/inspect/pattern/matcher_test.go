@@ -13,7 +13,7 @@ var expressions = []string{
 	``, `a`, `^$`, `^a`, `a$`, `(?m)^a$`, `\ba\b`, `\Ba`, `a\B`, `(?i)select.+from`, `(?s)a.b`, `a.b`, `[^a]`, `[^\n]`, `(?i)k`, `(?i)ſ`,
 	`(?:a|b|cd)+e{2,3}`, `(?i)\b(?:or|and)\b\s*['"]`, `\x{e9}`, `[à-ü]x`, `(?i)[à-ü]x`, `\w+@\w+\.com`, `^(?:[^']*'|[^"]*")\s*;`, `(a*)*b`, `a??b`, `(?U)a+b`,
 	`[\n\r;]\s*(?:c[\\'"]*a[\\'"]*t|w\b)`, `(?:^|[^\w])eval\s*\(`, `\A\(\)\s*\{`, `x*`, `(?m)$\n^b`, `\bфоо`, `[^\x00-\x7f]`, `(?i)union\s+(?:all\s+)?select`, `a{0}b`, `[[:^alpha:]]é`,
-	`(?:abc)*d`, `(?:12){0,2}d`, `(?:abc)?d`, `(?:abc)+d`, `x['y]z`, `x.z`, `x['"]z`, `x[^y]z`, `(?:one|two)['"]*three`, `\$(?:a|b)?['"]c`,
+	`(?m)^$`, `\B`, `(?:abc)*d`, `(?:12){0,2}d`, `(?:abc)?d`, `(?:abc)+d`, `x['y]z`, `x.z`, `x['"]z`, `x[^y]z`, `(?:one|two)['"]*three`, `\$(?:a|b)?['"]c`,
 }
 
 // values that expressions may match; the last ones are no UTF-8.
@@ -74,6 +74,9 @@ func checkNeeds(t testing.TB, source, value string) {
 	if n := MinLength(tree); len(v) < n {
 		t.Errorf("%q matches %q, which is shorter than %d", source, value, n)
 	}
+	if other := swapCase(value); Caseless(tree) && !re.MatchString(other) {
+		t.Errorf("%q matches %q, and not %q", source, value, other)
+	}
 	hasText(t, source, Literals(tree), v)
 	narrow := a.Restrict(tree, a.Of(v))
 	if narrow == nil {
@@ -96,6 +99,16 @@ func checkNeeds(t testing.TB, source, value string) {
 		t.Errorf("%q matches %q, which is shorter than %d when erased", source, value, n)
 	}
 	hasText(t, source+" erased", Literals(left), erased)
+}
+
+// swapCase changes the case of the letters of ASCII.
+func swapCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		if isLetter(r) {
+			return r ^ 0x20
+		}
+		return r
+	}, s)
 }
 
 // hasText finds one of the texts with an automaton.

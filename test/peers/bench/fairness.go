@@ -25,7 +25,7 @@ func inspectionFairness() []string {
 	return []string{
 		"the hop of the first part, with only its inbound side inspecting; access logs on both sides, no audit log",
 		"stock core rule sets at paranoia level 1, threshold 5: Debian's in nginx (CRS 3.3.4 has 148 rules of that level), Outrider's own (4.25 has 159); its profile mesh allows what services say to each other",
-		"request bodies inspected up to 16 KiB, the rest passes; answers are not inspected; rules about answers are not loaded",
+		"request bodies inspected up to 128 KiB, the rest passes; answers are not inspected; rules about answers are not loaded",
 		"before each load every program must let the honest request pass and refuse the same one with an attack in it; who does not is not measured",
 		"outrider and nginx without inspection stand below, for what it costs",
 		"Outrider inspects on one processor, its default; nginx on all",

@@ -26,8 +26,14 @@ func (b *benchmark) prepareInspection(ctx context.Context) (err error) {
 	return err
 }
 
-// everybody is who takes part in the closed loops of the third part.
-func (b *benchmark) everybody() []string { return append(names(b.inspecting), names(b.bases)...) }
+// everybody is who takes part in a closed loop of the third part: those that inspect
+// nothing refuse nothing.
+func (b *benchmark) everybody(kind inspectable) []string {
+	if kind.refused {
+		return names(b.inspecting)
+	}
+	return append(names(b.inspecting), names(b.bases)...)
+}
 
 // measureInspection is the third part.
 func (b *benchmark) measureInspection(ctx context.Context, s *session) (err error) {
@@ -48,18 +54,22 @@ func (b *benchmark) measureInspection(ctx context.Context, s *session) (err erro
 
 // inspect measures the i-th kind of request.
 func (b *benchmark) inspect(ctx context.Context, s *session, i int, kind inspectable) (report.Inspected, error) {
-	in := report.Inspected{Name: kind.name, Line: kind.benign.Method + " " + kind.benign.Target, Bytes: len(kind.benign.Body)}
+	sent := kind.sent()
+	in := report.Inspected{Name: kind.name, Line: sent.Method + " " + sent.Target, Bytes: len(sent.Body)}
 	wrong := s.judge(ctx, kind)
 	sound := func(peers []string) []string {
 		return slices.DeleteFunc(peers, func(name string) bool { return wrong[name] != "" })
 	}
-	closed := b.closedInspection(i, kind, sound(b.everybody()))
+	closed := b.closedInspection(i, kind, sound(b.everybody(kind)))
 	samples, err := s.run(ctx, closed, b.progress)
 	if err != nil {
 		return in, err
 	}
-	in.Samples = append(samples, void(closed.Load, b.everybody(), wrong)...)
-	in.Closed = report.Summarise(in.Samples, b.everybody(), []string{report.Mark})[0]
+	in.Samples = append(samples, void(closed.Load, b.everybody(kind), wrong)...)
+	in.Closed = report.Summarise(in.Samples, b.everybody(kind), []string{report.Mark})[0]
+	if b.options.open.rounds == 0 || kind.refused {
+		return in, nil
+	}
 	rate := b.options.inspection.rate
 	if rate == 0 {
 		rate = max(bearable(in.Closed.Results), 1)

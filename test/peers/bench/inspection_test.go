@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,28 +22,36 @@ import (
 )
 
 func TestTheRequestsAreWhatTheirNamesSay(t *testing.T) {
-	kinds := inspectables()
-	if len(kinds) != 3 {
+	kinds := map[string]inspectable{}
+	for _, kind := range inspectables() {
+		kinds[kind.name] = kind
+		if cmp.Equal(kind.benign, kind.attack) || kind.benign.Method != kind.attack.Method {
+			t.Errorf("%s: the attack is %+v", kind.name, kind.attack)
+		}
+		if want := kind.refused == cmp.Equal(kind.sent(), kind.attack); !want {
+			t.Errorf("%s: %+v is sent", kind.name, kind.sent())
+		}
+	}
+	if len(kinds) != 8 {
 		t.Fatalf("%d kinds", len(kinds))
 	}
-	get, form, array := kinds[0].benign, kinds[1].benign, kinds[2].benign
+	get := kinds["GET, 3 arguments"].benign
 	if _, query, _ := strings.Cut(get.Target, "?"); strings.Count(query, "=") != 3 || len(get.Body) > 0 {
 		t.Errorf("GET of %s", get.Target)
 	}
-	if len(form.Body) != 200 {
+	if form := kinds["POST, form of 200 bytes"].benign; len(form.Body) != 200 {
 		t.Errorf("the form has %d bytes", len(form.Body))
 	}
-	var objects []struct{ ID, Quantity, Price int }
-	if err := json.Unmarshal(array.Body, &objects); err != nil || len(array.Body) != 1024 || len(objects) < 10 {
-		t.Errorf("%d objects in %d bytes, %v", len(objects), len(array.Body), err)
-	}
-	for _, kind := range kinds {
-		if kind.benign.Method != kind.attack.Method || cmp.Equal(kind.benign, kind.attack) {
-			t.Errorf("%s: the attack is %+v", kind.name, kind.attack)
+	for name, kib := range map[string]int{
+		"POST, JSON of 1 KiB": 1, "POST, JSON of 10 KiB": 10, "POST, JSON of 10 KiB, sentences": 10, "POST, JSON of 64 KiB, sentences": 64,
+	} {
+		var objects []struct{ Price float64 }
+		if err := json.Unmarshal(kinds[name].benign.Body, &objects); err != nil || len(kinds[name].benign.Body) != kib<<10 || len(objects) < 10 {
+			t.Errorf("%s: %d objects in %d bytes, %v", name, len(objects), len(kinds[name].benign.Body), err)
 		}
-	}
-	if err := json.Unmarshal(kinds[2].attack.Body, &objects); err != nil {
-		t.Errorf("the attack's JSON: %v", err)
+		if err := json.Unmarshal(kinds[name].attack.Body, &objects); err != nil {
+			t.Errorf("%s: the attack: %v", name, err)
+		}
 	}
 }
 
@@ -54,9 +64,8 @@ func answering(t *testing.T, kind inspectable, honest, attack, length int, inspe
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := make([]byte, len(kind.benign.Body)+1)
-		n, _ := r.Body.Read(body)
-		if r.RequestURI == kind.benign.Target && string(body[:n]) == string(kind.benign.Body) {
+		body, _ := io.ReadAll(r.Body)
+		if r.RequestURI == kind.benign.Target && bytes.Equal(body, kind.benign.Body) {
 			w.WriteHeader(honest)
 			fmt.Fprint(w, strings.Repeat("x", length))
 			return

@@ -45,9 +45,12 @@ const (
 	inspectionPart = "inspection"
 	grpcPart       = "grpc"
 	memoryPart     = "memory"
+	enginesPart    = "engines"
 )
 
-func partNames() []string { return []string{hopPart, ratePart, inspectionPart, grpcPart, memoryPart} }
+func partNames() []string {
+	return []string{hopPart, ratePart, inspectionPart, grpcPart, memoryPart, enginesPart}
+}
 
 const (
 	maxConnections = 4096
@@ -103,7 +106,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 
 func (o *options) flags(quick *bool) *flag.FlagSet {
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
-	fs.Var(&o.parts, "parts", "`parts` to run: hop (closed loops), rate (an open loop), inspection, grpc, memory")
+	fs.Var(&o.parts, "parts", "`parts` to run: hop (closed loops), rate (an open loop), inspection, grpc, memory, engines (inspection in this process)")
 	fs.Var(&o.connections, "connections", "numbers of client connections of the closed loops, separated by commas")
 	fs.Var(&o.sizes, "size", "response body lengths of the closed loops in `bytes`, separated by commas")
 	fs.Var(&o.only, "only", "`names` of the programs to compare (default: all but the reference proxies)")
@@ -112,7 +115,7 @@ func (o *options) flags(quick *bool) *flag.FlagSet {
 	fs.DurationVar(&o.warmup, "warmup", o.warmup, "unmeasured length before each block")
 	fs.Float64Var(&o.open.rate, "rate", o.open.rate, "requests per second of the open loop")
 	fs.IntVar(&o.open.callers, "callers", o.open.callers, "connections of the open loop")
-	fs.IntVar(&o.open.rounds, "open-rounds", o.open.rounds, "blocks per program and open loop; an interval needs eight")
+	fs.IntVar(&o.open.rounds, "open-rounds", o.open.rounds, "blocks per program and open loop; an interval needs eight, and 0 leaves it out with inspection")
 	fs.DurationVar(&o.open.block, "open-block", o.open.block, "measured length of a block of an open loop")
 	fs.IntVar(&o.inspection.connections, "waf-connections", o.inspection.connections, "client connections with inspection")
 	fs.Float64Var(&o.inspection.rate, "waf-rate", 0, "requests per second with inspection (default: a third of what the slowest program carries)")
@@ -153,7 +156,7 @@ func (o *options) validate() error {
 		most  float64
 	}{
 		{"rounds", float64(o.rounds), 1, 1000},
-		{"open-rounds", float64(o.open.rounds), 1, 1000},
+		{"open-rounds", float64(o.open.rounds), o.leastOpen(), 1000},
 		{"block", o.block.Seconds(), 0.001, 3600},
 		{"open-block", o.open.block.Seconds(), 0.001, 3600},
 		{"warmup", o.warmup.Seconds(), 0, 3600},
@@ -168,6 +171,15 @@ func (o *options) validate() error {
 		}
 	}
 	return nil
+}
+
+// leastOpen is how many rounds an open loop has at least; beside inspection there need
+// not be any.
+func (o *options) leastOpen() float64 {
+	if o.runs(ratePart) {
+		return 1
+	}
+	return 0
 }
 
 // runs tells whether a part was asked for.

@@ -69,6 +69,9 @@ func (b *benchmark) prepare(ctx context.Context) (err error) {
 			return fmt.Errorf("--only names %q, which is no program we know", name)
 		}
 	}
+	if b.options.runs(enginesPart) {
+		b.prepareEngines()
+	}
 	if b.options.runs(hopPart) || b.options.runs(ratePart) {
 		if b.plain, err = b.locate(ctx, forwards, b.report.Absent); err != nil {
 			return err
@@ -102,13 +105,18 @@ func (b *benchmark) page() (page.Part, func() string) {
 	if slices.Equal(b.options.parts.values, []string{memoryPart}) {
 		return report.HeldPage(), b.report.HeldMarkdown
 	}
-	return report.Page(), b.report.Markdown
+	return b.report.Page(), b.report.Markdown
 }
 
 // measure runs the parts that were asked for.
 func (b *benchmark) measure(ctx context.Context) error {
 	defer b.progress.end()
 	b.expect()
+	if b.options.runs(enginesPart) {
+		if err := b.measureEngines(ctx); err != nil {
+			return err
+		}
+	}
 	if len(b.plain) > 0 {
 		if err := b.withSession(ctx, b.plain, b.measureHop); err != nil {
 			return err
@@ -140,7 +148,10 @@ func (b *benchmark) expect() {
 	}
 	if b.options.runs(inspectionPart) {
 		for i, kind := range inspectables() {
-			b.progress.expect(b.closedInspection(i, kind, b.everybody()), b.openInspection(i, kind, names(b.inspecting), 1))
+			b.progress.expect(b.closedInspection(i, kind, b.everybody(kind)))
+			if b.options.open.rounds > 0 && !kind.refused {
+				b.progress.expect(b.openInspection(i, kind, names(b.inspecting), 1))
+			}
 		}
 	}
 }

@@ -21,6 +21,8 @@ import (
 type trial struct {
 	report.Load
 	request hop.Request
+	// refused tells that the answer is a refusal, of whatever length.
+	refused bool
 	// calls is how many gRPC calls are under way at a time; zero for requests.
 	calls         int
 	peers         []string // programs, or report.Direct; tables have this order
@@ -100,12 +102,15 @@ func (t trial) target(addr string) target.Options {
 	if t.calls > 0 {
 		return hop.CallOptions(addr, t.Size, t.calls/t.Connections)
 	}
-	length := int64(t.Size)
-	return target.Options{
+	o := target.Options{
 		URL: "http://" + addr + t.request.Target, Method: t.request.Method, Host: hop.Host,
 		Header: t.request.Header, Body: t.request.Body,
-		Status: http.StatusOK, Length: &length, Persistent: true,
+		Status: http.StatusForbidden, Persistent: true,
 	}
+	if length := int64(t.Size); !t.refused {
+		o.Status, o.Length = http.StatusOK, &length
+	}
+	return o
 }
 
 // inOrder makes samples of what was measured, in the order in which it was.

@@ -42,7 +42,7 @@ func (b *benchmark) closedInspection(i int, kind inspectable, peers []string) tr
 	o := b.options
 	return trial{
 		Load:    report.Load{Connections: o.inspection.connections, Size: answerSize, Request: kind.name},
-		request: kind.benign, peers: peers,
+		request: kind.sent(), refused: kind.refused, peers: peers,
 		rounds: o.rounds, warmup: o.warmup, block: o.block, seed: o.seed + inspectionSeed + uint64(2*i),
 	}
 }

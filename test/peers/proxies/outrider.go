@@ -87,6 +87,6 @@ func (o outrider) writePolicies(side Side) error {
 	_, err := render("inspect.yaml", dir, struct {
 		Profile string
 		Bytes   int
-	}{o.profile, cmp.Or(o.bytes, 16<<10)})
+	}{o.profile, cmp.Or(o.bytes, 128<<10)})
 	return err
 }

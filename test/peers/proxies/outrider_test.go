@@ -33,7 +33,7 @@ func TestTheSidecarsFilesAreAcceptedWithoutAWarning(t *testing.T) {
 }
 
 // checkPolicies wants one AccessPolicy and, with a profile, one InspectionPolicy
-// that blocks and differs from the defaults in the profile alone.
+// that blocks and differs from the defaults in the profile and the bytes of a body.
 func checkPolicies(t *testing.T, dir, profile string) {
 	t.Helper()
 	var files []config.File
@@ -54,7 +54,9 @@ func checkPolicies(t *testing.T, dir, profile string) {
 	}
 	var want []config.InspectionSpec
 	if profile != "" {
-		want = append(want, config.InspectionSpec{Mode: config.Block, Profile: config.Profile(profile)}.WithDefaults())
+		want = append(want, config.InspectionSpec{
+			Mode: config.Block, Profile: config.Profile(profile), Body: config.InspectionBody{InspectBytes: 128 << 10},
+		}.WithDefaults())
 	}
 	var got []config.InspectionSpec
 	for _, p := range documents.Inspection {

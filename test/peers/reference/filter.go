@@ -8,7 +8,7 @@ import (
 )
 
 // maxInspected bounds what is read of a body, in bytes.
-const maxInspected = 16 << 10
+const maxInspected = 128 << 10
 
 // filter refuses requests in whose query or body stands what no honest one of the
 // benchmark's holds. It is no protection: it is there so that the benchmark's own

@@ -19,7 +19,7 @@ type Inspected struct {
 	Line  string `json:"line"`
 	Bytes int    `json:"body_bytes"`
 	// Closed is what each costs, compared with Mark; Open what each adds at a
-	// rate that all of them carry.
+	// rate that all of them carry; nil where that was not measured.
 	Closed Cell  `json:"closed_loop"`
 	Open   *Open `json:"open_loop"`
 	// Samples are those of the closed loop.

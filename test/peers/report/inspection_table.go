@@ -16,7 +16,9 @@ func (i *Inspection) writeText(b *strings.Builder) {
 	i.summary().text(b)
 	for _, req := range i.Requests {
 		req.Closed.sheet().text(b)
-		req.Open.sheet().text(b)
+		if req.Open != nil {
+			req.Open.sheet().text(b)
+		}
 	}
 	memorySheet(i.Memory).text(b)
 }

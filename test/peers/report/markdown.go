@@ -9,11 +9,16 @@ import (
 	"github.com/outrider-mesh/outrider/test/page"
 )
 
-// Page is the part of a page that Markdown is for.
-func Page() page.Part {
+// Page is the part of a page that Markdown is for: inspection measured with the engines
+// by themselves has its own.
+func (r *Report) Page() page.Part {
+	name := "bench-peers"
+	if r.Engines != nil {
+		name = "bench-waf"
+	}
 	return page.Part{
-		Begin: "<!-- bench-peers: begin. Written by make bench-peers; do not edit. -->",
-		End:   "<!-- bench-peers: end -->",
+		Begin: "<!-- " + name + ": begin. Written by make " + name + "; do not edit. -->",
+		End:   "<!-- " + name + ": end -->",
 	}
 }
 
@@ -21,6 +26,10 @@ func Page() page.Part {
 // each part with its table.
 func (r *Report) Markdown() string {
 	var b strings.Builder
+	if r.Engines != nil {
+		r.markdownWAF(&b)
+		return b.String()
+	}
 	r.markdownHead(&b)
 	r.markdownClosed(&b)
 	if r.Open != nil {
@@ -135,7 +144,9 @@ func (i *Inspection) markdown(b *strings.Builder) {
 	i.summary().markdown(b, 1)
 	for _, req := range i.Requests {
 		req.Closed.sheet().markdown(b, 1)
-		req.Open.sheet().markdown(b, 1)
+		if req.Open != nil {
+			req.Open.sheet().markdown(b, 1)
+		}
 	}
 	memorySheet(i.Memory).markdown(b, 1)
 }

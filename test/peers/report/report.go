@@ -30,8 +30,11 @@ type Report struct {
 	Inspection *Inspection `json:"inspection,omitempty"`
 	// Calls is the fourth part; nil where it was not asked for.
 	Calls *Calls `json:"grpc,omitempty"`
-	// Held is the fifth; nil where it was not asked for.
+	// Held is what inspection keeps in memory; nil where it was not asked for.
 	Held *Held `json:"held,omitempty"`
+	// Engines is inspection in the benchmark's own process; nil where it was not
+	// asked for.
+	Engines *Engines `json:"engines,omitempty"`
 }
 
 // Setup is what held for all blocks.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/outrider-mesh/outrider/loadtest/watch"
+	"github.com/outrider-mesh/outrider/test/peers/engines"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -202,6 +203,25 @@ func TestThePartOfAPage(t *testing.T) {
 	golden(t, "page.md", example().Markdown())
 }
 
+// Inspection has a part of its own, with the engines by themselves first.
+func TestThePartOfAPageAboutInspection(t *testing.T) {
+	r := example()
+	r.Engines = &Engines{
+		Names: []string{"stock", "a", "b"}, Rounds: 3, WindowSeconds: 0.2, InspectBytes: 1 << 17,
+		Rows: []engines.Row{
+			{Name: "GET, 3 arguments", Cells: []engines.Cell{
+				{CPUMicros: 1234.5, Allocations: 3000, Times: 1}, {CPUMicros: 12.345, Allocations: 9, Times: 100.2}, {CPUMicros: 9.876, Allocations: 7, Times: 123.4},
+			}},
+			{Name: "not sent through a hop", Cells: []engines.Cell{{CPUMicros: 5, Times: 1}, {CPUMicros: 5, Times: 1}, {CPUMicros: 5, Times: 1}}},
+		},
+	}
+	golden(t, "waf.md", r.Markdown())
+	var b strings.Builder
+	if err := r.WriteTable(&b); err != nil || !strings.Contains(b.String(), "123×") {
+		t.Errorf("%v, the table is\n%s", err, b.String())
+	}
+}
+
 func TestTheTableForPeople(t *testing.T) {
 	var b strings.Builder
 	if err := example().WriteTable(&b); err != nil {
@@ -236,7 +256,9 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestTheRepositorysOwnPageHasItsMarkers(t *testing.T) {
-	if err := Page().Check(filepath.Join("..", "..", "..", "docs", "benchmarks.md")); err != nil {
-		t.Error(err)
+	for _, r := range []Report{{}, {Engines: &Engines{}}} {
+		if err := r.Page().Check(filepath.Join("..", "..", "..", "docs", "benchmarks.md")); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -20,6 +20,9 @@ const noisy = 0.05
 func (r *Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	r.writeHead(&b)
+	if r.Engines != nil {
+		r.sideBySide().text(&b)
+	}
 	for _, s := range r.sheets() {
 		s.text(&b)
 	}
@@ -99,7 +102,10 @@ func (r *Report) All() []Sample {
 	}
 	if r.Inspection != nil {
 		for _, i := range r.Inspection.Requests {
-			all = append(append(all, i.Samples...), i.Open.Samples...)
+			all = append(all, i.Samples...)
+			if i.Open != nil {
+				all = append(all, i.Open.Samples...)
+			}
 		}
 	}
 	if r.Calls != nil {
