@@ -24,6 +24,7 @@ type ControlPlane struct {
 	opts    Options
 	certs   *certs.Keeper
 	events  *webhook.Events
+	texts   *mutate.Texts // of sidecars, from pod to pod
 	config  *meshconfig.Follower
 	serving webhook.Serving
 	// own is the control plane's identity and the bundles that it verifies
@@ -46,7 +47,7 @@ func New(opts Options) (*ControlPlane, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, err
 	}
-	c := &ControlPlane{opts: opts, own: opts.Identity}
+	c := &ControlPlane{opts: opts, own: opts.Identity, texts: mutate.NewTexts()}
 	for _, part := range []func() error{c.newWebhook, c.newConfig, c.newIdentity, c.newPushing} {
 		if err := part(); err != nil {
 			return nil, err
@@ -108,6 +109,7 @@ func (c *ControlPlane) provider() config.IdentityProvider {
 func (c *ControlPlane) mesh() mutate.Mesh {
 	m, said := c.opts.Mesh, c.config.Spec().Identity
 	m.Identity.Driver = cmp.Or(said.Driver, m.Identity.Driver)
+	m.Texts = c.texts
 	m.Identity.Socket = cmp.Or(said.Socket, m.Identity.Socket)
 	return m
 }

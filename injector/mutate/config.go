@@ -159,16 +159,22 @@ func Workload(pod *corev1.Pod) string {
 // text renders the configuration as the sidecar reads it, having checked it as the
 // sidecar does: a pod is refused rather than started with what it can't use.
 func (m Mesh) text(c config.Sidecar) (string, error) {
-	if err := valid(c); err != nil {
-		return "", err
-	}
-	tree, err := treeOf(c)
+	bare, err := yaml.Marshal(c)
 	if err != nil {
 		return "", err
 	}
-	m.join(tree)
-	out, err := yaml.Marshal(tree)
-	return string(out), err
+	return m.Texts.of(madeOf{string(bare), m}, func() (string, error) {
+		if err := valid(c); err != nil {
+			return "", err
+		}
+		var tree map[string]any
+		if err := yaml.Unmarshal(bare, &tree); err != nil {
+			return "", err
+		}
+		m.join(tree)
+		out, err := yaml.Marshal(tree)
+		return string(out), err
+	})
 }
 
 // valid checks with an identity and a source of policies that need no control
@@ -185,13 +191,4 @@ func valid(c config.Sidecar) error {
 		invalid.Problems = slices.DeleteFunc(invalid.Problems, func(p config.Problem) bool { return p.Severity != config.Error })
 	}
 	return err
-}
-
-func treeOf(c config.Sidecar) (map[string]any, error) {
-	out, err := yaml.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	var tree map[string]any
-	return tree, yaml.Unmarshal(out, &tree)
 }

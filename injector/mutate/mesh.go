@@ -23,6 +23,8 @@ type Mesh struct {
 	// Capture is who redirects traffic to a sidecar where no annotation says it, one of
 	// [CaptureModes]; empty means the container outrider-init.
 	Capture string
+	// Texts keeps configurations from pod to pod; nil: each is made anew.
+	Texts *Texts
 	// Namespace is that of the control plane; empty means [ControlPlaneNamespace].
 	Namespace string
 }

@@ -211,6 +211,7 @@ var cases = [...]struct {
 	{"plaintext is refused", findings.PlaintextRefused, "and others", func(_ *testing.T, s *mesh) {
 		payments(s).Facts.PlaintextRefused, payments(s).PlaintextFrom = 3, []string{"a", "b", "c", "d", "e", "f"}
 	}},
+	{"one is one", findings.PlaintextRefused, "1 connection in plaintext was refused", func(_ *testing.T, s *mesh) { payments(s).Facts.PlaintextRefused = 1 }},
 	{"calls pass by", findings.PassedThrough, "", func(_ *testing.T, s *mesh) { payments(s).Facts.Passed = 1 }},
 	{"a port says nothing", findings.PortWithoutProtocol, `port 80 ("web")`, func(_ *testing.T, s *mesh) { s.Services[0].Spec.Ports[0].Name = "web" }},
 	{"a document is not valid", findings.DocumentInvalid, "AccessPolicy shop/wrong: spec.action", func(_ *testing.T, s *mesh) {

@@ -1,6 +1,7 @@
 package findings
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -129,10 +130,10 @@ func (c *checker) facts(p *survey.Pod) {
 		c.add(RootExpires, object, "", "a root that it trusts expires at %s", stamp(root))
 	}
 	if f.PlaintextTaken > 0 {
-		c.add(PlaintextTaken, object, "", "%d connections in plaintext were let in%s", f.PlaintextTaken, c.from(p))
+		c.add(PlaintextTaken, object, "", "%s let in%s", inPlaintext(f.PlaintextTaken), c.from(p))
 	}
 	if f.PlaintextRefused > 0 {
-		c.add(PlaintextRefused, object, "", "%d connections in plaintext were refused%s", f.PlaintextRefused, c.from(p))
+		c.add(PlaintextRefused, object, "", "%s refused%s", inPlaintext(f.PlaintextRefused), c.from(p))
 	}
 	if f.Passed > 0 {
 		c.add(PassedThrough, object, "", "%d calls went out in plaintext", f.Passed)
@@ -170,4 +171,11 @@ func (c *checker) from(p *survey.Pod) string {
 		text += " and others"
 	}
 	return text
+}
+
+func inPlaintext(connections int64) string {
+	if connections == 1 {
+		return "1 connection in plaintext was"
+	}
+	return fmt.Sprintf("%d connections in plaintext were", connections)
 }

@@ -73,8 +73,9 @@ func columns(r v1alpha1.Resource) []any {
 			}
 		}
 	}
-	return append(all,
-		column("Accepted", "string", `.status.conditions[?(@.type=="`+v1alpha1.Accepted+`")].status`),
-		column("Programmed", "string", ".status.sidecars.summary"),
-		column("Age", "date", ".metadata.creationTimestamp"))
+	all = append(all, column("Accepted", "string", `.status.conditions[?(@.type=="`+v1alpha1.Accepted+`")].status`))
+	if r.Kind != "MeshConfig" { // sidecars acknowledge policies; this the control plane reads
+		all = append(all, column("Programmed", "string", ".status.sidecars.summary"))
+	}
+	return append(all, column("Age", "date", ".metadata.creationTimestamp"))
 }
