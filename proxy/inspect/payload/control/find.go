@@ -45,10 +45,12 @@ func header(t *lexicon.Text, found *clue.List) {
 	}
 }
 
-// isField tells the fields that injections set, and any whose name has two words.
+// isField tells the fields that injections set, and any whose name has two words. The
+// beginning of a page stands behind an empty line, which ends the fields.
 func isField(line string) bool {
 	for _, name := range []string{
 		"location:", "http/1.", "refresh:", "bcc:", "cc:", "host:", "cookie:", "connection:", "get /", "post /",
+		"<html", "<script", "<body",
 	} {
 		if strings.HasPrefix(line, name) {
 			return true

@@ -11,6 +11,10 @@ import (
 // constant by itself at the end of the text.
 func (r *reader) tautology(n int) {
 	end, ok := r.constant(n + 1)
+	if ok && r.document(n) {
+		r.add(clue.SQLTautology, n, n+2)
+		return
+	}
 	if !ok {
 		r.pair(n)
 		r.calls(n)
@@ -162,6 +166,7 @@ func (r *reader) beginning() {
 	}
 	r.afterNumber()
 	r.whole()
+	r.cut()
 }
 
 // behindQuote is for a quote that ends a text: a comment, or a clause, follows.
