@@ -28,6 +28,10 @@ func TestWhatComesCloseIsNoAttack(t *testing.T) {
 		"select @media from the list",
 		"right(now)",
 		"repeat(3)",
+		"concat(",
+		"or [1,2]",
+		"or \"both\" of them",
+		"the alert()",
 		"setting (alert) and prompt(text) to show",
 		"count by(alert)(up)",
 		"the function alert(message) shows it",
@@ -49,7 +53,13 @@ func TestWhatComesCloseIsNoAttack(t *testing.T) {
 			}
 		}
 	}
-	if len(texts) < 30 {
+	// What is cut off is suspicious, and no more.
+	for _, text := range []string{"concat(", "select(user(", "if(2="} {
+		if found := s.Scan(text, payload.Argument); clue.Weight(found) != clue.Suspicious {
+			t.Errorf("%q: %s", text, names(found))
+		}
+	}
+	if len(texts) < 34 {
 		t.Errorf("only %d texts", len(texts))
 	}
 }

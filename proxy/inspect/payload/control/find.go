@@ -12,7 +12,7 @@ import (
 // Find looks at a value. Head tells that it stands in the head of the request, where
 // nobody writes texts of several lines.
 func Find(t *lexicon.Text, head bool, found *clue.List) {
-	if head && t.Bytes.Any(lexicon.Line) && t.Bytes.Any(lexicon.Colon|lexicon.Slash) {
+	if head && t.Bytes.Any(lexicon.Line) && t.Bytes.Any(lexicon.Colon|lexicon.Slash|lexicon.Less) {
 		header(t, found)
 	}
 	if t.Bytes.All(lexicon.Plus | lexicon.Minus) {
@@ -46,10 +46,12 @@ func folded(t *lexicon.Text, at int) bool {
 	return t.Written && strings.IndexByte(t.S, '\r') < 0 && at+1 < len(t.S) && (t.S[at+1] == ' ' || t.S[at+1] == '\t')
 }
 
-// isField tells the fields that injections set, and any whose name has two words.
+// isField tells the fields that injections set, and any whose name has two words. The
+// beginning of a page stands behind an empty line, which ends the fields.
 func isField(line string) bool {
 	for _, name := range []string{
 		"location:", "http/1.", "refresh:", "bcc:", "cc:", "host:", "cookie:", "connection:", "get /", "post /",
+		"<html", "<script", "<body",
 	} {
 		if strings.HasPrefix(line, name) {
 			return true

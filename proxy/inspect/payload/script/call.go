@@ -44,6 +44,10 @@ func (m member) proves(at int, arg string, found *clue.List) {
 	if m.is("print") && (m.before() == '.' || !m.broken()) {
 		return
 	}
+	if m.dialog() && m.at == 0 && m.text.S[at:] == "()" {
+		found.Add(clue.JSCall, 0, len(m.text.S))
+		return
+	}
 	arg = strings.TrimLeft(arg, " ")
 	probe := arg != "" && (lexicon.IsDigit(arg[0]) || arg[0] == ')' && m.broken() || arg[0] == '/' || arg[0] == '`' ||
 		strings.HasPrefix(lexicon.FoldASCII(arg), "document") || strings.HasPrefix(lexicon.FoldASCII(arg), "xss") ||

@@ -1,6 +1,9 @@
 package sql
 
-import "github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
+import (
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
+)
 
 // alone tells whether a condition of constants from a joint to last is all there is, but
 // for a comment: "or 1=1", ", or 1=1 -- x". Nobody writes down that one equals one.
@@ -36,6 +39,46 @@ func (r *reader) chooses(n int) {
 	}
 	if last, ok := r.constant(end + 1); ok {
 		r.add(clue.SQLTautology, n, last-1)
+	} else if r.at(end+1).kind == none {
+		r.add(clue.SQLProbe, n, end)
+	}
+}
+
+// cut is for a value that ends where SQL goes on: "concat(", "' union select", "from
+// information_schema.". Whoever tries what passes sends such pieces.
+func (r *reader) cut() {
+	last := len(r.lexer.tokens) - 1
+	if last < 1 || last > 8 || len(r.text.S) > 48 || r.text.Document() {
+		return
+	}
+	switch before := last - 1; r.at(last).kind {
+	case open:
+		if r.groups(before).Any(lexicon.SQLBuiltin|lexicon.SQLFunction) && (before == 0 || r.at(before-1).kind != word || r.is(before-1, "select")) {
+			r.add(clue.SQLProbe, before, last)
+		}
+	case dot:
+		if r.groups(before).Any(lexicon.SQLSchema) && r.is(before-1, "from", "join", "into") {
+			r.add(clue.SQLProbe, before, last)
+		}
+	default:
+	}
+}
+
+// document is for a joint and a document in JSON as a text that an operator of SQL looks
+// into, as databases have them: "or '{"a":1}'::jsonb <@ '{}'".
+func (r *reader) document(n int) bool {
+	t, next := r.at(n+1), r.at(n+2)
+	if t.kind != text || t.unclosed || t.end-t.at < 4 || !r.short() {
+		return false
+	}
+	if c := r.s[t.at+1]; c != '{' && c != '[' {
+		return false
+	}
+	switch next.kind {
+	case compare, sign, variable, star, other, tail, logic:
+		return n == 0 || r.operandBefore(n)
+	default:
+		return false
 	}
 }
 

@@ -14,6 +14,10 @@ func (r *reader) tautology(n int) {
 		return
 	}
 	end, ok := r.constant(n + 1)
+	if ok && r.document(n) {
+		r.add(clue.SQLTautology, n, n+2)
+		return
+	}
 	if !ok {
 		r.pair(n)
 		r.calls(n)
@@ -169,6 +173,7 @@ func (r *reader) beginning() {
 	}
 	r.afterNumber()
 	r.states()
+	r.cut()
 }
 
 // behindQuote is for a quote that ends a text: a comment, or a clause, follows.

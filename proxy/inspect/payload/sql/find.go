@@ -37,6 +37,9 @@ func Find(t *lexicon.Text, found *clue.List) {
 // possible tells whether a value has what SQL needs besides words: something that is
 // no letter.
 func possible(t *lexicon.Text, quoted bool) bool {
+	if t.Words.Any(lexicon.SQLFunction|lexicon.SQLSchema) && t.Bytes.Any(lexicon.Dot) {
+		return true
+	}
 	if t.Words.Any(words) {
 		return t.Bytes.Any(lexicon.Digit | lexicon.Quote | lexicon.Paren | lexicon.Star | lexicon.Equals |
 			lexicon.Semicolon | lexicon.At | lexicon.Comparison)
@@ -73,8 +76,10 @@ type reader struct {
 
 func numeric(s string) bool { return strings.Trim(s, "-0123456789") == "" }
 
-// bare tells whether a value is a call without arguments: "version()".
-func bare(s string) bool { return len(s) < 32 && strings.HasSuffix(s, "()") }
+// bare tells whether a value is a call without arguments, or without an end: "version()".
+func bare(s string) bool {
+	return len(s) < 32 && (strings.HasSuffix(s, "()") || strings.HasSuffix(s, "("))
+}
 
 // read looks at one reading of the value.
 func (r *reader) read(from int, as reading) {

@@ -7,7 +7,7 @@ import (
 
 // function is for one that no value names by chance.
 func (r *reader) function(n int) {
-	if r.at(n-1).kind == dot && !r.is(n-2, "dbms_pipe", "dbms_lock", "utl_inaddr", "ctxsys", "drithsx", "dbms_ldap") {
+	if r.at(n-1).kind == dot && r.at(n-2).kind != dot && !r.is(n-2, "dbms_pipe", "dbms_lock", "utl_inaddr", "ctxsys", "drithsx", "dbms_ldap") {
 		return // time.sleep(5): a method of another language
 	}
 	strong := false
