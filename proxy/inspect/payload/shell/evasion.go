@@ -44,7 +44,7 @@ const beginning = lexicon.Semicolon | lexicon.Pipe | lexicon.Ampersand | lexicon
 
 // mostWords bounds how many of them are looked at in a value, which takes a quarter of a
 // microsecond each at most.
-const mostWords = 4096
+const mostWords = 1024
 
 // longestWord bounds how far a word is read, since another one may begin within it.
 const longestWord = 64
