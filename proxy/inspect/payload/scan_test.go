@@ -51,6 +51,7 @@ var hostile = []string{
 	"<a ", "<a x=\"", "{{", "${", ";id", "`id`", "(", "top[", "'", "union select ", "://", "%25", "&amp;", "\\x5c", "a'+'", "../", ")(",
 	"\r\n", "O:1:", "|", "alert(", "--", "/*", "<!doctype ", "{{{}}", "exec(", "\\", "+AD", "${lower:", "AAAA", "$(cat ", "javascript:",
 	"a:b", "(select ", "or 1=1 ", "chr(", "|bash", "`", "{{{{{{{{{{{{{{{{a}}", "\ncat /x", "window[", "document.cookie;", "\"'", "<!entity ",
+	"`/[", "(/*", "/e?c ", "$a[", "http://[", "\n;cat ", "'\";curl http://", "{,id", "/etc$u", "0x2e",
 }
 
 // What is repeated without end must not be looked at again and again.

@@ -44,7 +44,7 @@ const beginning = lexicon.Semicolon | lexicon.Pipe | lexicon.Ampersand | lexicon
 
 // mostWords bounds how many of them are looked at in a value, which takes a quarter of a
 // microsecond each at most.
-const mostWords = 4096
+const mostWords = 1024
 
 // longestWord bounds how far a word is read, since another one may begin within it.
 const longestWord = 64
@@ -52,7 +52,7 @@ const longestWord = 64
 // words puts the words behind separators together and asks whether they are commands
 // that they did not seem to be.
 func words(t *lexicon.Text, found *clue.List) {
-	s, long, looked := t.S, len(t.S) > longestEntered, 0
+	s, long, looked, patterns := t.S, len(t.S) > longestEntered, 0, 0
 	for i := 0; i < len(s) && looked < mostWords; i++ {
 		if i > 0 && (lexicon.Kind(s[i-1])&beginning == 0 || long && s[i-1] == '&' || s[i] == s[i-1]) {
 			continue
@@ -63,7 +63,11 @@ func words(t *lexicon.Text, found *clue.List) {
 		for at < end && s[at] == '`' { // blocks of Markdown
 			at++
 		}
-		if raw := s[at:end]; globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n' && !long) && !listed(s, i, at) {
+		raw := s[at:end]
+		if patterned(raw) {
+			patterns++
+		}
+		if patterns <= mostPatterns && globs(raw) || expanded(raw) || disguised(raw, i > 0 && s[i-1] != '\n' && !long) && !listed(s, i, at) {
 			found.Add(clue.ShellEvasion, at, end-at)
 			return
 		}
