@@ -16,8 +16,7 @@ func (r *reader) function(n int) {
 		strong = r.at(n+1).kind == open && r.delay(n+2) && r.injected(n)
 	case r.is(n, "benchmark"):
 		// How often, and what. "Benchmark (release)" is a title.
-		strong = r.at(n+1).kind == open && r.injected(n) && (r.at(n+2).kind != word || r.isCall(n+2) || r.at(n+3).kind == comma) &&
-			r.at(n+2).kind != other
+		strong = r.at(n+1).kind == open && r.injected(n) && (r.at(n+2).kind != word || r.isCall(n+2)) && r.at(n+2).kind != other
 	case r.is(n, "waitfor"):
 		strong = r.is(n+1, "delay", "time") && r.at(n+2).kind == text
 	case r.is(n, "outfile", "dumpfile"):
