@@ -178,7 +178,7 @@ bench-push: ## Measure how long policies take to reach 5,000 sidecars, and what 
 .PHONY: bench-waf
 bench-waf: build ## Compare inspection: stock Coraza, ours, and nginx with ModSecurity, in 6 minutes (ARGS="--markdown docs/benchmarks.md")
 	@mkdir -p $(DIST)
-	@go run -tags $(TAGS) ./test/peers --parts engines,inspection --rounds 3 --block 1s --open-rounds 0 --json $(DIST)/bench-waf.json $(ARGS)
+	@go run -tags $(TAGS) ./test/peers --parts engines,inspection --rounds 3 --block 2s --open-rounds 0 --json $(DIST)/bench-waf.json $(ARGS)
 
 .PHONY: bench-memory
 bench-memory: build ## Measure what a sidecar holds while it inspects 200 bodies at a time, in a minute (ARGS="--markdown docs/benchmarks.md")

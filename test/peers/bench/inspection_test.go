@@ -129,6 +129,17 @@ func TestAVoidPeerHasNoFiguresAndFailsTheRun(t *testing.T) {
 	}
 }
 
+func TestWhoIsTooSlowForABlockIsNoFailure(t *testing.T) {
+	slow := report.Void(report.Load{Request: "POST"}, "a", noneCompleted)
+	if err := failed([]report.Sample{slow}); err != nil {
+		t.Error(err)
+	}
+	slow.Request = ""
+	if failed([]report.Sample{slow}) == nil {
+		t.Error("in the other parts it is")
+	}
+}
+
 func TestABearableRate(t *testing.T) {
 	result := func(throughput float64, errors int) report.Result {
 		return report.Result{Figures: report.Figures{Throughput: throughput}, Errors: errors}
