@@ -25,9 +25,9 @@ func NewTexts() *Texts { return &Texts{made: map[madeOf]string{}} }
 
 // of returns the text of something, which is made if there is none. One that can't be
 // made is not kept.
-func (t *Texts) of(what madeOf, make func() (string, error)) (string, error) {
+func (t *Texts) of(what madeOf, build func() (string, error)) (string, error) {
 	if t == nil {
-		return make()
+		return build()
 	}
 	t.mu.Lock()
 	text, ok := t.made[what]
@@ -35,7 +35,7 @@ func (t *Texts) of(what madeOf, make func() (string, error)) (string, error) {
 	if ok {
 		return text, nil
 	}
-	text, err := make()
+	text, err := build()
 	if err != nil {
 		return "", err
 	}

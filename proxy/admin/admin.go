@@ -192,6 +192,6 @@ func plainText(w http.ResponseWriter, status int, lines ...string) {
 	w.WriteHeader(status)
 	for _, line := range lines {
 		// The client went away; there is nobody to tell.
-		_, _ = io.WriteString(w, line+"\n")
+		_, _ = io.WriteString(w, line+"\n") //nolint:gosec // G705: it is plain text, and not to be sniffed
 	}
 }

@@ -74,7 +74,7 @@ func (m *Matcher) reset() { m.cache.Store(m.newCache()) }
 func (m *Matcher) newCache() *stateCache {
 	c := &stateCache{accept: &state{}, states: map[string]*state{}}
 	for kind := range c.idle {
-		s := m.newState(nil, uint8(kind)) //nolint:gosec // G115: below 4
+		s := m.newState(nil, uint8(kind))
 		c.idle[kind], c.states[stateKey(nil, s.kind)] = s, s
 	}
 	c.start = c.idle[atBegin]

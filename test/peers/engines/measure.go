@@ -57,7 +57,7 @@ func Measure(ctx context.Context, requests []Request, o Options) ([]Row, error) 
 		return nil, err
 	}
 	defer closeAll(all)
-	order := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // G404: an order, no secret
+	order := rand.New(rand.NewPCG(o.Seed, 0))
 	var rows []Row
 	for _, r := range requests {
 		o.Progress(r.Name)
@@ -88,7 +88,7 @@ type turn struct{ micros, allocations, bytes float64 }
 // ask asks one engine again and again.
 func ask(ctx context.Context, e engine, r Request, window time.Duration) (turn, error) {
 	runtime.GC() // what others have left is not this one's
-	judge := e.prepare(r)
+	attacked := e.prepare(r)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	began, err := watch.ReadCPU([]int{os.Getpid()})
@@ -100,7 +100,7 @@ func ask(ctx context.Context, e engine, r Request, window time.Duration) (turn, 
 		if err := ctx.Err(); err != nil {
 			return turn{}, err
 		}
-		if attack, err := judge(ctx); err != nil || attack != r.Attack {
+		if attack, err := attacked(ctx); err != nil || attack != r.Attack {
 			return turn{}, fmt.Errorf("it says %v, %w", attack, err)
 		}
 	}
