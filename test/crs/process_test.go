@@ -86,6 +86,10 @@ func unchunk(b []byte) []byte {
 	}
 }
 
+// cpuMillis is the most that can be set: one case has a field of 64 KB, which takes the
+// rules most of the default's second, and on a slow machine more.
+const cpuMillis = 10_000
+
 // newInspector makes one that watches, as those who write the suite run it.
 func newInspector(t *testing.T) *inspect.Inspector {
 	t.Helper()

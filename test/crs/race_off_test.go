@@ -3,6 +3,3 @@
 package crs
 
 const raceDetector = false
-
-// cpuMillis is the default.
-const cpuMillis = 0

@@ -5,6 +5,3 @@ package crs
 // raceDetector is on: it makes the rules ten times as slow and has nothing to find in
 // requests that come one after the other.
 const raceDetector = true
-
-// cpuMillis is ten times the default: that much longer the rules take.
-const cpuMillis = 10_000
