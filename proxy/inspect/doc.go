@@ -15,5 +15,6 @@
 // and hands that over. Which status a refusal becomes is
 // decided elsewhere, in one place. Answers are not inspected.
 //
-// docs/waf.md is the manual, docs/waf-rationale.md says why it fails closed.
+// docs/waf.md is the manual, docs/waf-detection.md says how much it finds, and
+// docs/waf-rationale.md why it fails closed.
 package inspect
