@@ -7,6 +7,8 @@ import (
 	"github.com/corazawaf/coraza/v3/collection"
 	"github.com/corazawaf/coraza/v3/experimental/plugins"
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
 // Coraza remembers transformed values of a phase by the address of the
@@ -61,10 +63,10 @@ var registerPlugins = sync.OnceFunc(func() {
 	plugins.RegisterOperator("outriderTimeIsUp", newTimeIsUp)
 	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
 	plugins.RegisterBodyProcessor("xml", func() plugintypes.BodyProcessor { return xmlBody{} })
-	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })
-	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
-	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })
-	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return graphqlBody{} })
+	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return placesBody(protobufBody) })
+	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return placesBody(grpcWebBody) })
+	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return placesBody(grpcWebTextBody) })
+	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return placesBody(bodies.GraphQL) })
 	plugins.RegisterBodyProcessor("outrider_xml", func() plugintypes.BodyProcessor { return xmlBody{places: true} })
 	plugins.RegisterBodyProcessor("outrider_json_lines", func() plugintypes.BodyProcessor { return linesBody{} })
 	plugins.RegisterBodyProcessor("outrider_json_seq", func() plugintypes.BodyProcessor { return linesBody{sequence: true} })

@@ -21,17 +21,14 @@ func gateBodies(mesh bool) map[string]gate.Body {
 		"OUTRIDER_RAW":           rawArguments,
 		"OUTRIDER_JSON_LINES":    linesBody{}.arguments,
 		"OUTRIDER_JSON_SEQ":      linesBody{sequence: true}.arguments,
-		"OUTRIDER_GRAPHQL":       graphqlArguments,
-		protobufProcessor:        protobufArguments,
-		"OUTRIDER_GRPC_WEB":      grpcWebBody{}.arguments,
-		"OUTRIDER_GRPC_WEB_TEXT": grpcWebBody{text: true}.arguments,
+		"OUTRIDER_GRAPHQL":       placesBody(bodies.GraphQL).arguments,
+		protobufProcessor:        placesBody(protobufBody).arguments,
+		"OUTRIDER_GRPC_WEB":      placesBody(grpcWebBody).arguments,
+		"OUTRIDER_GRPC_WEB_TEXT": placesBody(grpcWebTextBody).arguments,
 	}
 }
 
-// An adder takes arguments: a collection of the engine, or the gate.
-type adder interface{ Add(name, value string) }
-
-// gateAdder stops the reading of a body when one of its arguments is not proved.
+// gateAdder is the gate as an adder. It remembers whether one was not proved.
 type gateAdder struct{ to *gate.Arguments }
 
 func (a gateAdder) Add(name, value string) { a.to.Add(name, value) }
@@ -57,33 +54,6 @@ func rawArguments(body []byte, to *gate.Arguments) bool {
 		n++
 	}
 	return true
-}
-
-// protobufArguments is protobufBody for the gate.
-func protobufArguments(body []byte, to *gate.Arguments) bool {
-	return messages(to, func(w *messageWalk) error {
-		w.body(string(body))
-		return nil
-	})
-}
-
-// messages walks messages for the gate.
-func messages(to *gate.Arguments, walk func(*messageWalk) error) bool {
-	w := messageWalk{left: math.MaxInt}
-	w.add = func(name, value string) { w.full = w.full || !to.Add(name, value) }
-	return (walk(&w) == nil || to.Broken()) && !w.full
-}
-
-// arguments is grpcWebBody for the gate.
-func (p grpcWebBody) arguments(body []byte, to *gate.Arguments) bool {
-	return messages(to, func(w *messageWalk) error { return p.read(string(body), w) })
-}
-
-// graphqlArguments is graphqlBody for the gate.
-func graphqlArguments(body []byte, to *gate.Arguments) bool {
-	w := graphqlWalk{rest: string(body), left: math.MaxInt}
-	w.add = func(name, value string) { w.full = w.full || !to.Add(name, value) }
-	return (w.document() == nil || to.Broken()) && !w.full
 }
 
 // arguments is linesBody for the gate.
