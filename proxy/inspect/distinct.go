@@ -2,13 +2,9 @@ package inspect
 
 import (
 	"strings"
-	"sync"
 
 	"github.com/corazawaf/coraza/v3/collection"
-	"github.com/corazawaf/coraza/v3/experimental/plugins"
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
-
-	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
 // Coraza remembers transformed values of a phase by the address of the
@@ -53,22 +49,3 @@ func (distinctArguments) Evaluate(tx plugintypes.TransactionState, _ string) boo
 	makeDistinct(v.MultipartPartHeaders()) // those of a part share its name
 	return false
 }
-
-// registerPlugins adds ours to Coraza's tables, which are global and not
-// guarded: once, before the first engine of the process exists.
-var registerPlugins = sync.OnceFunc(func() {
-	plugins.RegisterOperator("outriderDistinctArguments", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
-		return distinctArguments{}, nil
-	})
-	plugins.RegisterOperator("outriderTimeIsUp", newTimeIsUp)
-	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
-	plugins.RegisterBodyProcessor("xml", func() plugintypes.BodyProcessor { return xmlBody{} })
-	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return placesBody(protobufBody) })
-	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return placesBody(grpcWebBody) })
-	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return placesBody(grpcWebTextBody) })
-	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return placesBody(bodies.GraphQL) })
-	plugins.RegisterBodyProcessor("outrider_xml", func() plugintypes.BodyProcessor { return xmlBody{places: true} })
-	plugins.RegisterBodyProcessor("outrider_json_lines", func() plugintypes.BodyProcessor { return linesBody{} })
-	plugins.RegisterBodyProcessor("outrider_json_seq", func() plugintypes.BodyProcessor { return linesBody{sequence: true} })
-	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
-})

@@ -9,23 +9,14 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/inspect/gate"
 )
 
-// gateBodies are the readers of bodies by the names that rules have for them, as they
-// are for the gate: what each of them hands over is what the reader of the same name
-// gives the engine. JSON the gate reads itself.
+// gateBodies are the readers of bodies for the gate. JSON it reads itself; of forms in
+// parts the engine has Coraza's reader, and what ours adds (parts.go).
 func gateBodies(mesh bool) map[string]gate.Body {
-	return map[string]gate.Body{
-		"URLENCODED":             formArguments,
-		"MULTIPART":              formParts{files: mesh}.arguments,
-		"XML":                    xmlBody{}.arguments,
-		"OUTRIDER_XML":           xmlBody{places: true}.arguments,
-		"OUTRIDER_RAW":           rawArguments,
-		"OUTRIDER_JSON_LINES":    linesBody{}.arguments,
-		"OUTRIDER_JSON_SEQ":      linesBody{sequence: true}.arguments,
-		"OUTRIDER_GRAPHQL":       placesBody(bodies.GraphQL).arguments,
-		protobufProcessor:        placesBody(protobufBody).arguments,
-		"OUTRIDER_GRPC_WEB":      placesBody(grpcWebBody).arguments,
-		"OUTRIDER_GRPC_WEB_TEXT": placesBody(grpcWebTextBody).arguments,
+	all := map[string]gate.Body{"MULTIPART": formParts{files: mesh}.arguments}
+	for name, r := range bodyReaders() {
+		all[name] = r.arguments
 	}
+	return all
 }
 
 // gateAdder is the gate as an adder. It remembers whether one was not proved.
@@ -33,14 +24,14 @@ type gateAdder struct{ to *gate.Arguments }
 
 func (a gateAdder) Add(name, value string) { a.to.Add(name, value) }
 
-// formArguments is formBody for the gate.
-func formArguments(body []byte, to *gate.Arguments) bool {
+// arguments is formBody for the gate.
+func (formBody) arguments(body []byte, to *gate.Arguments) bool {
 	to.Whole()
 	return addForm(gateAdder{to}, string(body), math.MaxInt)
 }
 
-// rawArguments is rawBody for the gate.
-func rawArguments(body []byte, to *gate.Arguments) bool {
+// arguments is rawBody for the gate.
+func (rawBody) arguments(body []byte, to *gate.Arguments) bool {
 	text := string(body)
 	if bodies.IsText(text) {
 		to.Whole()

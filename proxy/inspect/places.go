@@ -15,9 +15,6 @@ import (
 // application that reads the body as something else would get what was not looked at.
 type placesBody func(body string, to *bodies.Sink) error
 
-// protobufProcessor is the name in rules of the reader of protobuf.
-const protobufProcessor = "OUTRIDER_PROTOBUF"
-
 // protobufBody reads one message.
 func protobufBody(body string, to *bodies.Sink) error {
 	bodies.Protobuf(body, to)
