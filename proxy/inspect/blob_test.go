@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
 // kinds are contents of a field that are no attacks, though they may look like text
@@ -110,8 +111,10 @@ func TestBytesInMessagesAreNoAttacks(t *testing.T) {
 			}
 			taken++
 			var texts []string
-			w := messageWalk{left: 1000, add: func(_, value string) { texts = append(texts, value) }}
-			w.body(message)
+			bodies.Protobuf(message, &bodies.Sink{Left: 1000, Add: func(_ []byte, value string) bool {
+				texts = append(texts, value)
+				return true
+			}})
 			if form := judge(t, mesh(t), request("POST", "/", formType), asForm(texts)); v.Outcome != flow.Blocked || form.Outcome != flow.Blocked {
 				t.Errorf("%s %d: %v by %v at %s, and its texts in a form are %v: %q", kind, n, v.Outcome, v.Rules, v.Location, form.Outcome, texts)
 			}

@@ -85,6 +85,9 @@ func setBody(v plugintypes.TransactionVariables, body string) error {
 	return setSingle(v.RequestBodyLength(), strconv.Itoa(len(body)))
 }
 
+// An adder takes arguments: a collection of the engine, or the gate.
+type adder interface{ Add(name, value string) }
+
 // addForm adds the pairs of a form in order and tells whether all of them fit.
 func addForm(args adder, body string, limit int) bool {
 	n := 0
@@ -100,4 +103,12 @@ func addForm(args adder, body string, limit int) bool {
 		n++
 	}
 	return true
+}
+
+// sinkOf adds values to a collection. Each has a name of its own, see distinct.go.
+func sinkOf(args adder, limit int) *bodies.Sink {
+	return &bodies.Sink{Left: limit, Add: func(name []byte, value string) bool {
+		args.Add(string(name), value)
+		return true
+	}}
 }

@@ -2,10 +2,8 @@ package inspect
 
 import (
 	"strings"
-	"sync"
 
 	"github.com/corazawaf/coraza/v3/collection"
-	"github.com/corazawaf/coraza/v3/experimental/plugins"
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 )
 
@@ -51,22 +49,3 @@ func (distinctArguments) Evaluate(tx plugintypes.TransactionState, _ string) boo
 	makeDistinct(v.MultipartPartHeaders()) // those of a part share its name
 	return false
 }
-
-// registerPlugins adds ours to Coraza's tables, which are global and not
-// guarded: once, before the first engine of the process exists.
-var registerPlugins = sync.OnceFunc(func() {
-	plugins.RegisterOperator("outriderDistinctArguments", func(plugintypes.OperatorOptions) (plugintypes.Operator, error) {
-		return distinctArguments{}, nil
-	})
-	plugins.RegisterOperator("outriderTimeIsUp", newTimeIsUp)
-	plugins.RegisterBodyProcessor("urlencoded", func() plugintypes.BodyProcessor { return formBody{} })
-	plugins.RegisterBodyProcessor("xml", func() plugintypes.BodyProcessor { return xmlBody{} })
-	plugins.RegisterBodyProcessor(strings.ToLower(protobufProcessor), func() plugintypes.BodyProcessor { return protobufBody{} })
-	plugins.RegisterBodyProcessor("outrider_grpc_web", func() plugintypes.BodyProcessor { return grpcWebBody{} })
-	plugins.RegisterBodyProcessor("outrider_grpc_web_text", func() plugintypes.BodyProcessor { return grpcWebBody{text: true} })
-	plugins.RegisterBodyProcessor("outrider_graphql", func() plugintypes.BodyProcessor { return graphqlBody{} })
-	plugins.RegisterBodyProcessor("outrider_xml", func() plugintypes.BodyProcessor { return xmlBody{places: true} })
-	plugins.RegisterBodyProcessor("outrider_json_lines", func() plugintypes.BodyProcessor { return linesBody{} })
-	plugins.RegisterBodyProcessor("outrider_json_seq", func() plugintypes.BodyProcessor { return linesBody{sequence: true} })
-	plugins.RegisterBodyProcessor("outrider_raw", func() plugintypes.BodyProcessor { return rawBody{} })
-})

@@ -12,8 +12,9 @@
 //
 // It knows no protocol: the caller asks for a [Plan], which says how much of the body
 // is to be held for a verdict, or copied for one that comes when the request is over,
-// and hands that over. Which status a refusal becomes is
-// decided elsewhere, in one place. Answers are not inspected.
+// and hands that over. Which status a refusal becomes is decided elsewhere, in one
+// place. Answers are not inspected.
 //
-// docs/waf.md is the manual, docs/waf-rationale.md says why it fails closed.
+// docs/waf.md is the manual, docs/waf-detection.md says how much it finds, and
+// docs/waf-rationale.md why it fails closed.
 package inspect

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/outrider-mesh/outrider/authz"
 	"github.com/outrider-mesh/outrider/proxy/config"
@@ -149,4 +150,9 @@ func hasRule(v flow.Inspection, id int) bool { return slices.Contains(v.Rules, i
 // hasFamily tells whether a rule of a file of the set, such as 942, contributed.
 func hasFamily(v flow.Inspection, family int) bool {
 	return slices.ContainsFunc(v.Rules, func(id int) bool { return id/1000 == family })
+}
+
+// stringField is a field of a message in protobuf.
+func stringField(n protowire.Number, s string) string {
+	return string(protowire.AppendString(protowire.AppendTag(nil, n, protowire.BytesType), s))
 }

@@ -3,62 +3,18 @@ package inspect
 import (
 	"encoding/base64"
 	"errors"
-	"io"
-	"strconv"
 
-	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
-
-// grpcWebBody reads a request of gRPC-Web: messages in frames, each read as protobuf
-// without its schema. It ends, unlike the request of gRPC, so all of its messages
-// are inspected as far as a body is. In its text form it comes in base64.
-//
-// What is no such body is an error, which the rules refuse: the content type is the
-// caller's word, and an application that reads the body as something else would get
-// what was not looked at.
-type grpcWebBody struct{ text bool }
 
 var errFrameCompressed = errors.New("a message is compressed")
 
-// ProcessRequest implements [plugintypes.BodyProcessor].
-func (p grpcWebBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariables, o plugintypes.BodyProcessorOptions) error {
-	body, err := readAll(r)
-	if err != nil {
-		return err
-	}
-	w := messageWalk{left: o.ArgumentLimit, add: v.ArgsPost().Add}
-	broken := p.read(body, &w)
-	if w.full {
-		return setSingle(v.ArgumentsLimitReached(), "1")
-	}
-	if err := setSingle(v.RequestBodyLength(), strconv.Itoa(len(body))); err != nil {
-		return err
-	}
-	return broken
-}
-
-// ProcessResponse implements [plugintypes.BodyProcessor].
-func (grpcWebBody) ProcessResponse(io.Reader, plugintypes.TransactionVariables, plugintypes.BodyProcessorOptions) error {
-	return nil
-}
-
-// read walks the messages of a body as far as there are any; the error tells what
-// follows them.
-func (p grpcWebBody) read(body string, w *messageWalk) error {
-	if !p.text {
-		return w.frames([]byte(body))
-	}
-	framed, broken := decodeSegments(body)
-	if err := w.frames(framed); err != nil {
-		return err
-	}
-	return broken
-}
-
-// frames walks the messages of b, the last of which may be cut off: then its texts
-// are added all the same, and the error tells.
-func (w *messageWalk) frames(b []byte) error {
-	for len(b) > 0 && !w.full {
+// grpcWebBody reads a request of gRPC-Web: messages in frames, each read as protobuf
+// without its schema. It ends, unlike the request of gRPC, so all of its messages
+// are inspected as far as a body is: the last may be cut off, of which the texts are
+// taken all the same. The error tells what follows them.
+func grpcWebBody(body string, to *bodies.Sink) error {
+	for b := []byte(body); len(b) > 0 && !to.Ended(); {
 		f, rest, err := cutFrame(b)
 		if err != nil {
 			return err
@@ -66,13 +22,22 @@ func (w *messageWalk) frames(b []byte) error {
 		if f.compressed {
 			return errFrameCompressed
 		}
-		w.body(string(f.payload))
+		bodies.Protobuf(string(f.payload), to)
 		if !f.whole() {
 			return errFrameCut
 		}
 		b = rest
 	}
 	return nil
+}
+
+// grpcWebTextBody reads the text form of gRPC-Web, which comes in base64.
+func grpcWebTextBody(body string, to *bodies.Sink) error {
+	framed, broken := decodeSegments(body)
+	if err := grpcWebBody(string(framed), to); err != nil {
+		return err
+	}
+	return broken
 }
 
 // decodeSegments decodes base64 that may have been padded and gone on, as whoever

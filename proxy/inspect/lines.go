@@ -50,11 +50,3 @@ func (linesBody) ProcessResponse(io.Reader, plugintypes.TransactionVariables, pl
 func markBroken(v plugintypes.TransactionVariables) {
 	v.TX().Set("outrider_broken", []string{"1"})
 }
-
-// sinkOf adds values to a collection. Each has a name of its own, see distinct.go.
-func sinkOf(args adder, limit int) *bodies.Sink {
-	return &bodies.Sink{Left: limit, Add: func(name []byte, value string) bool {
-		args.Add(string(name), value)
-		return true
-	}}
-}

@@ -10,6 +10,7 @@ import (
 	corazatypes "github.com/corazawaf/coraza/v3/types"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
+	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 	"github.com/outrider-mesh/outrider/proxy/inspect/evidence"
 	"github.com/outrider-mesh/outrider/proxy/inspect/payload/clue"
 )
@@ -72,26 +73,25 @@ func bodyOf(req *flow.Request, in input) evidence.Body {
 	kind, _, _ = strings.Cut(strings.ToLower(kind), ";")
 	switch kind = strings.TrimSpace(kind); {
 	case strings.HasPrefix(kind, "application/grpc-web-text"):
-		b.Fields = fields(func(w *messageWalk) {
-			framed, _ := decodeSegments(string(in.body)) // the rules refuse what is behind an error
-			_ = w.frames(framed)
-		})
+		b.Fields = fields(in.body, grpcWebTextBody)
 	case strings.HasPrefix(kind, "application/grpc-web"):
-		b.Fields = fields(func(w *messageWalk) { _ = w.frames(in.body) })
+		b.Fields = fields(in.body, grpcWebBody)
 	case kind == "application/graphql":
-		b.Fields = func(yield func(name, value string)) {
-			w := graphqlWalk{rest: string(in.body), left: mostFields, add: yield}
-			_ = w.document() // the rules refuse what is behind an error
-		}
+		b.Fields = fields(in.body, bodies.GraphQL)
 	case in.processor == protobufProcessor, isProtobuf(kind):
-		b.Fields = fields(func(w *messageWalk) { w.body(string(in.body)) })
+		b.Fields = fields(in.body, protobufBody)
 	}
 	return b
 }
 
-// fields yields the texts that a walk over messages comes by.
-func fields(walk func(*messageWalk)) func(yield func(name, value string)) {
-	return func(yield func(name, value string)) { walk(&messageWalk{left: mostFields, add: yield}) }
+// fields yields the texts of a body. The rules refuse what is behind an error.
+func fields(body []byte, read placesBody) func(yield func(name, value string)) {
+	return func(yield func(name, value string)) {
+		_ = read(string(body), &bodies.Sink{Left: mostFields, Add: func(name []byte, value string) bool {
+			yield(string(name), value)
+			return true
+		}})
+	}
 }
 
 // mostFields is how many texts of a message are looked at. Rule 7100006 refuses a

@@ -186,6 +186,17 @@ func (s *shopFront) call(who, method, path string) (status, decision, proxyStatu
 	return answer.Status, answer.Header.Get("X-Outrider-Decision"), answer.Header.Get("Proxy-Status"), string(text)
 }
 
+// refuses compares what the client of the shop prints of a refused call with a page, in
+// which the decision has an id of its own.
+func (s *shopFront) refuses(page, reason, example, who, method, path string) {
+	s.t.Helper()
+	status, id, proxyStatus, body := s.call(who, method, path)
+	want := status + "\nProxy-Status: " + proxyStatus + "\nX-Outrider-Decision: " + example + "\n" + strings.ReplaceAll(body, id, example)
+	if status != "403 Forbidden" || len(id) != 20 || !strings.Contains(proxyStatus, reason) || !strings.Contains(page, want) {
+		s.t.Errorf("refused: %q, which the README does not say", want)
+	}
+}
+
 // What the README prints of the shop is what it answers.
 func TestTheShopAnswersAsTheReadmeSays(t *testing.T) {
 	ca, err := devca.New(devca.Options{TrustDomain: spiffeid.RequireTrustDomainFromString("cluster.local"), Warn: io.Discard})
@@ -203,19 +214,12 @@ func TestTheShopAnswersAsTheReadmeSays(t *testing.T) {
 	if want := status + "\n" + body; status != "201 Created" || !strings.Contains(string(text), want) {
 		t.Errorf("allowed: %q, which the README does not say", want)
 	}
-	status, id, proxyStatus, body := s.call("storefront", http.MethodPost, "/v1/charges")
-	const example = "d0k3f4uq2c5s73a00018"
-	want := status + "\nProxy-Status: " + proxyStatus + "\nX-Outrider-Decision: " + example + "\n" + strings.ReplaceAll(body, id, example)
-	if status != "403 Forbidden" || len(id) != 20 || !strings.Contains(string(text), want) {
-		t.Errorf("refused: %q, which the README does not say", want)
-	}
+	s.refuses(string(text), "access_denied", "d0k3f4uq2c5s73a00018", "storefront", http.MethodPost, "/v1/charges")
 	attack := regexp.MustCompile(`/shop get "http://payments(/[^"]+)"`).FindSubmatch(text)
 	if attack == nil {
 		t.Fatal("the README has no attack")
 	}
-	if status, _, proxyStatus, _ := s.call("checkout", http.MethodGet, string(attack[1])); status != "403 Forbidden" || !strings.Contains(proxyStatus, "waf_blocked") {
-		t.Errorf("an attack: %s, %s", status, proxyStatus)
-	}
+	s.refuses(string(text), "waf_blocked", "d0k3f4uq2c5s73a00019", "checkout", http.MethodGet, string(attack[1]))
 	if status, _, _, _ := s.call("checkout", http.MethodGet, "/v1/charges"); status != "200 OK" {
 		t.Errorf("without the attack: %s", status)
 	}

@@ -4,7 +4,7 @@
 //
 //	go run ./test/wafcorpus [flags] [DIRECTORY|FILE ...]
 //
-// The corpus is not part of this repository. docs/waf.md has the figures and says
+// The corpus is not part of this repository. docs/waf-detection.md has the figures and says
 // where they come from.
 package main
 

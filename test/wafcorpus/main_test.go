@@ -104,7 +104,7 @@ func TestGoalsAreHeldOnACorpus(t *testing.T) {
 	const name = "OUTRIDER_WAF_CORPUS"
 	dir := os.Getenv(name)
 	if dir == "" {
-		t.Skipf("%s names no corpus: NOTHING was measured. docs/waf.md says where to get one", name)
+		t.Skipf("%s names no corpus: NOTHING was measured. docs/waf-detection.md says where to get one", name)
 	}
 	found, err := corpus.Read(t.Context(), dir)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 const (
 	// noisyShare is from which share of benign requests on a rule is taken for noisy: 3
-	// of the 16,557 of the corpus that docs/waf.md reports about.
+	// of the 16,557 of the corpus that docs/waf-detection.md reports about.
 	noisyShare = 3.0 / 16557
 	// folds of the cross-validation.
 	folds = 5

@@ -43,14 +43,14 @@ func cut(text string, at byte) (before, after string, found bool) {
 
 func documents(text string, end byte, to *Sink) (last bool, err error) {
 	w := JSON{Sink: to}
-	for n, more := 0, true; more && !to.ended(); {
+	for n, more := 0, true; more && !to.Ended(); {
 		var line string
 		line, text, more = cut(text, end)
 		if strings.Trim(line, " \t\r\n") == "" {
 			continue
 		}
 		w.name = strconv.AppendInt(append(w.name[:0], "json."...), int64(n), 10)
-		if !w.document(line) && !to.ended() && err == nil {
+		if !w.document(line) && !to.Ended() && err == nil {
 			last, err = !more, errLine
 		}
 		n++

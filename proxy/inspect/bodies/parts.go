@@ -21,7 +21,7 @@ type Parts struct {
 // Read stops where the body is broken: the engine's reader does as well, and refuses.
 func (w *Parts) Read(body []byte, boundary string) {
 	r := multipart.NewReader(bytes.NewReader(body), boundary)
-	for !w.ended() {
+	for !w.Ended() {
 		p, err := r.NextRawPart()
 		if err != nil {
 			return
@@ -74,14 +74,14 @@ func (w *Parts) File(name, contentType, content string) bool {
 
 func (w *Parts) document(name, content string) bool {
 	j := JSON{Sink: w.Sink}
-	return j.Document(name, strings.TrimPrefix(content, "\ufeff")) || w.ended()
+	return j.Document(name, strings.TrimPrefix(content, "\ufeff")) || w.Ended()
 }
 
 // markup takes XML. One that is broken, or that has a document type of its own as
 // drawings do, is looked at as a text, too.
 func (w *Parts) markup(name, content string) bool {
 	x := XML{Sink: w.Sink}
-	return x.Document(name, content) == nil || w.ended()
+	return x.Document(name, content) == nil || w.Ended()
 }
 
 func (w *Parts) form(name, content string) bool {

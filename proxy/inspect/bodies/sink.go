@@ -21,8 +21,8 @@ func (s *Sink) put(name []byte, value string) bool {
 	return !s.over
 }
 
-// ended tells that nothing more is taken.
-func (s *Sink) ended() bool { return s.Full || s.over }
+// Ended tells that nothing more is taken.
+func (s *Sink) Ended() bool { return s.Full || s.over }
 
 // maxPlace bounds the name of a place, in bytes. Names grow with the depth of a
 // document, and each value has one: what is longer is not said.

@@ -68,7 +68,7 @@ func (w *XML) Document(name, text string) error {
 	d := xml.NewDecoder(strings.NewReader(text))
 	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	d.CharsetReader = func(string, io.Reader) (io.Reader, error) { return nil, errXMLCharset }
-	for !w.ended() {
+	for !w.Ended() {
 		start := d.InputOffset()
 		token, err := d.RawToken()
 		if err == nil {
@@ -84,7 +84,7 @@ func (w *XML) Document(name, text string) error {
 
 // rest takes what is left behind an error. A document that is cut off is no error.
 func (w *XML) rest(name, text string, err error) error {
-	if w.Add != nil && strings.TrimSpace(text) != "" && !w.ended() {
+	if w.Add != nil && strings.TrimSpace(text) != "" && !w.Ended() {
 		w.put([]byte(name), text)
 	}
 	var syntax *xml.SyntaxError
@@ -148,7 +148,7 @@ func (w *XML) begin(t xml.StartElement) error {
 	w.descend(t.Name.Local)
 	before := len(w.name)
 	for _, a := range t.Attr {
-		if a.Value == "" || w.ended() {
+		if a.Value == "" || w.Ended() {
 			continue
 		}
 		w.step("@" + attribute(a.Name))
@@ -219,7 +219,7 @@ func (w *XML) close(to int) {
 	for n := len(w.stack) - 1; n >= to && w.Add != nil; n-- {
 		e := &w.stack[n]
 		w.flush(e)
-		if e.pieces > 1 && !w.ended() {
+		if e.pieces > 1 && !w.Ended() {
 			w.put(w.name, string(e.all))
 		}
 		w.name = w.name[:e.place]
@@ -238,7 +238,7 @@ func (w *XML) text(b []byte) {
 
 // flush takes the text of an element up to where another begins or it ends.
 func (w *XML) flush(e *element) {
-	if text := bytes.TrimSpace(e.piece); len(text) > 0 && !w.ended() {
+	if text := bytes.TrimSpace(e.piece); len(text) > 0 && !w.Ended() {
 		e.pieces++
 		w.put(w.name, string(text))
 		e.all = append(e.all, e.piece...)

@@ -30,7 +30,8 @@ type Body struct {
 	Text []byte
 	// Type is the Content-Type; empty for none.
 	Type string
-	// Fields yields the texts of a message in protobuf; nil for any other body.
+	// Fields yields the texts of messages in protobuf or of GraphQL; nil for any other
+	// body.
 	Fields func(yield func(name, value string))
 	// Stop is asked now and then whether to end: then what was found so far is
 	// returned. Nil means never.

@@ -49,14 +49,14 @@ func TestAKindCountsOnce(t *testing.T) {
 
 // The manual lists every kind, as it is.
 func TestTheManualListsEveryKind(t *testing.T) {
-	manual, err := os.ReadFile("../../../../docs/waf.md")
+	manual, err := os.ReadFile("../../../../docs/waf-detection.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range Kinds() {
 		row := fmt.Sprintf("| %d | `%s` | %d | %s |\n", k.ID(), strings.TrimPrefix(k.Name(), "outrider/"), k.Weight(), k.Message())
 		if !strings.Contains(string(manual), row) {
-			t.Errorf("docs/waf.md has no row\n%s", row)
+			t.Errorf("docs/waf-detection.md has no row\n%s", row)
 		}
 	}
 }

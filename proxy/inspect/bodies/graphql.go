@@ -1,65 +1,37 @@
-package inspect
+package bodies
 
 import (
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 )
-
-// graphqlBody reads a document of GraphQL (application/graphql): each text in it is an
-// argument named by its place, "graphql.user.name" in {user(name: "…")}. Names and
-// numbers hold no attack, and as one argument a document looks like code to the rules.
-// What does not consist of its tokens is an error, which the rules refuse: the type is
-// the caller's word.
-type graphqlBody struct{}
 
 var (
 	errGraphQL      = errors.New("the document has a token that GraphQL does not")
 	errGraphQLDepth = errors.New("the document is nested too deep, or not closed")
 )
 
-// maxGraphQLDepth is how deep brackets stand in each other, as in JSON.
-const maxGraphQLDepth = 128
-
-// ProcessRequest implements [plugintypes.BodyProcessor].
-func (graphqlBody) ProcessRequest(r io.Reader, v plugintypes.TransactionVariables, o plugintypes.BodyProcessorOptions) error {
-	body, err := readAll(r)
-	if err != nil {
-		return err
-	}
-	w := graphqlWalk{rest: body, left: o.ArgumentLimit, add: v.ArgsPost().Add}
-	broken := w.document()
-	if w.full {
-		return setSingle(v.ArgumentsLimitReached(), "1")
-	}
-	if err := setSingle(v.RequestBodyLength(), strconv.Itoa(len(body))); err != nil {
-		return err
-	}
-	return broken
+// GraphQL reads a document of GraphQL: each text in it is named by its place,
+// "graphql.user.name" in {user(name: "…")}. Names and numbers hold no attack, and as one
+// value a document looks like code to rules. What does not consist of the tokens of
+// GraphQL is an error.
+func GraphQL(document string, to *Sink) error {
+	w := graphql{Sink: to, rest: document}
+	return w.document()
 }
 
-// ProcessResponse implements [plugintypes.BodyProcessor].
-func (graphqlBody) ProcessResponse(io.Reader, plugintypes.TransactionVariables, plugintypes.BodyProcessorOptions) error {
-	return nil
-}
-
-// A graphqlWalk goes through the tokens of a document (GraphQL §2.1, October 2021).
-type graphqlWalk struct {
-	rest string
-	left int // more texts than that are not taken
-	full bool
-	add  func(name, value string)
-
+// graphql goes through the tokens of a document (GraphQL §2.1, October 2021).
+type graphql struct {
+	*Sink
+	rest  string
 	stack []string // what stands before each open bracket
 	name  string   // what stood last
+	path  []byte   // for place
 }
 
-func (w *graphqlWalk) document() error {
-	for !w.full {
+func (w *graphql) document() error {
+	for !w.Ended() {
 		w.rest = strings.TrimLeft(w.rest, " \t\r\n,\ufeff")
 		if w.rest == "" {
 			break
@@ -68,13 +40,13 @@ func (w *graphqlWalk) document() error {
 			return err
 		}
 	}
-	if len(w.stack) > 0 && !w.full {
+	if len(w.stack) > 0 && !w.Ended() {
 		return errGraphQLDepth
 	}
 	return nil
 }
 
-func (w *graphqlWalk) token(c byte) error {
+func (w *graphql) token(c byte) error {
 	switch {
 	case c == '#':
 		_, w.rest, _ = strings.Cut(w.rest, "\n")
@@ -83,7 +55,7 @@ func (w *graphqlWalk) token(c byte) error {
 	case strings.IndexByte("({[", c) >= 0:
 		w.stack = append(w.stack, w.name)
 		w.name, w.rest = "", w.rest[1:]
-		if len(w.stack) > maxGraphQLDepth {
+		if len(w.stack) > maxDepth {
 			return errGraphQLDepth
 		}
 	case strings.IndexByte(")}]", c) >= 0:
@@ -112,25 +84,26 @@ func isNameByte(c byte) bool {
 	return c == '_' || isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// place names where the walk is.
-func (w *graphqlWalk) place() string {
-	var b strings.Builder
-	b.WriteString("graphql")
+// place names where the walk is, until it is called again.
+func (w *graphql) place() []byte {
+	w.path = append(w.path[:0], "graphql"...)
 	for _, name := range w.stack {
-		if name != "" {
-			b.WriteString("." + name)
-		}
+		w.step(name)
 	}
-	if w.name != "" {
-		b.WriteString("." + w.name)
+	w.step(w.name)
+	return w.path
+}
+
+func (w *graphql) step(name string) {
+	if name != "" {
+		w.path = append(append(w.path, '.'), name...)
 	}
-	return b.String()
 }
 
 // text takes a string or a block of text, in three quotes.
-func (w *graphqlWalk) text() error {
-	if w.left--; w.left < 0 {
-		w.full = true
+func (w *graphql) text() error {
+	if w.Left <= 0 {
+		w.Full = true
 		return nil
 	}
 	if block, ok := strings.CutPrefix(w.rest, `"""`); ok {
@@ -142,7 +115,7 @@ func (w *graphqlWalk) text() error {
 			if end += i; end > 0 && block[end-1] == '\\' {
 				continue
 			}
-			w.add(w.place(), strings.ReplaceAll(block[:end], `\"""`, `"""`))
+			w.put(w.place(), strings.ReplaceAll(block[:end], `\"""`, `"""`))
 			w.rest = block[end+3:]
 			return nil
 		}
@@ -151,7 +124,7 @@ func (w *graphqlWalk) text() error {
 	if !ok {
 		return errGraphQL
 	}
-	w.add(w.place(), value)
+	w.put(w.place(), value)
 	w.rest = rest
 	return nil
 }

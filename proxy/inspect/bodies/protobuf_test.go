@@ -1,4 +1,4 @@
-package inspect
+package bodies
 
 import (
 	"math/rand/v2"
@@ -10,11 +10,15 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// walked are the arguments of a message as "name=value".
+// walked are the values of a message as "name=value".
 func walked(b string, limit int) (args []string, full bool) {
-	w := messageWalk{left: limit, add: func(name, value string) { args = append(args, name+"="+value) }}
-	w.message("body", b, 0)
-	return args, w.full
+	to := Sink{Left: limit, Add: func(name []byte, value string) bool {
+		args = append(args, string(name)+"="+value)
+		return true
+	}}
+	w := protobuf{Sink: &to, name: []byte("body")}
+	w.message(b, 0)
+	return args, to.Full
 }
 
 func stringField(n protowire.Number, s string) string {
