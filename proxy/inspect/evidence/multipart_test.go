@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/outrider-mesh/outrider/proxy/flow"
@@ -37,6 +38,32 @@ func TestPartsCannotBeHidden(t *testing.T) {
 		}
 	}
 	if len(cases) < 12 {
+		t.Errorf("only %d cases", len(cases))
+	}
+}
+
+// A form is read as one even if it begins like a document, of which a long text would be
+// looked at more leniently than what is entered.
+func TestFormsCannotBeHiddenInDocuments(t *testing.T) {
+	text := strings.Repeat(`all is well\n`, 30)
+	cases := []string{
+		`{"a":"` + text + `&q=%3Bid&z="}`,
+		`{"a":"` + text + `&q=%3Bid`,
+		`{"a":"` + strings.ReplaceAll(text, `\n`, "\n") + `"}&q=%3Bid`,
+		`{"q=admin%27--&y":1}`,
+	}
+	for _, form := range cases {
+		body := evidence.Body{Text: []byte(form), Type: "application/x-www-form-urlencoded"}
+		found := evidence.Look(&flow.Request{Target: "/", Header: header{}}, body)
+		if evidence.Judge(nil, found).Score < clue.Strong {
+			t.Errorf("%s: found %v", form, found)
+		}
+	}
+	document := evidence.Body{Text: []byte(`{"note":"Tom & Jerry's, a=b"}`), Type: "application/x-www-form-urlencoded"}
+	if found := evidence.Look(&flow.Request{Target: "/", Header: header{}}, document); len(found) > 0 {
+		t.Errorf("found %v in a document", found)
+	}
+	if len(cases) < 4 {
 		t.Errorf("only %d cases", len(cases))
 	}
 }
