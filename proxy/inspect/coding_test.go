@@ -140,3 +140,24 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A panicking decoder stands for one that a body breaks.
+type panickingDecoder struct{}
+
+func (panickingDecoder) Read([]byte) (int, error) { panic("broken") }
+func (panickingDecoder) Reset(io.Reader) error    { return nil }
+
+// A body that breaks its decoder costs that request, and the decoder is not used again.
+func TestBrokenDecodersAreRefused(t *testing.T) {
+	i := build(t, config.InspectionSpec{})
+	i.unzip.gzip.New = func() any { return panickingDecoder{} }
+	req := request("POST", "/", jsonType, "Content-Encoding: gzip", "Content-Length: 10")
+	v := judge(t, i, req, compress(t, "gzip", `{"a":1}`))
+	if v.Outcome != flow.Blocked || !v.Refuse || !hasRule(v, 7100008) {
+		t.Errorf("verdict %+v", v)
+	}
+	i.unzip.gzip.New = nil
+	if used := i.unzip.gzip.Get(); used != nil {
+		t.Errorf("%T is kept", used)
+	}
+}

@@ -74,9 +74,10 @@ func TestBenignBodiesOfServicesAreClean(t *testing.T) {
 		{"a file of commas", multi, fileOf("text/csv", "id;name;price\r\n1;Espresso;2.50\r\n2;\"Latte, large\";3.90\r\n")},
 		{"a drawing", multi, fileOf("image/svg+xml", `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M12 2L2 7l10 5 10-5-10-5z" fill="#abc"/></svg>`)},
 		{"a picture", multi, fileOf("image/png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01")},
+		{"messages of Connect", "Content-Type: application/connect+json", "\x00\x00\x00\x10\x00[" + strings.Repeat("1,", 2047) + "1]"},
 		{"a configuration", multi, fileOf("application/yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: shop\ndata:\n  LOG_LEVEL: info\n")},
 	}
-	if len(tests) < 10 {
+	if len(tests) < 11 {
 		t.Errorf("only %d cases", len(tests))
 	}
 	for _, tt := range tests {

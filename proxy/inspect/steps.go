@@ -116,7 +116,7 @@ func (i *Inspector) second(ctx context.Context, req *flow.Request, e engine, in 
 
 func recovered(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("panic in the engine: %v", r)
+		*err = fmt.Errorf("panic in the inspection: %v", r)
 	}
 }
 

@@ -22,14 +22,16 @@ var (
 type unzipper struct{ gzip, brotli, zstd sync.Pool }
 
 // decode returns the first limit bytes of what b stands for, and whether that is all
-// of it. cut tells that b itself is only the first part.
+// of it. cut tells that b itself is only the first part. A panic becomes an error: the
+// bytes are the sender's, and the decoders others'.
 func (u *unzipper) decode(c coding, b []byte, limit int, cut bool) (out []byte, whole bool, err error) {
+	defer recovered(&err)
 	r, pool, err := u.open(c, b)
 	if err == nil {
-		defer pool.Put(r)
 		// One byte more than is inspected: only then it is known that there is more,
 		// or the checksum holds.
 		out, err = io.ReadAll(io.LimitReader(r, int64(limit)+1))
+		pool.Put(r)
 	}
 	switch {
 	case len(out) > minExpansion && len(out)/maxExpansion > len(b):

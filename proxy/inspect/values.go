@@ -18,12 +18,14 @@ func tooManyValues(req *flow.Request, in *input) bool {
 	return len(in.body) > shortest && !in.firstArguments && readAsJSON(req.Header) && moreValues(in.body, maxArguments)
 }
 
-// readAsJSON tells the types that rule 7100001 has read as JSON.
+// readAsJSON tells the types that rule 7100001 has read as JSON. Those of Connect's streams
+// it does only where no other rule knows them: they are messages in frames (rule 7100502),
+// in which commas separate no values.
 func readAsJSON(h flow.Header) bool {
 	t, _ := h.Get("content-type")
 	t, _, _ = strings.Cut(strings.ToLower(t), ";")
 	kind, sub, _ := strings.Cut(strings.TrimSpace(t), "/")
-	return (kind == "application" || kind == "text") && (sub == "json" || strings.HasSuffix(sub, "+json"))
+	return (kind == "application" || kind == "text") && (sub == "json" || strings.HasSuffix(sub, "+json")) && sub != "connect+json"
 }
 
 // moreValues tells whether a document has more values than so many: what is valid has

@@ -39,8 +39,9 @@ func TestTypesThatAreReadAsJSON(t *testing.T) {
 	cases := map[string]bool{
 		"application/json": true, "Application/JSON; charset=utf-8": true, "text/json": true, " application/problem+json ;a=b": true,
 		"application/x-ndjson": false, "application/jsonl": false, "text/plain": false, "json": false, "": false, "application/json-seq": false,
+		"application/connect+json": false, "application/Connect+JSON; charset=utf-8": false,
 	}
-	if len(cases) < 10 {
+	if len(cases) < 12 {
 		t.Errorf("only %d cases", len(cases))
 	}
 	for typ, want := range cases {

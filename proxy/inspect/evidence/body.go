@@ -21,6 +21,10 @@ func (l *looker) body(b Body) {
 	text := string(b.Text)
 	kind := strings.ToLower(b.Type)
 	begins := strings.TrimLeft(text, "\ufeff \t\r\n")
+	form := strings.Contains(kind, "form-urlencoded")
+	if form && isDocument(begins) && strings.IndexByte(text, '=') >= 0 {
+		l.pairs(strings.TrimRight(text, "\r\n"), payload.Entry) // it is what the sender says as well
+	}
 	switch {
 	case strings.HasPrefix(kind, "multipart/"):
 		l.multipart(text, b.Type)
@@ -30,7 +34,7 @@ func (l *looker) body(b Body) {
 		}
 	case strings.HasPrefix(begins, "<") && (strings.Contains(kind, "xml") || strings.HasPrefix(begins, "<?xml") || strings.HasPrefix(begins, "<!DOCTYPE")):
 		l.xml(text, "xml")
-	case strings.Contains(kind, "form-urlencoded") || kind == "" && isForm(text):
+	case form || kind == "" && isForm(text):
 		l.pairs(strings.TrimRight(text, "\r\n"), payload.Entry)
 	default:
 		l.text(text, "body")

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"mime"
 	"strings"
 
 	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
@@ -8,25 +9,77 @@ import (
 )
 
 // multipart looks at the parts of a form (RFC 7578). What is ambiguous in it is refused
-// by the base rules; here the text between two boundaries is a part, whatever it is.
+// by the base rules. Of what readers may take for boundaries, only a line by itself is one:
+// else a sender could cut an attack in two, or away, that they put together.
 func (l *looker) multipart(s, contentType string) {
-	boundary := parameter(contentType, "boundary")
-	if boundary == "" {
+	mark := "--" + boundaryOf(contentType)
+	_, rest, ok := cutPart(s, mark)
+	if len(mark) == 2 || !ok {
 		l.text(s, "body")
 		return
 	}
-	mark := "--" + boundary
-	for i, part := range strings.Split(s, mark) {
-		if i > 0 && !strings.HasPrefix(part, "--") {
-			l.part(strings.TrimPrefix(strings.TrimPrefix(part, "\r"), "\n"))
-		}
+	for ok {
+		var part string
+		part, rest, ok = cutPart(rest, mark)
+		l.part(part)
 	}
 }
 
+// boundaryOf is that of a form; empty for none.
+func boundaryOf(contentType string) string {
+	if _, params, err := mime.ParseMediaType(contentType); err == nil {
+		return params["boundary"]
+	}
+	return parameter(contentType, "boundary")
+}
+
+// cutPart cuts s at the first line that is a boundary (RFC 2046 §5.1.1), with white space
+// behind it. What follows the last one belongs to no part; if there is none, before and
+// after are all of s.
+func cutPart(s, mark string) (before, after string, found bool) {
+	end := -1 // of the part, when the last boundary was seen
+	for i := 0; ; {
+		n := strings.Index(s[i:], mark)
+		if n < 0 {
+			break
+		}
+		at := i + n
+		i = at + len(mark)
+		if at > 0 && s[at-1] != '\n' {
+			continue
+		}
+		line, after, _ := strings.Cut(s[i:], "\n")
+		line = strings.Trim(line, " \t\r")
+		if end < 0 && (line == "" || line == "--") {
+			end = at
+		}
+		if line == "" {
+			return s[:end], after, true
+		}
+	}
+	if end < 0 {
+		return s, s, false
+	}
+	return s[:end], "", false
+}
+
+// cutHead cuts a part at its first empty line.
+func cutHead(s string) (head, content string, found bool) {
+	for i := 0; i < len(s); {
+		line, after, _ := strings.Cut(s[i:], "\n")
+		if strings.TrimSuffix(line, "\r") == "" {
+			return s[:i], after, true
+		}
+		i += len(line) + 1
+	}
+	return "", s, false
+}
+
 func (l *looker) part(s string) {
-	head, content, ok := strings.Cut(s, "\r\n\r\n")
+	head, content, ok := cutHead(s)
 	if !ok {
-		head, content, _ = strings.Cut(s, "\n\n")
+		l.text(s, "body")
+		return
 	}
 	content = strings.TrimSuffix(strings.TrimSuffix(content, "\n"), "\r")
 	name := parameter(head, "name")

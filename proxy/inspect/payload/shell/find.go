@@ -35,13 +35,13 @@ func Find(t *lexicon.Text, found *clue.List) {
 type chain struct {
 	*lexicon.Text
 	found *clue.List
-	// script tells that the value is a script: it consists of commands and is meant to.
-	script bool
+	// script is from where on the value is a script: it consists of commands and is meant to.
+	script int
 }
 
 // chains looks at each separator.
 func chains(t *lexicon.Text, found *clue.List) {
-	c := chain{Text: t, found: found, script: isScript(t)}
+	c := chain{Text: t, found: found, script: scriptAt(t)}
 	s := t.S
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -59,17 +59,25 @@ func chains(t *lexicon.Text, found *clue.List) {
 	}
 }
 
-// isScript tells scripts by the words that only they have.
-func isScript(t *lexicon.Text) bool {
+// scriptAt is where a script begins, by the words that only scripts have: what stands in
+// front of them may be a command that is injected, "; id # while". It is the length of the
+// value if there is none.
+func scriptAt(t *lexicon.Text) int {
 	if t.Document() {
-		return true
+		return 0
 	}
 	s := t.Lower()
 	if start := lexicon.SkipSpace(s, 0); t.Lines() == 0 && start < len(s) && strings.IndexByte(";|&", s[start]) >= 0 {
-		return false // which none begins with
+		return len(s) // which none begins with
 	}
-	at, _ := lexicon.IndexAny(s, "; do", "; then", "done", "; fi", "set -e", "exec ", "while ", "for i in", "trap ", "if [")
-	return at >= 0 || strings.HasPrefix(s, "#!")
+	if strings.HasPrefix(s, "#!") {
+		return 0
+	}
+	at, _ := lexicon.IndexAny(s, "; do", "; then", "set -e", "exec ", "while ", "for i in", "trap ", "if [")
+	if at < 0 {
+		return len(s)
+	}
+	return at
 }
 
 func separatorEnd(s string, i int) int {
@@ -87,7 +95,7 @@ func (t *chain) separated(at, end int) clue.Kind {
 		return clue.None // the end of a row or a statement
 	}
 	c, ok := read(t.S, start)
-	if !ok || t.script || alternative(t.S, at, end, c.end) {
+	if !ok || at >= t.script || alternative(t.S, at, end, c.end) {
 		return clue.None
 	}
 	proof := c.ended && c.proves()
@@ -167,7 +175,7 @@ const fewestLines = 6
 // substitution is for $(id).
 func (t *chain) substitution(i int) {
 	s := t.S
-	if t.script || t.Written && t.Lines() >= fewestLines || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
+	if i >= t.script || t.Written && t.Lines() >= fewestLines || len(s) > longestSubstituted || !strings.HasPrefix(s[i:], "$(") || strings.HasPrefix(s[i:], "$((") {
 		return
 	}
 	start := lexicon.SkipSpace(s, i+2)

@@ -1,5 +1,11 @@
 package sql
 
+import (
+	"strings"
+
+	"github.com/outrider-mesh/outrider/proxy/inspect/payload/lexicon"
+)
+
 // start is the first token that is no comment.
 func (r *reader) start() int {
 	n := 0
@@ -20,16 +26,19 @@ func (r *reader) opens(n int) bool {
 //
 // Somebody who injects may begin with SELECT as well: "select a from b' or 1=1 -- ". But the
 // quote that ends the text around is then without an end, or ends where no text can
-// begin, and a comment hides the rest.
+// begin, and a comment hides the rest. Or there is an even number of quotes, and what is
+// injected stands in what looks like texts of the statement: none of those may have SQL
+// in it, and no comment a quote.
 func (r *reader) sound() bool {
 	first := r.start()
-	if !r.whole(first) {
+	if !r.whole(first) || len(r.tokens) == mostTokens {
 		return false
 	}
 	depth := 0
 	for n := first; n < len(r.tokens); n++ {
 		switch t := r.at(n); {
-		case t.unclosed, t.kind == semicolon && r.at(n+1).kind != none, t.kind == tail && r.at(n+1).kind == none, r.adjoin(n):
+		case t.unclosed, t.kind == semicolon && r.at(n+1).kind != none, t.kind == tail && r.at(n+1).kind == none, r.adjoin(n),
+			r.speaks(n), r.quotesBefore(n):
 			return false
 		case t.kind == open:
 			depth++
@@ -70,4 +79,29 @@ func (r *reader) adjoin(n int) bool {
 func (r *reader) constantOnly(n int) bool {
 	t := r.at(n)
 	return t.kind == number || t.kind == text && r.s[t.at] == '\''
+}
+
+// speaks tells whether the text at n may be what stands between two texts, of a statement
+// that the value is injected into. The name of a column is none.
+func (r *reader) speaks(n int) bool {
+	t := r.at(n)
+	if t.kind != text {
+		return false
+	}
+	s := r.s[t.at+1 : t.end-1]
+	if r.s[t.at] != '\'' && lexicon.WordEnd(s, 0) == len(s) {
+		return false
+	}
+	return strings.ContainsAny(s, "'\"`=<>|&;#") || strings.Contains(s, "--") || strings.Contains(s, "/*") ||
+		lexicon.Read(s).Words.Any(words)
+}
+
+// quotesBefore tells whether a quote stands between the token at n and the one before it,
+// where only a comment can.
+func (r *reader) quotesBefore(n int) bool {
+	behind := r.from
+	if n > 0 {
+		behind = r.at(n - 1).end
+	}
+	return strings.ContainsAny(r.s[behind:r.at(n).at], "'\"`")
 }
