@@ -176,10 +176,10 @@ func (o *options) validate() error {
 // leastOpen is how many rounds an open loop has at least; beside inspection there need
 // not be any.
 func (o *options) leastOpen() float64 {
-	if o.runs(ratePart) {
-		return 1
+	if o.runs(inspectionPart) && !o.runs(ratePart) {
+		return 0
 	}
-	return 0
+	return 1
 }
 
 // runs tells whether a part was asked for.
