@@ -31,8 +31,9 @@ func alternative(s string, at, end, after int) bool {
 	return strings.Count(around, "|") > leastAlternatives && !strings.ContainsAny(around, ";&/")
 }
 
-// listed tells a name in quotes that is no command: the name of a member, and one that
-// stands alone on its line, as in lists and imports.
+// listed tells a name in quotes that is no command: the name of a member, unless it stands
+// behind what ends a command, and one that stands alone on its line, as in lists and
+// imports.
 func listed(s string, from, at int) bool {
 	q := s[at]
 	if q != '"' && q != '\'' {
@@ -43,7 +44,8 @@ func listed(s string, from, at int) bool {
 		return false
 	}
 	behind := strings.TrimLeft(s[at+n+2:], " \t")
-	if strings.HasPrefix(behind, ":") || strings.HasPrefix(behind, "=>") || strings.HasPrefix(behind, ". ") {
+	separated := from > 0 && strings.IndexByte(";|&`", s[from-1]) >= 0
+	if !separated && (strings.HasPrefix(behind, ":") || strings.HasPrefix(behind, "=>") || strings.HasPrefix(behind, ". ")) {
 		return true
 	}
 	return from > 0 && strings.IndexByte(s[from-1:at], '\n') >= 0 && (behind == "" || strings.IndexByte(",)]\r\n", behind[0]) >= 0 || isType(behind))
