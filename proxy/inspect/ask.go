@@ -106,7 +106,7 @@ func (i *Inspector) watch(ctx context.Context, q question) flow.Inspection {
 // look is judge by a rule that refuses nothing, whatever has become of its policy since
 // the request was forwarded.
 func (i *Inspector) look(ctx context.Context, q question, r rule) flow.Inspection {
-	r.block = false
+	r.block, r.watched = false, true
 	r.unfinished = !q.seen.Complete && int64(len(q.seen.Body)) < r.wants(q.seen.Body)
 	v := i.judge(ctx, q, r)
 	if q.seen.More && v.Uninspected == flow.Inspected {

@@ -88,6 +88,7 @@ type Inspector struct {
 	unproved []Unproved
 	lanes    lanes
 	trials   lanes // of policies that are only tried
+	watches  lanes // in front of lanes, for requests that are over
 	bounds   func() Bounds
 	now      func() time.Time
 	draw     func(n int) int
@@ -142,6 +143,7 @@ func newInspector(opts Options) *Inspector {
 	return &Inspector{
 		lanes:   newLanes(opts.Concurrency, opts.Concurrency),
 		trials:  newLanes(1, 1),
+		watches: newLanes(opts.Concurrency, opts.Concurrency),
 		bounds:  opts.Bounds,
 		now:     opts.Now,
 		draw:    opts.Draw,

@@ -42,6 +42,8 @@ type rule struct {
 	policy *policy // nil when there is none: everything is refused
 	block  bool    // an attack is refused, and so is what policy denies
 	tried  bool    // it takes no slot of what decides
+	// watched tells that the request is over, and nobody waits for the verdict.
+	watched bool
 	// head is why only the head is inspected; Inspected when the body is, too.
 	head flow.Uninspected
 	// coding is how the body is compressed.

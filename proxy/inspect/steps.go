@@ -12,6 +12,10 @@ import (
 // A turn is how an inspection gets its slots.
 type turn struct {
 	lanes lanes
+	// queue is what is waited in first by those that only watch, of whom there may be
+	// hundreds: so no more of them than have slots are in front of one that decides. It
+	// is empty for all others.
+	queue lanes
 	wait  time.Duration
 	// budget is for each of the two steps, by the clock.
 	budget time.Duration
@@ -39,10 +43,36 @@ func (i *Inspector) judge(ctx context.Context, q question, r rule) flow.Inspecti
 // where those that decide have to wait there are no trials.
 func (i *Inspector) turnOf(r rule) (t turn, free bool) {
 	bounds := i.bounds()
+	t = turn{lanes: i.lanes, wait: bounds.Wait, budget: bounds.Budget}
 	if !r.tried {
-		return turn{i.lanes, bounds.Wait, bounds.Budget}, true
+		if r.watched {
+			t.queue = i.watches
+		}
+		return t, true
 	}
-	return turn{i.trials, 0, bounds.Budget}, !i.lanes.engine.full() && !i.lanes.proofs.full()
+	return turn{lanes: i.trials, budget: bounds.Budget}, !i.lanes.engine.full() && !i.lanes.proofs.full()
+}
+
+// enter takes a slot of a lane, and one of the queue in front of it if there is one.
+func (t turn) enter(ctx context.Context, queue, lane slots) (flow.Uninspected, error) {
+	if queue.taken == nil {
+		return lane.acquire(ctx, t.wait)
+	}
+	if reason, err := queue.acquire(ctx, t.wait); err != nil {
+		return reason, err
+	}
+	reason, err := lane.acquire(ctx, t.wait)
+	if err != nil {
+		queue.release()
+	}
+	return reason, err
+}
+
+func (t turn) leave(queue, lane slots) {
+	lane.release()
+	if queue.taken != nil {
+		queue.release()
+	}
 }
 
 // prove has the request looked at by what costs little; done tells that nothing else
@@ -50,10 +80,10 @@ func (i *Inspector) turnOf(r rule) (t turn, free bool) {
 func (i *Inspector) prove(ctx context.Context, req *flow.Request, r rule, in *input, t turn) (v flow.Inspection, done bool) {
 	in.measure(req)
 	if in.fine || in.packed != nil { // else it takes some microseconds
-		if reason, err := t.lanes.proofs.acquire(ctx, t.wait); err != nil {
+		if reason, err := t.enter(ctx, t.queue.proofs, t.lanes.proofs); err != nil {
 			return r.failure(reason, err), true
 		}
-		defer t.lanes.proofs.release()
+		defer t.leave(t.queue.proofs, t.lanes.proofs)
 	}
 	if in.packed != nil {
 		r.decompress(&i.unzip, in, in.coding, in.packed, in.cut)
@@ -96,10 +126,10 @@ func (i *Inspector) first(ctx context.Context, req *flow.Request, e engine, in *
 
 // ask has the rules look at the request.
 func (i *Inspector) ask(ctx context.Context, req *flow.Request, r rule, in *input, t turn) flow.Inspection {
-	if reason, err := t.lanes.engine.acquire(ctx, t.wait); err != nil {
+	if reason, err := t.enter(ctx, t.queue.engine, t.lanes.engine); err != nil {
 		return r.failure(reason, err)
 	}
-	defer t.lanes.engine.release()
+	defer t.leave(t.queue.engine, t.lanes.engine)
 	found, err := i.second(ctx, req, r.policy.engine, in, t)
 	if err != nil {
 		return r.failure(reasonOf(err), err)

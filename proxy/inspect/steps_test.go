@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,4 +250,33 @@ func TestTheFirstStepEndsWhenItsTimeIsUp(t *testing.T) {
 	if v := judge(t, i, request("POST", "/", formType), b.String()); v.Uninspected != flow.EngineTimeout || !v.Refuse {
 		t.Errorf("verdict %+v", v)
 	}
+}
+
+// Clients of requests that are only watched wait for no verdict, so there may be hundreds
+// of those to be made. They do not queue up in front of a request that is held.
+func TestWhatDecidesDoesNotWaitBehindAllThatWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 300 * time.Millisecond
+		slow := &fakeEngine{judge: func(*flow.Request, input) (finding, error) {
+			<-time.After(takes)
+			return finding{}, nil
+		}}
+		i := withEngine(t, slow, config.InspectionSpec{}, Options{Concurrency: 1, Bounds: within(time.Second, time.Hour)})
+		h := holding(i)
+		watching := i.Plan(request("GET", "/"))
+		watching.Free, watching.rule.block = true, false
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() { h.Watch(t.Context(), request("GET", "/"), watching, Seen{Complete: true}) })
+		}
+		synctest.Wait()
+		req := request("GET", "/")
+		if v := h.Decide(t.Context(), req, i.Plan(req), Seen{Complete: true}); v.Outcome != flow.Clean {
+			t.Errorf("verdict %+v", v)
+		}
+		all.Wait()
+		if n := len(i.lanes.engine.taken) + len(i.watches.engine.taken); n != 0 {
+			t.Errorf("%d slots are not given back", n)
+		}
+	})
 }
