@@ -45,9 +45,8 @@ func doubted(rule int) bool {
 		// applications by name, which take the URL of a script to include.
 		return rule != 931110
 	case 932:
-		// Names of commands, which are words; but for the mark of Shellshock, and for
-		// commands of Windows, which are believed behind a separator of its shell.
-		return rule != 932170 && rule != 932171 && rule != 932380
+		// Names of commands, which are words; but for the mark of Shellshock.
+		return rule != 932170 && rule != 932171
 	}
 	_, found := slices.BinarySearch(loose[:], rule)
 	return found
