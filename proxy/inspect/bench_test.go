@@ -24,7 +24,7 @@ func TestPlansDoNotAllocate(t *testing.T) {
 	h.Swap(off)
 	defer h.Close()
 	req, ctx := request("GET", "/"), t.Context()
-	if n := testing.AllocsPerRun(100, func() { h.Inspect(ctx, req, h.Plan(req), nil, true) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { h.Decide(ctx, req, h.Plan(req), Seen{Complete: true}) }); n != 0 {
 		t.Errorf("off: a request makes %v allocations", n)
 	}
 }
@@ -166,12 +166,12 @@ func BenchmarkHugeJSON(b *testing.B) {
 			req := request("POST", "/", jsonType, "Content-Length: 857000")
 			text := []byte(body.String())
 			plan := i.Plan(req)
-			n := min(int64(len(text)), plan.BodyBytes)
+			first, complete := plan.First(text)
 			b.ReportAllocs()
 			var v flow.Inspection
 			before := processorTime(b)
 			for b.Loop() {
-				v = i.Inspect(b.Context(), req, plan, text[:n], n == int64(len(text)))
+				v = i.Inspect(b.Context(), req, plan, first, complete)
 			}
 			b.ReportMetric(float64((processorTime(b)-before).Microseconds())/1e3/float64(b.N), "cpu-ms/op")
 			b.Logf("%s, %s, refused %t", v.Outcome, v.Uninspected, v.Refuse)

@@ -46,14 +46,9 @@ func (h *Holder) Plan(req *flow.Request) Plan {
 	return i.Plan(req)
 }
 
-// Inspect is [Inspector.Inspect] of the Inspector in force. A plan that another
-// one made is made anew, so a new policy applies to requests under way, too;
-// where it wants more of the body than was read, what was read is a prefix.
-func (h *Holder) Inspect(ctx context.Context, req *flow.Request, plan Plan, body []byte, complete bool) flow.Inspection {
-	return h.ask(ctx, question{of: (*Inspector).all, req: req, plan: plan, seen: Seen{Body: body, Complete: complete}})
-}
-
-// Decide is Inspect by the policy that decides about the request, alone.
+// Decide judges a request by the policy that decides about it, of those in force. A plan
+// that another Inspector made is made anew, so a new policy applies to requests under way,
+// too; where it wants more of the body than was seen, what was seen is a prefix.
 func (h *Holder) Decide(ctx context.Context, req *flow.Request, plan Plan, s Seen) flow.Inspection {
 	return h.ask(ctx, question{of: (*Inspector).decide, req: req, plan: plan, seen: s})
 }

@@ -19,7 +19,7 @@ func TestAHolderWithoutPoliciesRefuses(t *testing.T) {
 	if plan.Off || plan.BodyBytes != 0 || !h.Active() {
 		t.Errorf("plan %+v, active %t", plan, h.Active())
 	}
-	v := h.Inspect(t.Context(), req, plan, nil, true)
+	v := h.Decide(t.Context(), req, plan, Seen{Complete: true})
 	if v.Outcome != flow.NotInspected || v.Uninspected != flow.EngineError || !v.Refuse || !errors.Is(v.Err, errNoPolicy) {
 		t.Errorf("verdict %+v", v)
 	}
@@ -36,16 +36,16 @@ func TestANewSetAppliesToRequestsUnderWay(t *testing.T) {
 	body := make([]byte, plan.BodyBytes)
 
 	h.Swap(watch)
-	v := h.Inspect(t.Context(), req, plan, body, false)
+	v := h.Decide(t.Context(), req, plan, Seen{Body: body})
 	if v.Outcome != flow.Detected || v.Refuse || v.Uninspected != flow.BodyOverCap || v.Bytes != int64(len(body)) {
 		t.Errorf("in Detect, with a longer cap: %+v", v)
 	}
 	h.Swap(off)
-	if v := h.Inspect(t.Context(), req, plan, body, false); v.Outcome != flow.InspectionOff || v.Refuse {
+	if v := h.Decide(t.Context(), req, plan, Seen{Body: body}); v.Outcome != flow.InspectionOff || v.Refuse {
 		t.Errorf("off: %+v", v)
 	}
 	h.Close()
-	if v := h.Inspect(t.Context(), req, plan, body, false); !v.Refuse {
+	if v := h.Decide(t.Context(), req, plan, Seen{Body: body}); !v.Refuse {
 		t.Errorf("closed: %+v", v)
 	}
 }
@@ -73,11 +73,11 @@ func TestASwapBetweenLoadAndTransactionIsRetried(t *testing.T) {
 	req := request("GET", "/")
 	req.Header = &swapping{once: func() { h.Swap(next) }}
 	// The empty plan makes the old one look at the header and be closed then.
-	if v := h.Inspect(t.Context(), req, Plan{}, nil, true); v.Outcome != flow.Blocked {
+	if v := h.Decide(t.Context(), req, Plan{}, Seen{Complete: true}); v.Outcome != flow.Blocked {
 		t.Errorf("verdict %+v", v)
 	}
 	next.Close()
-	if v := h.Inspect(t.Context(), req, Plan{}, nil, true); !v.Refuse || !errors.Is(v.Err, errClosed) {
+	if v := h.Decide(t.Context(), req, Plan{}, Seen{Complete: true}); !v.Refuse || !errors.Is(v.Err, errClosed) {
 		t.Errorf("closed by somebody else: %+v", v)
 	}
 }
@@ -90,7 +90,7 @@ func TestABadSetKeepsTheOld(t *testing.T) {
 		t.Fatalf("New: %v, %v", next, err)
 	}
 	req := request("GET", "/?q=<script>alert(1)</script>")
-	if v := h.Inspect(t.Context(), req, h.Plan(req), nil, true); v.Outcome != flow.Blocked {
+	if v := h.Decide(t.Context(), req, h.Plan(req), Seen{Complete: true}); v.Outcome != flow.Blocked {
 		t.Errorf("verdict %+v", v)
 	}
 }
@@ -176,7 +176,7 @@ func TestSwapUnderLoadLosesNothing(t *testing.T) {
 		wg.Go(func() {
 			for range each {
 				req := request("GET", "/")
-				if v := h.Inspect(t.Context(), req, h.Plan(req), nil, true); v.Outcome == flow.Blocked {
+				if v := h.Decide(t.Context(), req, h.Plan(req), Seen{Complete: true}); v.Outcome == flow.Blocked {
 					blocked.Add(1)
 				}
 			}
@@ -216,7 +216,7 @@ func TestSwapUnderLoadWithTheRealEngine(t *testing.T) {
 				if n%2 == 0 {
 					req, want = request("GET", "/?q=<script>alert(1)</script>"), flow.Blocked
 				}
-				if v := h.Inspect(t.Context(), req, h.Plan(req), nil, true); v.Outcome != want {
+				if v := h.Decide(t.Context(), req, h.Plan(req), Seen{Complete: true}); v.Outcome != want {
 					wrong.Add(1)
 				}
 			}
