@@ -189,15 +189,7 @@ func TestAChangeBeforeReadyWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, nil) }()
-	defer func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer running(t, s)()
 	write(strings.Replace(yaml, "name: http", "name: renamed", 1))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -213,4 +205,18 @@ func TestAChangeBeforeReadyWaits(t *testing.T) {
 		_, ok := s.Addresses()["renamed"]
 		return ok
 	})
+}
+
+// running starts a sidecar. What it returns ends it, and waits for that.
+func running(t *testing.T, s *proxy.Sidecar) (end func()) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, nil) }()
+	return func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
 }

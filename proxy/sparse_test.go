@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -34,15 +33,7 @@ func TestWhoeverPacesTheCollectorIsToldOfInspection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, nil) }()
-	defer func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	defer running(t, s)()
 	if !<-told {
 		t.Error("policies that inspect are not told")
 	}

@@ -100,8 +100,8 @@ func judge(ctx context.Context, i *inspect.Inspector, raw []byte, caller string)
 		return flow.Inspection{}, err
 	}
 	plan := i.Plan(req)
-	n := min(plan.BodyBytes, int64(len(body)))
-	return i.Inspect(ctx, req, plan, body[:n], n == int64(len(body))), nil
+	first, complete := plan.First(body)
+	return i.Inspect(ctx, req, plan, first, complete), nil
 }
 
 func printVerdict(out io.Writer, name string, v *flow.Inspection) error {

@@ -147,7 +147,8 @@ func (e *corazaEngine) evaluate(req *flow.Request, in input) (f finding, err err
 	}
 	defer unfollow()
 	e.feedHead(tx, state, req, in)
-	in.boundary, in.files = boundaryOf(req.Header), e.mesh
+	contentType, _ := req.Header.Get("content-type")
+	in.boundary, in.files = boundaryOf(contentType), e.mesh
 	stop, err := e.phases(tx, state, in)
 	if err != nil {
 		return finding{}, err

@@ -35,8 +35,8 @@ func (a agreement) String() string {
 func agree(t testing.TB, i *Inspector, s sample, sum *agreement) {
 	t.Helper()
 	plan := i.Plan(s.req)
-	n := min(int64(len(s.body)), plan.BodyBytes)
-	in, _, done := plan.input(plan.rule, []byte(s.body[:n]), n == int64(len(s.body)))
+	first, complete := plan.First([]byte(s.body))
+	in, _, done := plan.input(plan.rule, first, complete)
 	if done || in.packed != nil {
 		return
 	}

@@ -141,8 +141,8 @@ func stock(t testing.TB) *Inspector {
 func judge(t testing.TB, i *Inspector, req *flow.Request, body string) flow.Inspection {
 	t.Helper()
 	plan := i.Plan(req)
-	n := min(int64(len(body)), plan.BodyBytes)
-	return i.Inspect(t.Context(), req, plan, []byte(body[:n]), n == int64(len(body)))
+	first, complete := plan.First([]byte(body))
+	return i.Inspect(t.Context(), req, plan, first, complete)
 }
 
 func hasRule(v flow.Inspection, id int) bool { return slices.Contains(v.Rules, id) }

@@ -18,21 +18,14 @@ import (
 // understand only makes it prove less, or nothing.
 func gateOf(src source, detecting []string, comparing string) (*gate.Gate, error) {
 	set := seclang.New()
-	read := func(name string) error {
-		data, err := fs.ReadFile(coreruleset.FS, name)
-		if err != nil {
-			return fmt.Errorf("read %q: %w", name, err)
-		}
-		return set.Read(string(data))
-	}
-	if err := read("@crs-setup.conf.example"); err != nil {
+	if err := set.ReadFile(coreruleset.FS, "@crs-setup.conf.example"); err != nil {
 		return nil, err
 	}
 	if err := set.Read(src.setup); err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
 	for _, name := range detecting {
-		if err := read(name); err != nil {
+		if err := set.ReadFile(coreruleset.FS, name); err != nil {
 			return nil, err
 		}
 	}
@@ -49,7 +42,7 @@ func gateOf(src source, detecting []string, comparing string) (*gate.Gate, error
 	if err := set.Read(rules.Last()); err != nil {
 		return nil, fmt.Errorf("read what comes last: %w", err)
 	}
-	if err := read(comparing); err != nil {
+	if err := set.ReadFile(coreruleset.FS, comparing); err != nil {
 		return nil, err
 	}
 	return newGate(src, set)

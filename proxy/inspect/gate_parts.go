@@ -21,13 +21,13 @@ type formParts struct{ files bool }
 
 func (p formParts) arguments(body []byte, to *gate.Arguments) bool {
 	to.Unsized()
-	t, params, err := mime.ParseMediaType(to.Type())
-	if err != nil || t != "multipart/form-data" || params["boundary"] == "" {
+	boundary := boundaryOf(to.Type())
+	if boundary == "" {
 		return false
 	}
 	f := formProof{to: to, extra: bodies.Parts{Sink: gateSink(to), Files: p.files}}
 	f.extra.Left = maxArguments
-	return f.read(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
+	return f.read(multipart.NewReader(bytes.NewReader(body), boundary))
 }
 
 // A formProof goes through one form.

@@ -121,3 +121,12 @@ func weight(req *flow.Request, in *input) (bytes int, arguments bool) {
 	})
 	return bytes, len(in.body)+len(in.packed)+len(req.Query) > 0
 }
+
+// measure gives the input a meter, if what it may cost is worth the looks at it.
+func (in *input) measure(req *flow.Request) {
+	bytes, arguments := weight(req, in)
+	if !arguments && bytes < minMetered {
+		return
+	}
+	in.meter, in.fine = newMeter(in.cpu), bytes >= minFine
+}

@@ -5,15 +5,13 @@ import (
 
 	"github.com/corazawaf/coraza/v3/experimental/plugins/plugintypes"
 
-	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/inspect/bodies"
 )
 
-// boundaryOf returns the boundary of a multipart form; empty for anything else. What is
-// wrong with its type Coraza's reader finds, and refuses.
-func boundaryOf(h flow.Header) string {
-	value, _ := h.Get("content-type")
-	t, params, err := mime.ParseMediaType(value)
+// boundaryOf returns the boundary of a multipart form, by its content type; empty for
+// anything else. What is wrong with a type Coraza's reader finds, and refuses.
+func boundaryOf(contentType string) string {
+	t, params, err := mime.ParseMediaType(contentType)
 	if err != nil || t != "multipart/form-data" {
 		return ""
 	}

@@ -119,6 +119,13 @@ func (p Plan) Wants(read []byte) int64 {
 	return max(p.rule.wants(read), p.trial.wants(read))
 }
 
+// First is what inspection wants of a body that is there as a whole, and whether that is
+// all of it.
+func (p Plan) First(body []byte) (first []byte, complete bool) {
+	n := min(p.BodyBytes, int64(len(body)))
+	return body[:n], n == int64(len(body))
+}
+
 // Holds is what Wants is to the policy that decides alone: so much of the body is held
 // back.
 func (p Plan) Holds(read []byte) int64 {

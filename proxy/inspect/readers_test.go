@@ -145,11 +145,7 @@ func TestRulesAboutXMLAreAboutArguments(t *testing.T) {
 	}
 	set := seclang.New()
 	for _, name := range files {
-		text, err := fs.ReadFile(coreruleset.FS, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := set.Read(string(text)); err != nil {
+		if err := set.ReadFile(coreruleset.FS, name); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -51,3 +51,37 @@ func (s slots) full() bool { return len(s.taken) == cap(s.taken) }
 type lanes struct{ proofs, engine slots }
 
 func newLanes(proofs, engine int) lanes { return lanes{newSlots(proofs), newSlots(engine)} }
+
+// A turn is how an inspection gets its slots.
+type turn struct {
+	lanes lanes
+	// queue is what is waited in first by those that only watch, of whom there may be
+	// hundreds: so no more of them than have slots are in front of one that decides. It
+	// is empty for all others.
+	queue lanes
+	wait  time.Duration
+	// budget is for each of the two steps, by the clock.
+	budget time.Duration
+}
+
+// enter takes a slot of a lane, and one of the queue in front of it if there is one.
+func (t turn) enter(ctx context.Context, queue, lane slots) (flow.Uninspected, error) {
+	if queue.taken == nil {
+		return lane.acquire(ctx, t.wait)
+	}
+	if reason, err := queue.acquire(ctx, t.wait); err != nil {
+		return reason, err
+	}
+	reason, err := lane.acquire(ctx, t.wait)
+	if err != nil {
+		queue.release()
+	}
+	return reason, err
+}
+
+func (t turn) leave(queue, lane slots) {
+	lane.release()
+	if queue.taken != nil {
+		queue.release()
+	}
+}

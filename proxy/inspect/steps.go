@@ -9,18 +9,6 @@ import (
 	"github.com/outrider-mesh/outrider/proxy/flow"
 )
 
-// A turn is how an inspection gets its slots.
-type turn struct {
-	lanes lanes
-	// queue is what is waited in first by those that only watch, of whom there may be
-	// hundreds: so no more of them than have slots are in front of one that decides. It
-	// is empty for all others.
-	queue lanes
-	wait  time.Duration
-	// budget is for each of the two steps, by the clock.
-	budget time.Duration
-}
-
 // judge applies one rule of a plan. What costs little comes first and settles most
 // requests; only the rest waits for the engine.
 func (i *Inspector) judge(ctx context.Context, q question, r rule) flow.Inspection {
@@ -51,28 +39,6 @@ func (i *Inspector) turnOf(r rule) (t turn, free bool) {
 		return t, true
 	}
 	return turn{lanes: i.trials, budget: bounds.Budget}, !i.lanes.engine.full() && !i.lanes.proofs.full()
-}
-
-// enter takes a slot of a lane, and one of the queue in front of it if there is one.
-func (t turn) enter(ctx context.Context, queue, lane slots) (flow.Uninspected, error) {
-	if queue.taken == nil {
-		return lane.acquire(ctx, t.wait)
-	}
-	if reason, err := queue.acquire(ctx, t.wait); err != nil {
-		return reason, err
-	}
-	reason, err := lane.acquire(ctx, t.wait)
-	if err != nil {
-		queue.release()
-	}
-	return reason, err
-}
-
-func (t turn) leave(queue, lane slots) {
-	lane.release()
-	if queue.taken != nil {
-		queue.release()
-	}
 }
 
 // prove has the request looked at by what costs little; done tells that nothing else
@@ -174,13 +140,4 @@ func reasonOf(err error) flow.Uninspected {
 		return flow.EngineTimeout
 	}
 	return flow.EngineError
-}
-
-// measure gives the input a meter, if what it may cost is worth the looks at it.
-func (in *input) measure(req *flow.Request) {
-	bytes, arguments := weight(req, in)
-	if !arguments && bytes < minMetered {
-		return
-	}
-	in.meter, in.fine = newMeter(in.cpu), bytes >= minFine
 }

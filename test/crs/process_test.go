@@ -129,8 +129,8 @@ func inspectRaw(t *testing.T, i *inspect.Inspector, raw []byte) seen {
 	t.Helper()
 	req, body := describe(raw)
 	plan := i.Plan(req)
-	n := min(int64(len(body)), plan.BodyBytes)
-	v := i.Inspect(t.Context(), req, plan, body[:n], n == int64(len(body)))
+	first, complete := plan.First(body)
+	v := i.Inspect(t.Context(), req, plan, first, complete)
 	if v.Outcome == flow.NotInspected {
 		t.Errorf("%.60q was not inspected: %s, %v", raw, v.Uninspected, v.Err)
 	}

@@ -142,8 +142,8 @@ func inspector(profile config.Profile, inspectBytes int, witness func([]evidence
 func judge(ctx context.Context, i *inspect.Inspector, s *corpus.Sample) hits {
 	req := requestOf(s)
 	plan := i.Plan(req)
-	body := s.Body[:min(int64(len(s.Body)), plan.BodyBytes)]
-	v := i.Inspect(ctx, req, plan, body, len(body) == len(s.Body))
+	body, complete := plan.First(s.Body)
+	v := i.Inspect(ctx, req, plan, body, complete)
 	return hits{Outcome: v.Outcome.String(), Score: v.Score, Rules: v.Rules, Message: v.Message, Reason: reason(v)}
 }
 

@@ -3,6 +3,7 @@ package seclang
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
@@ -35,6 +36,18 @@ func (s *Set) Read(text string) error {
 	}
 	if open.Len() > 0 {
 		return errors.New("the last directive has no end")
+	}
+	return nil
+}
+
+// ReadFile is Read of a file.
+func (s *Set) ReadFile(from fs.FS, name string) error {
+	text, err := fs.ReadFile(from, name)
+	if err == nil {
+		err = s.Read(string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("read %q: %w", name, err)
 	}
 	return nil
 }

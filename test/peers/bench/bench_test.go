@@ -58,6 +58,24 @@ func short(more ...string) []string {
 	}, more...)
 }
 
+// measured runs the benchmark, and returns what it has written to the file and to its
+// output.
+func measured(t *testing.T, file string, args ...string) (rep report.Report, table string) {
+	t.Helper()
+	var out, log bytes.Buffer
+	if err := Run(t.Context(), append(args, "--json", file), Streams{Out: &out, Err: &log}); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &rep); err != nil {
+		t.Fatal(err)
+	}
+	return rep, out.String()
+}
+
 func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := t.TempDir()
@@ -65,27 +83,14 @@ func TestTheWholeBenchmarkWithTheReferenceProxy(t *testing.T) {
 	if err := os.WriteFile(page, []byte("Mine.\n"+part.Begin+"\n"+part.End+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, log bytes.Buffer
-	err := Run(t.Context(), short("--parts", "hop,rate,inspection", "--only", "nethttp,nethttp+filter", "--json", file, "--markdown", page),
-		Streams{Out: &out, Err: &log})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log.String())
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rep report.Report
-	if err := json.Unmarshal(text, &rep); err != nil {
-		t.Fatal(err)
-	}
+	rep, table := measured(t, file, short("--parts", "hop,rate,inspection", "--only", "nethttp,nethttp+filter", "--markdown", page)...)
 	checkHop(t, rep)
 	checkOpen(t, rep.Open, report.Direct, "nethttp")
 	checkInspection(t, rep.Inspection)
 	checkMemory(t, append(rep.Memory, rep.Inspection.Memory...))
 	for _, want := range []string{"4 connections, 1 KiB", "nethttp", "Resident memory", "Open loop: 4 connections", "Inspection", "POST, JSON of 1 KiB"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q:\n%s", want, table)
 		}
 	}
 	written, err := os.ReadFile(page)

@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,22 +17,9 @@ func TestInspectionSideBySide(t *testing.T) {
 	if err := os.WriteFile(page, []byte("Mine.\n"+part.Begin+"\n"+part.End+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, log bytes.Buffer
-	err := Run(t.Context(), []string{
+	rep, _ := measured(t, file,
 		"--parts", "engines,inspection", "--only", "nethttp+filter", "--rounds", "1", "--block", "50ms", "--warmup", "10ms",
-		"--open-rounds", "0", "--workers", "1", "--seed", "1", "--json", file, "--markdown", page,
-	}, Streams{Out: &out, Err: &log})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, log.String())
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rep report.Report
-	if err := json.Unmarshal(text, &rep); err != nil {
-		t.Fatal(err)
-	}
+		"--open-rounds", "0", "--workers", "1", "--seed", "1", "--markdown", page)
 	if len(rep.Engines.Rows) != 8 || len(rep.Inspection.Requests) != 8 {
 		t.Fatalf("%d and %d requests", len(rep.Engines.Rows), len(rep.Inspection.Requests))
 	}

@@ -77,7 +77,8 @@ func newOutrider(profile config.Profile) (engine, error) {
 			req := describe(r.Request)
 			return func(ctx context.Context) (bool, error) {
 				plan := i.Plan(req)
-				v := i.Inspect(ctx, req, plan, r.Body[:min(int64(len(r.Body)), plan.BodyBytes)], int64(len(r.Body)) <= plan.BodyBytes)
+				body, complete := plan.First(r.Body)
+				v := i.Inspect(ctx, req, plan, body, complete)
 				switch v.Outcome {
 				case flow.Clean:
 					return false, nil
