@@ -13,28 +13,6 @@ import (
 
 var errNoRequest = errors.New("does not begin with a request line such as GET /path HTTP/1.1")
 
-// fields are those of a head, in their order.
-type fields [][2]string
-
-// Get implements [flow.Header].
-func (f fields) Get(name string) (string, bool) {
-	for _, field := range f {
-		if strings.EqualFold(field[0], name) {
-			return field[1], true
-		}
-	}
-	return "", false
-}
-
-// Each implements [flow.Header].
-func (f fields) Each(yield func(name, value string) bool) {
-	for _, field := range f {
-		if !yield(field[0], field[1]) {
-			return
-		}
-	}
-}
-
 // parse reads a request as it is recorded or written by hand: lines may end in LF, and
 // Content-Length need not be right. What a sidecar's HTTP engine would refuse before
 // inspection is read all the same.
@@ -49,7 +27,7 @@ func parse(raw []byte, caller string) (*flow.Request, []byte, error) {
 	if method == "" || i < 0 || !strings.HasPrefix(rest[i+1:], "HTTP/") {
 		return nil, nil, errNoRequest
 	}
-	var h fields
+	var h flow.Fields
 	for _, line := range lines[1:] {
 		if name, value, ok := strings.Cut(line, ":"); ok {
 			h = append(h, [2]string{name, strings.Trim(value, " \t")})
@@ -61,7 +39,7 @@ func parse(raw []byte, caller string) (*flow.Request, []byte, error) {
 	return describe(method, rest[:i], rest[i+1:], caller, h), body, nil
 }
 
-func describe(method, target, proto, caller string, h fields) *flow.Request {
+func describe(method, target, proto, caller string, h flow.Fields) *flow.Request {
 	path, query, _ := strings.Cut(target, "?")
 	if normal, err := authz.NormalizePath(path); err == nil {
 		path = normal

@@ -1,8 +1,6 @@
 package inbound
 
 import (
-	"strings"
-
 	"github.com/outrider-mesh/outrider/proxy/drain"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/http2"
@@ -13,7 +11,7 @@ import (
 // called when it has ended, and returns why it was told to; None if it was not.
 func (r *request) watchTunnel(q *flow.Request) (unwatch func() flow.Reason, ok bool) {
 	l, conn, judged := r.l, *q.Conn, *q // copies: the originals belong to this goroutine
-	judged.Conn, judged.Header = &conn, copyOf(q.Header)
+	judged.Conn, judged.Header = &conn, flow.CopyOf(q.Header)
 	about := r.about
 	about.StillAllowed = func() bool {
 		return (conn.Security == flow.MutualTLS || !l.opts.Strict()) && l.opts.Enforcer.StillAllowsRequest(&judged)
@@ -54,36 +52,3 @@ func (e streamEnder) Abort() { e.stream.Cancel() }
 // CloseGracefully implements [drain.Ender]: a tunnel knows no graceful end, and its
 // connection is told by itself.
 func (streamEnder) CloseGracefully() {}
-
-// fields is a header that outlives its request.
-type fields []field
-
-type field struct{ name, value string }
-
-func copyOf(h flow.Header) fields {
-	var all fields
-	h.Each(func(name, value string) bool {
-		all = append(all, field{name, value})
-		return true
-	})
-	return all
-}
-
-// Get implements [flow.Header].
-func (f fields) Get(name string) (string, bool) {
-	for _, one := range f {
-		if strings.EqualFold(one.name, name) {
-			return one.value, true
-		}
-	}
-	return "", false
-}
-
-// Each implements [flow.Header].
-func (f fields) Each(yield func(name, value string) bool) {
-	for _, one := range f {
-		if !yield(one.name, one.value) {
-			return
-		}
-	}
-}

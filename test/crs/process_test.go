@@ -20,26 +20,6 @@ const asUpstream = `SecAction "id:1,phase:1,pass,nolog,t:none,` +
 	`setvar:tx.total_arg_length=64000,setvar:tx.max_num_args=255,setvar:tx.max_file_size=64100,` +
 	`setvar:tx.combined_file_sizes=65535"`
 
-// head is that of a request as it came, whatever is wrong with it.
-type head struct{ fields [][2]string }
-
-func (h head) Get(name string) (string, bool) {
-	for _, f := range h.fields {
-		if strings.EqualFold(f[0], name) {
-			return f[1], true
-		}
-	}
-	return "", false
-}
-
-func (h head) Each(yield func(name, value string) bool) {
-	for _, f := range h.fields {
-		if !yield(f[0], f[1]) {
-			return
-		}
-	}
-}
-
 // describe makes of a request what a sidecar knows of it, and its body.
 func describe(raw []byte) (*flow.Request, []byte) {
 	text, body, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
@@ -49,10 +29,10 @@ func describe(raw []byte) (*flow.Request, []byte) {
 	if i := strings.LastIndexByte(rest, ' '); i >= 0 {
 		target, proto = rest[:i], rest[i+1:]
 	}
-	var h head
+	var h flow.Fields
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
-		h.fields = append(h.fields, [2]string{name, strings.Trim(value, " \t")})
+		h = append(h, [2]string{name, strings.Trim(value, " \t")})
 	}
 	path, query, _ := strings.Cut(target, "?")
 	req := &flow.Request{

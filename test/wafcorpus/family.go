@@ -54,7 +54,7 @@ func families(samples []corpus.Sample) []int {
 }
 
 func site(s *corpus.Sample) string {
-	host, _ := header(s.Header).Get("host")
+	host, _ := header(s).Get("host")
 	path, _, _ := strings.Cut(s.Target, "?")
 	return host + zeroed(path)
 }

@@ -10,31 +10,18 @@ import (
 )
 
 // header is the head of a sample.
-type header []corpus.Field
-
-// Get implements [flow.Header].
-func (h header) Get(name string) (string, bool) {
-	for _, f := range h {
-		if strings.EqualFold(f.Name, name) {
-			return f.Value, true
-		}
+func header(s *corpus.Sample) flow.Fields {
+	h := make(flow.Fields, len(s.Header))
+	for i, f := range s.Header {
+		h[i] = [2]string{f.Name, f.Value}
 	}
-	return "", false
-}
-
-// Each implements [flow.Header].
-func (h header) Each(yield func(name, value string) bool) {
-	for _, f := range h {
-		if !yield(f.Name, f.Value) {
-			return
-		}
-	}
+	return h
 }
 
 // requestOf makes of a sample what the HTTP engine would. The target may be a whole
 // URL, as recorders of proxies write it.
 func requestOf(s *corpus.Sample) *flow.Request {
-	h := header(s.Header)
+	h := header(s)
 	host, _ := h.Get("host")
 	target := s.Target
 	if u, err := url.Parse(target); err == nil && u.IsAbs() && u.Host != "" {

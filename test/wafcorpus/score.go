@@ -28,7 +28,7 @@ func (r *result) mesh() bool      { return r.known.Refused || r.verdict.Score >=
 func evaluate(s *corpus.Sample, known entry, inspectBytes int) result {
 	r := result{sample: s, known: known}
 	body := s.Body[:min(len(s.Body), inspectBytes)]
-	kind, _ := header(s.Header).Get("content-type")
+	kind, _ := header(s).Get("content-type")
 	r.findings = evidence.Look(requestOf(s), evidence.Body{Text: body, Type: kind})
 	r.verdict = evidence.Judge(known.Heard, r.findings)
 	return r

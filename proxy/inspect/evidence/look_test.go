@@ -11,24 +11,7 @@ import (
 )
 
 // header is a flow.Header for tests.
-type header [][2]string
-
-func (h header) Get(name string) (string, bool) {
-	for _, f := range h {
-		if strings.EqualFold(f[0], name) {
-			return f[1], true
-		}
-	}
-	return "", false
-}
-
-func (h header) Each(yield func(name, value string) bool) {
-	for _, f := range h {
-		if !yield(f[0], f[1]) {
-			return
-		}
-	}
-}
+type header = flow.Fields
 
 // script is an attack without a character that any of the parts would have to escape.
 const script = "top[/al/.source+/ert/.source](1)"

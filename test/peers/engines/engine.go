@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/outrider-mesh/outrider/authz"
-	"github.com/outrider-mesh/outrider/loadtest/target"
 	"github.com/outrider-mesh/outrider/proxy/config"
 	"github.com/outrider-mesh/outrider/proxy/flow"
 	"github.com/outrider-mesh/outrider/proxy/inspect"
@@ -101,37 +100,18 @@ func describe(r hop.Request) *flow.Request {
 			Destination: netip.MustParseAddrPort("10.1.2.4:8080"),
 		},
 		Method: r.Method, Target: r.Target, Path: path, Query: query,
-		Host: hop.Host, Header: fields(all(r)), Proto: "HTTP/1.1",
+		Host: hop.Host, Header: all(r), Proto: "HTTP/1.1",
 	}
 }
 
 // all are the fields as they come over the wire.
-func all(r hop.Request) []target.Field {
-	list := append([]target.Field{{Name: "Host", Value: hop.Host}}, r.Header...)
+func all(r hop.Request) flow.Fields {
+	list := flow.Fields{{"Host", hop.Host}}
+	for _, f := range r.Header {
+		list = append(list, [2]string{f.Name, f.Value})
+	}
 	if len(r.Body) > 0 {
-		list = append(list, target.Field{Name: "Content-Length", Value: strconv.Itoa(len(r.Body))})
+		list = append(list, [2]string{"Content-Length", strconv.Itoa(len(r.Body))})
 	}
 	return list
-}
-
-// fields is a flow.Header.
-type fields []target.Field
-
-// Get returns the first field of a name.
-func (f fields) Get(name string) (string, bool) {
-	for _, one := range f {
-		if strings.EqualFold(one.Name, name) {
-			return one.Value, true
-		}
-	}
-	return "", false
-}
-
-// Each calls yield with every field until it returns false.
-func (f fields) Each(yield func(name, value string) bool) {
-	for _, one := range f {
-		if !yield(one.Name, one.Value) {
-			return
-		}
-	}
 }

@@ -43,7 +43,7 @@ func stockJudge(waf coraza.WAF, r hop.Request) (attack bool, err error) {
 	tx.ProcessConnection("10.1.2.3", 41000, "10.1.2.4", 8080)
 	tx.ProcessURI(r.Target, r.Method, "HTTP/1.1")
 	for _, f := range all(r) {
-		tx.AddRequestHeader(f.Name, f.Value)
+		tx.AddRequestHeader(f[0], f[1])
 	}
 	tx.SetServerName(hop.Host)
 	if refuses(tx.ProcessRequestHeaders()) {
